@@ -1,0 +1,44 @@
+// actors/client_session.hpp: answers the requests of one I/O thread and keeps its waiting clients.
+#pragma once
+
+#include "actors/reader.hpp"
+
+#include <functional>
+#include <memory>
+
+namespace busbar {
+
+/// The session's door for the HTTP code of the same I/O thread. Behind it stands a CAF actor
+/// (client_session_actor, see protocol.hpp) that runs on that very thread, so that neither locks
+/// nor hand-overs lie between a parsed request and its answer.
+class client_session {
+public:
+  virtual ~client_session() = default;
+
+  /// Starts to answer. `reader` must live until it is answered or cancelled. It may be answered
+  /// before this returns.
+  virtual void read(shape_reader& reader, shape_query query) = 0;
+
+  /// Forget this reader; harmless if it does not wait.
+  virtual void cancel(shape_reader& reader) noexcept = 0;
+
+  /// The next bytes of a slice, framed as `cursor.form` says (at most about 256 kB); moves the
+  /// cursor. Null together with cursor.done() if nothing is left. An error means that the log is
+  /// gone or unreadable: abort the connection, do not finish the JSON.
+  virtual result<shared_bytes> next_piece(log_cursor& cursor) = 0;
+
+  /// True if `handle` names a shape that this node keeps (admission class "existing").
+  virtual bool knows(const std::string& handle) const = 0;
+
+  /// Deletes a shape by handle; false if unknown.
+  virtual bool drop(const std::string& handle) = 0;
+
+  /// True once shapes can be created and streamed; `why_not` names the first unmet condition.
+  virtual bool active(std::string& why_not) const = 0;
+
+  /// Answer every waiting long poll now, as if it had timed out, and end every stream: the process
+  /// is about to stop.
+  virtual void drain() = 0;
+};
+
+} // namespace busbar

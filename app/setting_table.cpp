@@ -1,0 +1,325 @@
+#include "app/setting_table.hpp"
+
+#include "app/setting_values.hpp"
+#include "postgres/connection.hpp"
+
+#include <arpa/inet.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace busbar::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using namespace std::chrono_literals;
+using names = std::vector<std::string>;
+
+/// What most rows need beside their reading and writing.
+struct headline {
+  std::string name;
+  names synonyms;
+  std::string meaning;
+};
+
+setting row(headline head) {
+  setting out;
+  out.name = std::move(head.name);
+  out.synonyms = std::move(head.synonyms);
+  out.meaning = std::move(head.meaning);
+  return out;
+}
+
+template <class Number>
+setting count(headline head, Number settings::*field, bounds allowed) {
+  auto out = row(std::move(head));
+  out.takes = std::to_string(allowed.least) + " to " + std::to_string(allowed.most);
+  out.read = [field, allowed](draft& d, std::string_view text) -> result<void> {
+    return read_count(text, allowed).map([&](auto n) { d.config.*field = static_cast<Number>(n); });
+  };
+  out.write = [field](const settings& s) { return std::to_string(s.*field); };
+  return out;
+}
+
+setting size(headline head, std::size_t settings::*field, bounds allowed) {
+  auto out = row(std::move(head));
+  out.takes = "bytes, or with KB, MB, GB, KiB, MiB or GiB; " + write_size(allowed.least) + " to " +
+              write_size(allowed.most);
+  out.read = [field, allowed](draft& d, std::string_view text) -> result<void> {
+    return read_size(text, allowed).map([&](auto n) { d.config.*field = n; });
+  };
+  out.write = [field](const settings& s) { return write_size(s.*field); };
+  return out;
+}
+
+/// `bare` is the unit of a number without one: milliseconds for timeouts, as Electric reads them,
+/// but seconds for cache ages.
+template <class Duration>
+setting duration(headline head, Duration settings::*field, milliseconds bare, milliseconds least,
+                 milliseconds most) {
+  auto out = row(std::move(head));
+  out.takes = "with ms, s or m, a bare number means " + std::string{bare == 1s ? "s" : "ms"} +
+              "; " + write_duration(least) + " to " + write_duration(most);
+  out.read = [field, bare, least, most](draft& d, std::string_view text) -> result<void> {
+    return read_duration(text, bare, least, most).map([&](milliseconds value) {
+      d.config.*field = std::chrono::ceil<Duration>(value);
+    });
+  };
+  out.write = [field](const settings& s) { return write_duration(s.*field); };
+  return out;
+}
+
+/// `refuse` returns what is wrong with a value, or nothing.
+setting text(headline head, std::string settings::*field, std::string takes,
+             std::string (*refuse)(std::string_view)) {
+  auto out = row(std::move(head));
+  out.takes = std::move(takes);
+  out.read = [field, refuse](draft& d, std::string_view value) -> result<void> {
+    if (auto wrong = refuse(value); !wrong.empty())
+      return fail(errc::misconfigured, std::move(wrong));
+    d.config.*field = std::string{value};
+    return {};
+  };
+  out.write = [field](const settings& s) { return s.*field; };
+  return out;
+}
+
+/// A URL may hold a password, also when it is wrong: neither errors nor the log repeat it.
+setting database(headline head, std::string settings::*field, std::string shown_default) {
+  auto out = row(std::move(head));
+  out.takes = "postgresql://user:password@host:5432/database";
+  out.shown_default = std::move(shown_default);
+  out.read = [field](draft& d, std::string_view value) -> result<void> {
+    return postgres::connection_url::parse(value).map(
+        [&](const auto&) { d.config.*field = std::string{value}; });
+  };
+  out.write = [field](const settings& s) {
+    const auto url = postgres::connection_url::parse(s.*field);
+    return url ? url->display() : std::string{};
+  };
+  return out;
+}
+
+std::string refuse_nothing(std::string_view) { return {}; }
+
+std::string refuse_address(std::string_view value) {
+  const std::string address{value};
+  in6_addr parsed{};
+  if (::inet_pton(AF_INET, address.c_str(), &parsed) == 1 ||
+      ::inet_pton(AF_INET6, address.c_str(), &parsed) == 1)
+    return {};
+  return "'" + address + "' is not an IPv4 or IPv6 address";
+}
+
+/// The id becomes part of the slot's name, whose alphabet this is, and of the longer
+/// "busbar_publication_<id>", which PostgreSQL would cut at 63 bytes.
+std::string refuse_stream_id(std::string_view value) {
+  constexpr std::size_t bytes_max = 63 - std::string_view{"busbar_publication_"}.size();
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  if (value.size() <= bytes_max && std::ranges::all_of(value, allowed))
+    return {};
+  return "'" + std::string{value} + "' is not of a-z, 0-9 and _ and at most " +
+         std::to_string(bytes_max) + " characters long";
+}
+
+setting log_level() {
+  auto out = row({"BUSBAR_LOG_LEVEL", {"ELECTRIC_LOG_LEVEL"}, "The least important lines to log."});
+  out.takes = "error, warning, info, debug or trace";
+  out.read = [](draft& d, std::string_view value) -> result<void> {
+    constexpr std::array<std::string_view, 5> levels{"error", "warning", "info", "debug", "trace"};
+    const auto level = value == "warn" ? levels[1] : value;
+    if (std::ranges::find(levels, level) == levels.end())
+      return fail(errc::misconfigured, "'" + std::string{value} +
+                                           "' is none of error, warning, info, debug and trace");
+    d.config.log_level = std::string{level};
+    return {};
+  };
+  out.write = [](const settings& s) { return s.log_level; };
+  return out;
+}
+
+setting secret() {
+  auto out = row({"BUSBAR_SECRET",
+                  {"ELECTRIC_SECRET"},
+                  "What requests must carry as their `secret` parameter. Either this or insecure "
+                  "mode must be chosen. As a flag it shows in the list of processes: prefer the "
+                  "environment."});
+  out.shown_default = "none";
+  out.read = [](draft& d, std::string_view value) -> result<void> {
+    d.config.secret = std::string{value};
+    return {};
+  };
+  out.write = [](const settings& s) { return std::string{s.secret ? "********" : ""}; };
+  return out;
+}
+
+setting insecure() {
+  auto out = row({"BUSBAR_INSECURE",
+                  {"ELECTRIC_INSECURE"},
+                  "Answers requests without a secret: for development, or behind a proxy that "
+                  "authorises."});
+  out.is_switch = true;
+  out.takes = "true or false";
+  out.shown_default = "false";
+  out.read = [](draft& d, std::string_view value) -> result<void> {
+    return read_boolean(value).map([&](bool on) { d.insecure = on; });
+  };
+  out.write = [](const settings& s) { return std::string{s.secret ? "false" : "true"}; };
+  return out;
+}
+
+setting integration_testing() {
+  auto out = row({"BUSBAR_ENABLE_INTEGRATION_TESTING",
+                  {"ELECTRIC_ENABLE_INTEGRATION_TESTING"},
+                  "Allows clients to delete shapes with DELETE /v1/shape."});
+  out.is_switch = true;
+  out.takes = "true or false";
+  out.read = [](draft& d, std::string_view value) -> result<void> {
+    return read_boolean(value).map([&](bool on) { d.config.integration_testing = on; });
+  };
+  out.write = [](const settings& s) {
+    return std::string{s.integration_testing ? "true" : "false"};
+  };
+  return out;
+}
+
+result<void> read_concurrent_requests(draft& d, std::string_view text) {
+  constexpr std::uint64_t most = 10'000'000;
+  const auto wrong = [](const std::string& what) {
+    return fail(errc::misconfigured,
+                what + R"(, expected JSON like {"initial":300,"existing":10000})");
+  };
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object())
+    return wrong("'" + std::string{text} + "' is not a JSON object");
+  for (const auto& [key, value] : json.items()) {
+    if (key != "initial" && key != "existing")
+      return wrong("unknown key '" + key + "'");
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() == 0 ||
+        value.get<std::uint64_t>() > most)
+      return wrong("'" + key + "' is not a whole number from 1 to " + std::to_string(most));
+    (key == "initial" ? d.config.initial_requests_max : d.config.existing_requests_max) =
+        value.get<std::size_t>();
+  }
+  return {};
+}
+
+setting concurrent_requests() {
+  auto out = row({"BUSBAR_MAX_CONCURRENT_REQUESTS",
+                  {"ELECTRIC_MAX_CONCURRENT_REQUESTS"},
+                  "How many requests may be answered at once, long polls included: those that ask "
+                  "for a shape for the first time, and those that continue one. More get 503."});
+  out.takes = R"(JSON with "initial" and "existing")";
+  out.read = read_concurrent_requests;
+  out.write = [](const settings& s) {
+    return R"({"initial":)" + std::to_string(s.initial_requests_max) + R"(,"existing":)" +
+           std::to_string(s.existing_requests_max) + "}";
+  };
+  return out;
+}
+
+setting certificate_file() {
+  auto out = text({"BUSBAR_DATABASE_CA_CERTIFICATE_FILE",
+                   {"ELECTRIC_DATABASE_CA_CERTIFICATE_FILE"},
+                   "Root certificates to verify PostgreSQL's certificate and host name against; "
+                   "the connection is then always encrypted."},
+                  &settings::database_ca_file, "the path of a PEM file", refuse_nothing);
+  out.shown_default = "none";
+  return out;
+}
+
+std::vector<setting> make_table() {
+  constexpr bounds threads{0, 256};
+  return {
+      database({"DATABASE_URL",
+                {},
+                "The PostgreSQL database to follow, connected to directly: replication does not "
+                "pass a pooler."},
+               &settings::database_url, "none, required"),
+      database({"BUSBAR_POOLED_DATABASE_URL",
+                {"ELECTRIC_POOLED_DATABASE_URL", "ELECTRIC_QUERY_DATABASE_URL"},
+                "The same database through a pooler, for snapshot queries."},
+               &settings::snapshot_database_url, "DATABASE_URL"),
+      certificate_file(),
+      secret(),
+      insecure(),
+      count({"BUSBAR_PORT", {"ELECTRIC_PORT"}, "The HTTP port; 0 takes any free port."},
+            &settings::port, {0, 65'535}),
+      text({"BUSBAR_LISTEN_ADDRESS", {}, "The address on which HTTP is served."},
+           &settings::listen_address, "an IPv4 or IPv6 address", refuse_address),
+      count({"BUSBAR_METRICS_PORT",
+             {"ELECTRIC_PROMETHEUS_PORT"},
+             "The port of Prometheus' /metrics; 0 serves none."},
+            &settings::metrics_port, {0, 65'535}),
+      text({"BUSBAR_STORAGE_DIR",
+            {"ELECTRIC_STORAGE_DIR"},
+            "Where shape logs are kept; made if it does not exist. On a disk of this machine."},
+           &settings::storage_dir, "a directory", refuse_nothing),
+      text({"BUSBAR_REPLICATION_STREAM_ID",
+            {"ELECTRIC_REPLICATION_STREAM_ID"},
+            "Names the publication busbar_publication_<id> and the slot busbar_slot_<id>; "
+            "services that share a database need different ids."},
+           &settings::stream_id, "a-z, 0-9 and _", refuse_stream_id),
+      size({"BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD",
+            {"ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD"},
+            "A response ends with the row that makes it this large; the client asks for the rest."},
+           &settings::chunk_bytes, {1, 1u << 30}),
+      duration({"BUSBAR_LONG_POLL_TIMEOUT",
+                {"ELECTRIC_LONG_POLL_TIMEOUT"},
+                "How long a live request waits for a change."},
+               &settings::long_poll, 1ms, 1ms, 10min),
+      duration({"BUSBAR_CACHE_MAX_AGE",
+                {"ELECTRIC_CACHE_MAX_AGE"},
+                "How long caches may keep a catch-up response."},
+               &settings::cache_max_age, 1s, 0s, 365 * 24h),
+      duration({"BUSBAR_CACHE_STALE_AGE",
+                {"ELECTRIC_CACHE_STALE_AGE"},
+                "How long caches may serve it on while they fetch it anew."},
+               &settings::cache_stale_age, 1s, 0s, 365 * 24h),
+      concurrent_requests(),
+      integration_testing(),
+      duration({"BUSBAR_TCP_SEND_TIMEOUT",
+                {"ELECTRIC_TCP_SEND_TIMEOUT"},
+                "A client that takes nothing for this long is disconnected."},
+               &settings::send_timeout, 1ms, 1s, 1h),
+      duration({"BUSBAR_TCP_READ_TIMEOUT",
+                {"ELECTRIC_TCP_READ_TIMEOUT"},
+                "An idle connection is kept this long: longer than a load balancer in front keeps "
+                "it, or its clients see 502."},
+               &settings::idle_timeout, 1ms, 1s, 1h),
+      count({"BUSBAR_SNAPSHOT_CONNECTIONS",
+             {},
+             "How many initial snapshots are read from PostgreSQL at once."},
+            &settings::snapshot_connections, {1, 64}),
+      count({"BUSBAR_IO_THREADS", {}, "Threads that serve sockets; 0 takes them from the cores."},
+            &settings::io_threads, threads),
+      count({"BUSBAR_MATERIALIZERS",
+             {},
+             "Actors that write shape logs; 0 takes them from the cores."},
+            &settings::materializers, threads),
+      size({"BUSBAR_CACHE_BYTES", {}, "Memory for shared response bodies and storage blocks."},
+           &settings::cache_bytes, {1u << 20, std::uint64_t{1} << 40}),
+      log_level(),
+  };
+}
+
+} // namespace
+
+std::string setting::flag() const {
+  constexpr std::string_view prefix = "BUSBAR_";
+  std::string out = "--";
+  for (const char c : name.starts_with(prefix) ? name.substr(prefix.size()) : name)
+    out.push_back(c == '_' ? '-' : c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c);
+  return out;
+}
+
+const std::vector<setting>& setting_table() {
+  static const auto table = make_table();
+  return table;
+}
+
+} // namespace busbar::app

@@ -1,0 +1,61 @@
+// app/settings.hpp: every setting of `busbar serve`, after environment and flags are merged and
+// checked as a whole. Declared once, in settings.cpp, with name, synonym, default, range and
+// meaning.
+#pragma once
+
+#include "base/result.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace busbar::app {
+
+struct settings {
+  std::string database_url;                  ///< DATABASE_URL. Holds a password: never print.
+  std::string snapshot_database_url;         ///< BUSBAR_POOLED_DATABASE_URL, else database_url.
+  std::string database_ca_file;              ///< BUSBAR_DATABASE_CA_CERTIFICATE_FILE, in both URLs.
+  std::optional<std::string> secret;         ///< BUSBAR_SECRET; nullopt in insecure mode.
+  std::uint16_t port = 3000;                 ///< BUSBAR_PORT
+  std::string listen_address = "0.0.0.0";    ///< BUSBAR_LISTEN_ADDRESS
+  std::uint16_t metrics_port = 9464;         ///< BUSBAR_METRICS_PORT; 0 = none
+  std::string storage_dir = "./busbar-data"; ///< BUSBAR_STORAGE_DIR
+  std::string stream_id = "default";         ///< BUSBAR_REPLICATION_STREAM_ID, [a-z0-9_]
+  std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
+  std::chrono::milliseconds long_poll{20'000}; ///< BUSBAR_LONG_POLL_TIMEOUT
+  std::chrono::seconds cache_max_age{60};      ///< BUSBAR_CACHE_MAX_AGE
+  std::chrono::seconds cache_stale_age{300};   ///< BUSBAR_CACHE_STALE_AGE
+  std::size_t initial_requests_max = 300;      ///< BUSBAR_MAX_CONCURRENT_REQUESTS (JSON object)
+  std::size_t existing_requests_max = 10'000;
+  bool integration_testing = false;      ///< BUSBAR_ENABLE_INTEGRATION_TESTING: DELETE allowed
+  std::size_t snapshot_connections = 4;  ///< BUSBAR_SNAPSHOT_CONNECTIONS
+  std::size_t io_threads = 0;            ///< BUSBAR_IO_THREADS; 0 = from the cores
+  std::size_t materializers = 0;         ///< BUSBAR_MATERIALIZERS; 0 = from the cores
+  std::size_t cache_bytes = 64u << 20;   ///< BUSBAR_CACHE_BYTES: shared bodies and blocks
+  std::chrono::seconds send_timeout{30}; ///< BUSBAR_TCP_SEND_TIMEOUT
+  std::chrono::seconds idle_timeout{60}; ///< BUSBAR_TCP_READ_TIMEOUT
+  std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
+};
+
+enum class command { serve, print_version, print_help };
+
+struct invocation {
+  command what = command::serve;
+  std::string text; ///< For print_version and print_help: what to print, with its last newline.
+  settings config;  ///< For serve.
+  std::vector<std::string> notes = {}; ///< For serve: what to warn of in the log, a line each.
+};
+
+/// Reads the command line, then the environment for what it leaves open. `arguments` starts after
+/// the program's name; `environment` holds NAME=value. An empty value counts as not set. An error
+/// is one line that says what to do and holds no secret; `field` names the setting.
+result<invocation> parse_invocation(const std::vector<std::string>& arguments,
+                                    const std::vector<std::string>& environment);
+
+/// The effective configuration, one `NAME=value` a line, secrets masked.
+std::string describe(const settings& config);
+
+} // namespace busbar::app

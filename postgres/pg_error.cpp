@@ -1,0 +1,126 @@
+#include "postgres/session.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace busbar::postgres {
+
+namespace {
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+trouble kind_of_state(std::string_view state, std::string_view message) {
+  // Managed services and poolers report many things as an internal error.
+  if (state == "XX000")
+    return contains(message, "password authentication failed") ||
+                   (contains(message, "database") && contains(message, "does not exist")) ||
+                   contains(message, "endpoint") || contains(message, "quota")
+               ? trouble::fatal
+               : trouble::transient;
+  if (state == "28000" && contains(message, "branch") && contains(message, "does not exist"))
+    return trouble::transient;
+  constexpr std::array<std::string_view, 5> for_a_human{"28P01", "28000", "3D000", "42501", "42601"};
+  if (std::find(for_a_human.begin(), for_a_human.end(), state) != for_a_human.end())
+    return trouble::fatal;
+  if (state == "55000" && contains(message, "wal_level"))
+    return trouble::fatal;
+  // Invalidated, beyond max_slot_wal_keep_size, dropped; its WAL removed; or older than the
+  // publication that it needs.
+  if (state == "55000" && contains(message, "replication slot"))
+    return trouble::slot_lost;
+  if (state == "42704" && (contains(message, "replication slot") || contains(message, "publication")))
+    return trouble::slot_lost;
+  if (state == "58P01" && contains(message, "WAL segment"))
+    return trouble::slot_lost;
+  return trouble::transient;
+}
+
+/// libpq's own words, in English as long as the process does not call setlocale().
+trouble kind_of_text(std::string_view message) {
+  if (contains(message, "Connection refused") || contains(message, "timeout") ||
+      contains(message, "Temporary failure in name resolution"))
+    return trouble::transient;
+  constexpr std::array<std::string_view, 9> for_a_human{
+      "could not translate host name",
+      "does not support SSL",
+      "certificate", // verification failed, root file missing, name does not match
+      "no password supplied",
+      "private key file",
+      "invalid value", // of an option
+      "invalid integer value",
+      "requires SSL",
+      "channel binding"};
+  const auto matches = [&](std::string_view part) { return contains(message, part); };
+  return std::any_of(for_a_human.begin(), for_a_human.end(), matches) ? trouble::fatal
+                                                                      : trouble::transient;
+}
+
+bool is_state(std::string_view text) {
+  const auto is_state_char = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); };
+  return text.size() == 5 && std::all_of(text.begin(), text.end(), is_state_char);
+}
+
+} // namespace
+
+error pg_error::to_error() const {
+  return {kind == trouble::fatal ? errc::misconfigured : errc::unavailable,
+          sqlstate.empty() ? message : message + " (SQLSTATE " + sqlstate + ")"};
+}
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool blank = c == '\n' || c == '\r' || c == '\t' || c == ' ';
+    if (!blank)
+      out.push_back(c);
+    else if (!out.empty() && out.back() != ' ')
+      out.push_back(' ');
+  }
+  while (!out.empty() && out.back() == ' ')
+    out.pop_back();
+  return out;
+}
+
+pg_error classify(std::string sqlstate, std::string message) {
+  const auto kind = sqlstate.empty() ? kind_of_text(message) : kind_of_state(sqlstate, message);
+  return {kind, std::move(sqlstate), std::move(message)};
+}
+
+pg_error connect_error(const PGconn* session) {
+  // libpq 15 has no accessor for the SQLSTATE of a refused connection, but a verbose message reads
+  // `… failed: FATAL:  28P01: password authentication failed …`, further lines after it.
+  const std::string_view said = PQerrorMessage(session);
+  for (std::size_t colon = said.find(':'); colon != std::string_view::npos;
+       colon = said.find(':', colon + 1)) {
+    if (colon < 5 || !is_state(said.substr(colon - 5, 5)) || said.substr(colon, 2) != ": ")
+      continue;
+    if (colon > 5 && said[colon - 6] != ' ')
+      continue;
+    const auto text = said.substr(colon + 2);
+    return classify(std::string{said.substr(colon - 5, 5)},
+                    one_line(text.substr(0, text.find('\n'))));
+  }
+  return classify({}, one_line(said));
+}
+
+pg_error result_error(const PGconn* session, const PGresult* result) {
+  const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const char* primary =
+      result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  if (primary == nullptr) {
+    auto said = one_line(PQerrorMessage(session));
+    return {trouble::transient, {}, said.empty() ? "the connection was lost" : std::move(said)};
+  }
+  auto found = classify(state == nullptr ? "" : state, one_line(primary));
+  if (const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL))
+    found.message += "; " + one_line(detail);
+  return found;
+}
+
+pg_error timed_out(std::string_view doing) {
+  return {trouble::transient, {}, std::string{doing} + ": PostgreSQL did not answer in time"};
+}
+
+} // namespace busbar::postgres

@@ -1,0 +1,41 @@
+// postgres/pgoutput.hpp: decodes pgoutput (protocol version 1, messages on) into Frames.
+// Format: PostgreSQL documentation, "Logical Replication Message Formats"; spec 1.12.
+#pragma once
+
+#include "base/lsn.hpp"
+#include "base/result.hpp"
+#include "schema/frame.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace busbar::postgres {
+
+/// Gathers decoded messages until take() turns them into one Frame. No I/O, no clock; one thread.
+class pgoutput_decoder {
+public:
+  explicit pgoutput_decoder(std::uint64_t term);
+  ~pgoutput_decoder();
+
+  /// One message as it stands in an XLogData after its header. errc::corrupt names the tag and what
+  /// is wrong; the decoder must then be thrown away with its stream.
+  result<void> consume(std::string_view message);
+
+  /// Bytes gathered so far, to decide when to take().
+  std::size_t pending_bytes() const noexcept;
+  bool in_transaction() const noexcept;
+  /// Everything gathered, as a Frame; empty if there is nothing. May be called in the middle of a
+  /// transaction: the rest follows in later frames (Transaction.begins / ends).
+  frame take();
+
+  /// End of the last transaction that was decoded to its end.
+  lsn last_end() const noexcept;
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace busbar::postgres

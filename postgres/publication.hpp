@@ -1,0 +1,23 @@
+// postgres/publication.hpp: makes a table's changes arrive in the stream (spec 1.10, 1.11).
+#pragma once
+
+#include "postgres/connection.hpp"
+#include "shapes/table.hpp"
+
+namespace busbar::postgres {
+
+/// When this returns without error, every later commit that touches `table` is in the stream with
+/// full old images: the table (and each leaf partition) is in the publication with REPLICA IDENTITY
+/// FULL, and every writer that was open when it was added has ended (the barrier of spec 1.11).
+/// Takes locks with a short lock_timeout and retries until the deadline; errors say which privilege
+/// or setting is missing. Cheap (one catalog query) if all is in place already; the barrier runs
+/// only if something had to be changed, or `force_barrier`: a caller that cannot know that an
+/// earlier barrier finished must force it.
+pg_result_of<bool> ensure_published(connection& session, std::string_view publication,
+                                    const table_info& table, bool force_barrier, deadline until);
+
+/// Writes `content` into the WAL as a transactional logical message with prefix "busbar". It comes
+/// back through the slot at its commit's place.
+pg_result_of<void> emit_message(connection& session, std::string_view content, deadline until);
+
+} // namespace busbar::postgres

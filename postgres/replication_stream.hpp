@@ -1,0 +1,76 @@
+// postgres/replication_stream.hpp: the leader's session: lock, publication, slot, and the stream of
+// Frames (spec 1.5, 1.6, 1.13).
+#pragma once
+
+#include "base/lsn.hpp"
+#include "postgres/connection.hpp"
+#include "schema/frame.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <string>
+
+namespace busbar::postgres {
+
+struct stream_settings {
+  connection_url url;
+  std::string stream_id = "default"; ///< [a-z0-9_]; names below derive from it.
+  std::string publication() const { return "busbar_publication_" + stream_id; }
+  std::string slot() const { return "busbar_slot_" + stream_id; }
+  std::size_t frame_bytes_max = 512 * 1024;
+};
+
+/// What was found when leadership was gained.
+struct leadership {
+  std::string system_id;
+  std::uint32_t timeline = 0;
+  std::string database;
+  std::uint64_t term = 0;    ///< pg_current_xact_id() at take-over: rises with every leader.
+  bool slot_created = false; ///< No WAL continuity with what storage holds.
+  lsn confirmed_flush{};     ///< Where the slot stands.
+  int server_version = 0;
+};
+
+/// One piece of news from the stream.
+struct stream_event {
+  frame transactions; ///< Empty if there are none.
+  lsn idle_up_to{};   ///< 0, or: nothing that is not yet delivered ends at or before this position.
+};
+
+/// Owned by the feed thread, which alone calls it (wake() excepted: any thread).
+class replication_stream {
+public:
+  /// Connects, waits for the stream's advisory lock (checking wake() and the lock breaker of spec
+  /// 1.6 every 10 s), creates the publication, then the slot, as needed, and takes a term.
+  static pg_result_of<replication_stream> open(const stream_settings& settings, std::atomic<bool>& stop);
+  replication_stream(replication_stream&&) noexcept;
+  replication_stream& operator=(replication_stream&&) noexcept;
+  ~replication_stream();
+
+  const leadership& leader() const noexcept;
+
+  /// START_REPLICATION at the slot's position with messages on. Nothing at or below `durable` (ends
+  /// of transactions) need be sent again.
+  pg_result_of<void> start(lsn durable);
+
+  /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
+  /// more is readable at once. Sends feedback when due. An event with neither part is a wake-up.
+  pg_result_of<stream_event> next(deadline until);
+
+  /// Like next(), but does not read: for back-pressure. Returns at wake() or `until`.
+  pg_result_of<void> pause(deadline until);
+
+  /// Tells PostgreSQL that all up to `flushed` is durable; never moves back. Sends at once if it
+  /// advanced.
+  pg_result_of<void> confirm(lsn flushed);
+
+  /// Makes next() and pause() return early. Any thread.
+  void wake() noexcept;
+
+private:
+  struct state;
+  explicit replication_stream(std::unique_ptr<state> s);
+  std::unique_ptr<state> state_;
+};
+
+} // namespace busbar::postgres

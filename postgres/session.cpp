@@ -1,0 +1,107 @@
+#include "postgres/session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <thread>
+
+#include <openssl/ssl.h>
+#include <poll.h>
+
+namespace busbar::postgres {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr auto stop_check_period = std::chrono::milliseconds{100};
+
+int poll_milliseconds(deadline until) {
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+  return static_cast<int>(std::clamp<long long>(left, 0, 60'000));
+}
+
+/// Decrypted bytes that wait inside the TLS library are input that poll() does not see.
+bool tls_has_input(PGconn* session) {
+  if (PQsslInUse(session) == 0)
+    return false;
+  auto* tls = static_cast<SSL*>(PQsslStruct(session, "OpenSSL"));
+  return tls != nullptr && SSL_pending(tls) > 0;
+}
+
+} // namespace
+
+waited wait_for(PGconn* session, short events, int wake_fd, deadline until) {
+  if ((events & POLLIN) != 0 && tls_has_input(session))
+    return waited::ready;
+  std::array<pollfd, 2> fds{{{PQsocket(session), events, 0}, {wake_fd, POLLIN, 0}}};
+  for (;;) {
+    const int n = poll(fds.data(), wake_fd < 0 ? 1 : 2, poll_milliseconds(until));
+    if (n < 0 && errno != EINTR)
+      return waited::ready; // the next libpq call reports what is wrong
+    if (n > 0)
+      return fds[0].revents != 0 ? waited::ready : waited::woken;
+    if (clock::now() >= until)
+      return waited::timed_out;
+  }
+}
+
+void cancel(PGconn* session) {
+  PGcancel* request = PQgetCancel(session);
+  if (request == nullptr)
+    return;
+  // PQcancel() makes a connection of its own and blocks without a limit that we could set; it needs
+  // nothing of ours, so it may take its time elsewhere.
+  std::thread{[request] {
+    std::array<char, 256> ignored{};
+    PQcancel(request, ignored.data(), static_cast<int>(ignored.size()));
+    PQfreeCancel(request);
+  }}.detach();
+}
+
+pg_result_of<PGresult*> next_result(PGconn* session, deadline until,
+                                    const std::atomic<bool>* stop) {
+  for (;;) {
+    const int unsent = PQflush(session);
+    if (unsent < 0)
+      return tl::unexpected<pg_error>{result_error(session, nullptr)};
+    if (unsent == 0 && PQisBusy(session) == 0)
+      return PQgetResult(session);
+    const auto now = clock::now();
+    const bool stopped = stop != nullptr && stop->load(std::memory_order_relaxed);
+    if (stopped || now >= until) {
+      cancel(session);
+      return tl::unexpected<pg_error>{stopped ? pg_error{trouble::transient, {}, "stopped"}
+                                              : timed_out("query")};
+    }
+    const auto next_look = stop == nullptr ? until : std::min(until, now + stop_check_period);
+    const auto events = static_cast<short>(POLLIN | (unsent == 1 ? POLLOUT : 0));
+    if (wait_for(session, events, -1, next_look) == waited::ready && PQconsumeInput(session) == 0)
+      return tl::unexpected<pg_error>{result_error(session, nullptr)};
+  }
+}
+
+pg_result_of<rows> all_results(PGconn* session, deadline until, const std::atomic<bool>* stop) {
+  rows last{nullptr};
+  std::optional<pg_error> problem;
+  for (;;) {
+    auto got = next_result(session, until, stop);
+    if (!got)
+      return tl::unexpected<pg_error>{std::move(got).error()};
+    if (*got == nullptr)
+      break;
+    rows taken{*got};
+    const auto status = PQresultStatus(*got);
+    if (status == PGRES_COPY_OUT || status == PGRES_COPY_IN || status == PGRES_COPY_BOTH)
+      return tl::unexpected<pg_error>{pg_error{trouble::transient, {}, "unexpected COPY"}};
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && !problem)
+      problem = result_error(session, *got);
+    last = std::move(taken);
+  }
+  if (problem)
+    return tl::unexpected<pg_error>{*std::move(problem)};
+  return last;
+}
+
+} // namespace busbar::postgres

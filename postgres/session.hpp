@@ -1,0 +1,44 @@
+// postgres/session.hpp: what the sources of this folder share around libpq's non-blocking calls.
+// Private to postgres/.
+#pragma once
+
+#include "postgres/connection.hpp"
+
+#include <libpq-fe.h>
+
+#include <atomic>
+
+namespace busbar::postgres {
+
+/// What an SQLSTATE, or without one a message of libpq's, means for us (spec 1.8).
+pg_error classify(std::string sqlstate, std::string message);
+/// The reason why PQconnectPoll() failed. Needs verbosity PQERRORS_VERBOSE, which shows SQLSTATEs.
+pg_error connect_error(const PGconn* session);
+/// The server's error, or the session's if there is no result.
+pg_error result_error(const PGconn* session, const PGresult* result);
+pg_error timed_out(std::string_view doing);
+/// Newlines become spaces, runs of blanks one blank.
+std::string one_line(std::string_view text);
+
+/// Host names of a conninfo string looked up, so that libpq need not block on it; returns what to
+/// append to it ("" if there is nothing to look up).
+pg_result_of<std::string> look_up_hosts(const std::string& conninfo, deadline until);
+
+enum class waited : std::uint8_t { ready, woken, timed_out };
+
+/// Waits until `session`'s socket has one of `events` (or has failed), `wake_fd` (if >= 0) is
+/// readable, or the deadline. Knows of input that TLS has already buffered.
+waited wait_for(PGconn* session, short events, int wake_fd, deadline until);
+
+/// The next result of a command that was sent, or null at its end. `stop`, if given, is looked at
+/// several times a second. On timeout or stop the command is cancelled; close the session then.
+pg_result_of<PGresult*> next_result(PGconn* session, deadline until,
+                                    const std::atomic<bool>* stop = nullptr);
+/// All results of a command that was sent; the last one's rows.
+pg_result_of<rows> all_results(PGconn* session, deadline until,
+                               const std::atomic<bool>* stop = nullptr);
+
+/// Asks the server to give up the running command, without waiting for it.
+void cancel(PGconn* session);
+
+} // namespace busbar::postgres

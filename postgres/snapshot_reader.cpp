@@ -1,0 +1,1 @@
+#include "postgres/snapshot_reader.hpp"

@@ -1,0 +1,49 @@
+// postgres/snapshot_reader.hpp: reads the rows of a shape as of one MVCC snapshot.
+#pragma once
+
+#include "base/lsn.hpp"
+#include "base/snapshot.hpp"
+#include "postgres/connection.hpp"
+#include "shapes/table.hpp"
+#include "sql/predicate.hpp"
+
+#include <functional>
+
+namespace busbar::postgres {
+
+struct snapshot_query {
+  const table_info* table = nullptr;
+  std::span<const std::uint16_t> columns; ///< Indices into table->columns, in the order wanted.
+  std::string_view where;                 ///< predicate::to_sql(), or empty for every row.
+};
+
+/// A REPEATABLE READ READ ONLY transaction on `session` (spec 1.16). begin() fixes the snapshot, so
+/// that its visibility can be told before the first row; then copy() once. Blocking; the snapshot
+/// thread only. Memory: one row at a time, whatever the size of the table.
+class snapshot_reader {
+public:
+  static pg_result_of<snapshot_reader> begin(connection& session, deadline until);
+
+  const snapshot& visibility() const noexcept { return visibility_; }
+  lsn wal_position() const noexcept { return wal_position_; } ///< pg_current_wal_lsn() at begin().
+
+  /// Streams the rows by COPY … TO STDOUT. Calls `on_row` with one cell for each wanted column
+  /// (text of the type's output function; borrowed until the call returns); stops early if it
+  /// returns false. `first_row_until` bounds the wait for the first row only; after it, a stall of
+  /// `stall_max` without any data fails. Errors keep their SQLSTATE (42P01, 42703: schema changed).
+  pg_result_of<std::uint64_t> copy(const snapshot_query& query, deadline first_row_until,
+                                   std::chrono::seconds stall_max,
+                                   const std::function<bool(std::span<const sql::cell>)>& on_row);
+
+  /// Ends the transaction; the session can be used again if it is still usable().
+  pg_result_of<void> finish(deadline until);
+
+private:
+  snapshot_reader(connection& session, snapshot visibility, lsn position)
+      : session_{&session}, visibility_{std::move(visibility)}, wal_position_{position} {}
+  connection* session_;
+  snapshot visibility_;
+  lsn wal_position_;
+};
+
+} // namespace busbar::postgres

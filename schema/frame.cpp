@@ -1,0 +1,82 @@
+#include "schema/frame.hpp"
+
+#include "base/bytes.hpp"
+
+#include <kj/exception.h>
+
+#include <cstring>
+
+namespace busbar {
+
+namespace {
+
+// Frames are trusted once parsed, and larger than Cap'n Proto's default limit of 64 MB in total
+// traversal, because a frame is read once by each materializer.
+capnp::ReaderOptions reader_options() {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = ~std::uint64_t{0} >> 8;
+  return options;
+}
+
+} // namespace
+
+frame::body::body(kj::Array<capnp::word> taken)
+    : words{kj::mv(taken)}, reader{words.asPtr(), reader_options()},
+      root{reader.getRoot<schema::Frame>()} {}
+
+frame frame::build(capnp::MessageBuilder& message) {
+  return frame{std::make_shared<const body>(capnp::messageToFlatArray(message))};
+}
+
+result<frame> frame::parse(std::string_view bytes) {
+  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0)
+    return fail(errc::corrupt, "frame of " + std::to_string(bytes.size()) + " bytes");
+  auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+  std::memcpy(words.begin(), bytes.data(), bytes.size());
+  std::shared_ptr<const body> parsed;
+  auto problem = kj::runCatchingExceptions([&] { parsed = std::make_shared<const body>(kj::mv(words)); });
+  KJ_IF_MAYBE (what, problem)
+    return fail(errc::corrupt, std::string{"frame: "} + what->getDescription().cStr());
+  return frame{std::move(parsed)};
+}
+
+std::size_t frame::size_bytes() const noexcept {
+  return body_ ? body_->words.size() * sizeof(capnp::word) : 0;
+}
+
+std::string_view frame::bytes() const noexcept {
+  if (!body_)
+    return {};
+  return {reinterpret_cast<const char*>(body_->words.begin()), size_bytes()};
+}
+
+row_image::row_image(std::string_view bytes) noexcept {
+  if (bytes.size() < 2)
+    return;
+  at_ = bytes.data() + 2;
+  end_ = bytes.data() + bytes.size();
+  count_ = read_be16(bytes.data());
+}
+
+bool row_image::next(bool& is_null, std::string_view& text) noexcept {
+  if (at_ == end_)
+    return false;
+  const char tag = *at_++;
+  if (tag == 'n') {
+    is_null = true;
+    text = {};
+    return true;
+  }
+  if (tag != 't' || end_ - at_ < 4)
+    return false;
+  const auto length = read_be32(at_);
+  at_ += 4;
+  if (static_cast<std::uint64_t>(end_ - at_) < length)
+    return false;
+  is_null = false;
+  text = {at_, length};
+  at_ += length;
+  return true;
+}
+
+} // namespace busbar

@@ -1,0 +1,56 @@
+@0xe4a1938c5f6b07d2;
+# Values in the column families "directory" and "node" (storage/keys.hpp). ON DISK. Evolution: as
+# frame.capnp.
+$import "/capnp/c++.capnp".namespace("busbar::schema");
+
+struct ShapeRecord {
+  # Family "directory": what a shape is and how its initial snapshot went.
+
+  handle @0 :Text;
+  createdLsn @1 :UInt64;     # its creation message's commit LSN: only later commits are appended
+  table @2 :Table;
+  selected @3 :List(UInt16); # indices into table.columns, ascending
+  selectsAll @4 :Bool;       # the request left `columns` out
+  where @5 :Text;            # as given; empty = every row
+  parameters @6 :List(Text); # $1, $2, …
+  replicaFull @7 :Bool;
+  changesOnly @8 :Bool;
+  snapshotComplete @9 :Bool;
+  snapshotChunks @10 :UInt64;
+  xmin @11 :UInt64;
+  xmax @12 :UInt64;
+  xip @13 :List(UInt64);
+  canonicalWhere @14 :Text;  # part of the identity
+}
+
+struct Table {
+  oid @0 :UInt32;
+  schema @1 :Text;
+  name @2 :Text;
+  columns @3 :List(Column);
+  partitioned @4 :Bool;
+}
+
+struct Column {
+  name @0 :Text;
+  typeOid @1 :UInt32;
+  typeModifier @2 :Int32;
+  typeName @3 :Text;         # pg_type.typname; of the element type for an array
+  dimensions @4 :Int32;
+  notNull @5 :Bool;
+  keyIndex @6 :Int32 = -1;   # 0-based position in the primary key
+  generated @7 :Bool;
+  orderedBytewise @8 :Bool;
+  deterministic @9 :Bool;
+  typeClass @10 :Text;       # pg_type.typtype: b, e, d, …
+  intervalFields @11 :Text;
+}
+
+struct NodeRecord {
+  # Family "node", key "identity": whose data this store holds.
+  formatVersion @0 :UInt32;
+  systemId @1 :Text;
+  timeline @2 :UInt32;
+  database @3 :Text;
+  streamId @4 :Text;
+}

@@ -1,0 +1,173 @@
+#include "shapes/definition.hpp"
+
+#include "shapes/column_type.hpp"
+
+#include <algorithm>
+
+namespace busbar {
+
+namespace {
+
+std::optional<std::uint16_t> find_column(const table_info& table, std::string_view name) {
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    if (table.columns[i].name == name)
+      return static_cast<std::uint16_t>(i);
+  return std::nullopt;
+}
+
+/// Resolves a list of names and checks that it holds the key; `field` is the parameter's name.
+result<std::vector<std::uint16_t>> resolve_columns(const table_info& table,
+                                                   const std::vector<std::string>& names,
+                                                   const std::string& field) {
+  std::vector<std::uint16_t> indices;
+  for (const auto& name : names) {
+    const auto index = find_column(table, name);
+    if (!index)
+      return fail(errc::invalid_argument, "The following columns could not be found: " + name, field);
+    if (table.columns[*index].generated)
+      return fail(errc::invalid_argument,
+                  "column \"" + name + "\" is generated, and PostgreSQL does not replicate it", field);
+    indices.push_back(*index);
+  }
+  std::sort(indices.begin(), indices.end());
+  indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+  for (const auto key : key_columns(table))
+    if (!std::binary_search(indices.begin(), indices.end(), key))
+      return fail(errc::invalid_argument,
+                  "The list of columns must include all primary key columns, missing: " +
+                      table.columns[key].name,
+                  field);
+  return indices;
+}
+
+result<std::vector<std::uint16_t>> all_columns(const table_info& table) {
+  std::vector<std::uint16_t> indices;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    if (table.columns[i].generated)
+      return fail(errc::invalid_argument,
+                  "the table has a generated column, \"" + table.columns[i].name +
+                      "\", which PostgreSQL does not replicate; list the other columns in `columns`",
+                  "columns");
+    indices.push_back(static_cast<std::uint16_t>(i));
+  }
+  return indices;
+}
+
+std::vector<sql::column> clause_columns(const table_info& table) {
+  std::vector<sql::column> columns;
+  columns.reserve(table.columns.size());
+  for (const auto& c : table.columns)
+    columns.push_back({.name = c.name,
+                       .type_name = c.type_name,
+                       .type_class = c.type_class,
+                       .dimensions = c.dimensions,
+                       .type_modifier = c.type_modifier,
+                       .ordered_bytewise = c.ordered_bytewise,
+                       .deterministic = c.deterministic,
+                       .generated = c.generated});
+  return columns;
+}
+
+void append_part(std::string& out, std::string_view part) {
+  out += std::to_string(part.size());
+  out += ':';
+  out += part;
+}
+
+std::uint64_t fnv1a(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash;
+}
+
+} // namespace
+
+std::vector<std::uint16_t> key_columns(const table_info& table) {
+  std::vector<std::pair<std::int32_t, std::uint16_t>> keyed;
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    if (table.columns[i].key_index >= 0)
+      keyed.emplace_back(table.columns[i].key_index, static_cast<std::uint16_t>(i));
+  std::sort(keyed.begin(), keyed.end());
+  std::vector<std::uint16_t> indices;
+  for (const auto& [position, index] : keyed)
+    indices.push_back(index);
+  if (indices.empty())
+    for (std::size_t i = 0; i < table.columns.size(); ++i)
+      indices.push_back(static_cast<std::uint16_t>(i));
+  return indices;
+}
+
+result<shape_definition> define_shape(const shape_request& request,
+                                      std::shared_ptr<const table_info> table) {
+  if (table->columns.empty())
+    return fail(errc::invalid_argument, "the table has no columns", "table");
+  shape_definition shape;
+  std::optional<std::vector<std::uint16_t>> queryable;
+  if (request.queryable_columns) {
+    auto resolved = resolve_columns(*table, *request.queryable_columns, "queryable_columns");
+    if (!resolved)
+      return fail(std::move(resolved).error());
+    queryable = std::move(*resolved);
+  }
+  shape.selects_all = !request.columns.has_value();
+  auto selected = request.columns ? resolve_columns(*table, *request.columns, "columns")
+                  : queryable     ? result<std::vector<std::uint16_t>>{*queryable}
+                                  : all_columns(*table);
+  if (!selected)
+    return fail(std::move(selected).error());
+  if (queryable && !std::includes(queryable->begin(), queryable->end(), selected->begin(), selected->end()))
+    return fail(errc::invalid_argument, "`columns` names a column outside of `queryable_columns`",
+                "columns");
+  shape.selected = std::move(*selected);
+  if (!request.where.empty()) {
+    const auto columns = clause_columns(*table);
+    auto filter = sql::predicate::compile(request.where, request.parameters, columns);
+    if (!filter)
+      return fail(std::move(filter).error());
+    shape.filter = std::move(*filter);
+    shape.where = request.where;
+    shape.parameters = request.parameters;
+  }
+  shape.replica_full = request.replica_full;
+  shape.changes_only = request.changes_only;
+  shape.table = std::move(table);
+  return shape;
+}
+
+std::string shape_definition::identity() const {
+  std::string text = std::to_string(table->oid);
+  append_part(text, table->schema);
+  append_part(text, table->name);
+  for (const auto key : key_columns(*table))
+    append_part(text, table->columns[key].name);
+  append_part(text, filter ? filter->canonical() : std::string{});
+  text += selects_all ? '*' : '=';
+  for (const auto index : selected)
+    append_part(text, table->columns[index].name);
+  text += replica_full ? 'f' : 'd';
+  text += changes_only ? 'c' : 'a';
+  return text;
+}
+
+std::string schema_json(const shape_definition& shape) {
+  std::string out = "{";
+  // With a key, key_index counts within it; without one no column has a pk_index.
+  for (const auto index : shape.selected) {
+    if (out.size() > 1)
+      out += ',';
+    const auto& column = shape.table->columns[index];
+    append_ascii_json(out, column.name);
+    out += ":{";
+    append_type_json(out, column);
+    out += '}';
+  }
+  out += '}';
+  return out;
+}
+
+std::string make_handle(std::string_view identity, std::uint64_t micros) {
+  return std::to_string(fnv1a(identity) & ((1u << 27) - 1)) + '-' + std::to_string(micros);
+}
+
+} // namespace busbar

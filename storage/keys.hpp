@@ -1,0 +1,54 @@
+// storage/keys.hpp: every key of the store. ON DISK: never change a layout; a new one gets a new
+// column family and a migration. Integers are big-endian, so that RocksDB's bytewise order is log
+// order and one shape is one contiguous range.
+//
+//   family     key                                                        value
+//   directory  's' shape(u64)                                             ShapeRecord (records.capnp)
+//              'p' shape(u64)                                             empty: the snapshot splice has passed
+//   log        shape(u64) tx(u64) last op(u64)                            entry block (shapes/entry_block.hpp)
+//   chunks     shape(u64) 'p' chunk(u64) piece(u32)                       entry block of snapshot rows
+//              shape(u64) 'b' tx(u64) op(u64)                             empty: a chunk of the log ends here
+//   frames     (none yet: a cluster keeps its recent frames here)
+//   node       "identity"                                                 NodeRecord (records.capnp)
+//              "control key"                                              32 bytes, for signing control messages
+//              "durable"                                                  lsn(u64): all up to here is synced
+//              "open"                                                     tx(u64): a transaction written in part
+//              "next shape"                                               shape(u64)
+#pragma once
+
+#include "base/result.hpp"
+#include "shapes/offset.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace busbar::storage {
+
+/// Names a shape inside this store; never reused.
+enum class shape_id : std::uint64_t {};
+
+constexpr std::uint64_t to_number(shape_id x) noexcept { return static_cast<std::uint64_t>(x); }
+
+/// In the order in which RocksDB hands back the handles.
+enum class family : std::uint8_t { fallback, directory, log, chunks, frames, node };
+inline constexpr std::array<std::string_view, 6> family_names{
+    "default", "directory", "log", "chunks", "frames", "node"}; // ON DISK; "default" stays empty
+
+inline constexpr std::uint32_t format_version = 1;
+
+/// Log offsets are stored with op shifted by one, so that "before all" sorts first.
+std::string log_key(shape_id shape, log_offset last);
+result<log_offset> parse_log_key(std::string_view key); ///< errc::corrupt unless exactly one key.
+std::string piece_key(shape_id shape, std::uint64_t chunk, std::uint32_t piece);
+std::string boundary_key(shape_id shape, log_offset end);
+result<log_offset> parse_boundary_key(std::string_view key);
+/// The prefix of all of a shape's boundary keys; also of all its pieces with 'p'.
+std::string chunk_prefix(shape_id shape, char kind);
+std::string shape_key(char kind, shape_id shape);
+result<shape_id> parse_shape_key(std::string_view key);
+/// First key of the shape in `log` and `chunks`; with the next id, the end of its range.
+std::string shape_prefix(shape_id shape);
+
+} // namespace busbar::storage

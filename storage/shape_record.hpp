@@ -1,0 +1,36 @@
+// storage/shape_record.hpp: a shape's definition and snapshot facts as they are stored
+// (schema/records.capnp, ShapeRecord).
+#pragma once
+
+#include "base/result.hpp"
+#include "base/snapshot.hpp"
+#include "shapes/table.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace busbar::storage {
+
+struct shape_record {
+  std::string handle;
+  std::uint64_t created_lsn = 0; ///< Commit LSN of the creation message.
+  table_info table;
+  std::vector<std::uint16_t> selected;
+  bool selects_all = false;
+  std::string where;
+  std::vector<std::string> parameters;
+  std::string canonical_where;
+  bool replica_full = false;
+  bool changes_only = false;
+  bool snapshot_complete = false;
+  std::uint64_t snapshot_chunks = 0;
+  snapshot visibility;
+};
+
+std::string encode(const shape_record& record);
+/// errc::corrupt if the bytes are not such a record.
+result<shape_record> decode_shape_record(std::string_view bytes);
+
+} // namespace busbar::storage

@@ -1,0 +1,499 @@
+#include "storage/store.hpp"
+
+#include "schema/records.capnp.h"
+#include "shapes/entry_block.hpp"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+#include <openssl/rand.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <system_error>
+
+namespace busbar::storage {
+
+namespace {
+
+constexpr char identity_name[] = "identity";
+constexpr char control_key_name[] = "control key";
+constexpr char durable_name[] = "durable";
+constexpr char open_name[] = "open";
+constexpr char next_shape_name[] = "next shape";
+constexpr std::size_t control_key_bytes = 32;
+
+error to_error(const rocksdb::Status& status, std::string_view doing) {
+  const auto code = status.IsCorruption() ? errc::corrupt : errc::unavailable;
+  return error{code, "storage: " + status.ToString()}.with_context(doing);
+}
+
+rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+std::string number_text(std::uint64_t x) {
+  std::string text;
+  append_be64(text, x);
+  return text;
+}
+
+std::string encode(const node_identity& who) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<schema::NodeRecord>();
+  out.setFormatVersion(format_version);
+  out.setSystemId(who.system_id);
+  out.setTimeline(who.timeline);
+  out.setDatabase(who.database);
+  out.setStreamId(who.stream_id);
+  const auto words = capnp::messageToFlatArray(message);
+  const auto bytes = words.asBytes();
+  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+}
+
+result<node_identity> decode_identity(std::string_view bytes) {
+  node_identity who;
+  std::uint32_t version = 0;
+  auto problem = kj::runCatchingExceptions([&] {
+    auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+    std::memcpy(words.begin(), bytes.data(), words.size() * sizeof(capnp::word));
+    capnp::FlatArrayMessageReader reader{words.asPtr()};
+    const auto in = reader.getRoot<schema::NodeRecord>();
+    version = in.getFormatVersion();
+    who = {in.getSystemId().cStr(), in.getTimeline(), in.getDatabase().cStr(), in.getStreamId().cStr()};
+  });
+  KJ_IF_MAYBE (what, problem)
+    return fail(errc::corrupt, std::string{"storage: identity: "} + what->getDescription().cStr());
+  if (version != format_version)
+    return fail(errc::misconfigured, "storage has format " + std::to_string(version) +
+                                         ", this build reads format " + std::to_string(format_version));
+  return who;
+}
+
+} // namespace
+
+struct batch::body {
+  rocksdb::WriteBatch writes;
+  struct pending {
+    family where;
+    std::string key;
+    std::string value;
+  };
+};
+
+struct store::body {
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<std::unique_ptr<rocksdb::ColumnFamilyHandle>, family_names.size()> families;
+  std::mutex ids;                    ///< Guards the next shape id.
+  std::uint64_t next_id = 1;
+  std::uint64_t reserved_until = 1;
+
+  ~body() {
+    for (auto& handle : families)
+      handle.reset();
+  }
+  rocksdb::ColumnFamilyHandle* of(family f) const {
+    return families[static_cast<std::size_t>(f)].get();
+  }
+  rocksdb::Status get(family f, std::string_view key, std::string& value) const {
+    return db->Get({}, of(f), slice(key), &value);
+  }
+};
+
+namespace {
+
+/// The column family's id in a WriteBatch is its position in family_names, because all families are
+/// created in that order; a batch can then be filled without a handle.
+class numbered_family final : public rocksdb::ColumnFamilyHandle {
+public:
+  explicit numbered_family(family f) : id_{static_cast<std::uint32_t>(f)} {}
+  const std::string& GetName() const override { return name_; }
+  std::uint32_t GetID() const override { return id_; }
+  rocksdb::Status GetDescriptor(rocksdb::ColumnFamilyDescriptor*) override {
+    return rocksdb::Status::NotSupported();
+  }
+  const rocksdb::Comparator* GetComparator() const override { return rocksdb::BytewiseComparator(); }
+
+private:
+  std::uint32_t id_;
+  std::string name_;
+};
+
+} // namespace
+
+batch::batch() : body_{std::make_unique<body>()} {}
+batch::batch(batch&&) noexcept = default;
+batch& batch::operator=(batch&&) noexcept = default;
+batch::~batch() = default;
+
+void batch::append_block(shape_id shape, log_offset last, std::string_view block) {
+  numbered_family log{family::log};
+  body_->writes.Put(&log, log_key(shape, last), slice(block));
+}
+void batch::mark_boundary(shape_id shape, log_offset end) {
+  numbered_family chunks{family::chunks};
+  body_->writes.Put(&chunks, boundary_key(shape, end), {});
+}
+void batch::mark_splice_passed(shape_id shape) {
+  numbered_family directory{family::directory};
+  body_->writes.Put(&directory, shape_key('p', shape), {});
+}
+void batch::open_transaction(std::uint64_t commit_lsn) {
+  numbered_family node{family::node};
+  body_->writes.Put(&node, open_name, number_text(commit_lsn));
+}
+void batch::close_transaction() {
+  numbered_family node{family::node};
+  body_->writes.Delete(&node, open_name);
+}
+bool batch::empty() const noexcept { return body_->writes.Count() == 0; }
+std::size_t batch::size_bytes() const noexcept { return body_->writes.GetDataSize(); }
+
+store::store(std::unique_ptr<body> b) : body_{std::move(b)} {}
+store::~store() = default;
+
+result<std::unique_ptr<store>> store::open(const store_settings& settings) {
+  std::error_code problem;
+  std::filesystem::create_directories(settings.directory, problem);
+  if (problem)
+    return fail(errc::misconfigured, "storage directory " + settings.directory +
+                                         " cannot be created: " + problem.message());
+
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.max_background_jobs = 2;
+  options.db_write_buffer_size = settings.write_buffer_bytes;
+  options.max_total_wal_size = 256u << 20;
+  options.bytes_per_sync = 1u << 20; // spreads write-back instead of one burst at the sync
+  options.wal_bytes_per_sync = 1u << 20;
+  options.keep_log_file_num = 3;
+  options.max_log_file_size = 4u << 20;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.max_open_files = 512;
+
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(settings.cache_bytes);
+  table.cache_index_and_filter_blocks = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  rocksdb::ColumnFamilyOptions common;
+  common.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  common.write_buffer_size = settings.write_buffer_bytes / 2;
+  common.compression = rocksdb::kNoCompression;
+  rocksdb::ColumnFamilyOptions large = common;
+  large.enable_blob_files = true; // entry blocks are large: compaction then moves keys only
+  large.min_blob_size = 8 * 1024;
+  large.enable_blob_garbage_collection = true;
+
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (std::size_t i = 0; i < family_names.size(); ++i) {
+    const auto f = static_cast<family>(i);
+    const bool bulky = f == family::log || f == family::chunks || f == family::frames;
+    descriptors.emplace_back(std::string{family_names[i]}, bulky ? large : common);
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* opened = nullptr;
+  const auto status = rocksdb::DB::Open(options, settings.directory, descriptors, &handles, &opened);
+  if (!status.ok()) {
+    const auto text = status.ToString();
+    if (text.find("lock") != std::string::npos)
+      return fail(errc::misconfigured,
+                  "storage directory " + settings.directory + " is in use by another process");
+    return fail(status.IsCorruption() ? errc::corrupt : errc::misconfigured,
+                "storage directory " + settings.directory + " cannot be opened: " + text);
+  }
+  auto b = std::make_unique<body>();
+  b->db.reset(opened);
+  for (std::size_t i = 0; i < handles.size(); ++i) {
+    b->families[i].reset(handles[i]);
+    if (handles[i]->GetID() != i)
+      return fail(errc::corrupt, "storage directory " + settings.directory +
+                                     " has its column families in another order");
+  }
+  std::string value;
+  const auto found = b->get(family::node, next_shape_name, value);
+  if (found.ok() && value.size() == 8)
+    b->next_id = b->reserved_until = read_be64(value.data());
+  return std::unique_ptr<store>{new store{std::move(b)}};
+}
+
+result<std::optional<node_identity>> store::identity() const {
+  std::string value;
+  const auto status = body_->get(family::node, identity_name, value);
+  if (status.IsNotFound())
+    return std::optional<node_identity>{};
+  if (!status.ok())
+    return fail(to_error(status, "read identity"));
+  auto who = decode_identity(value);
+  if (!who)
+    return fail(std::move(who).error());
+  return std::optional<node_identity>{std::move(*who)};
+}
+
+result<void> store::set_identity(const node_identity& who) {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  const auto status = body_->db->Put(options, body_->of(family::node), identity_name, encode(who));
+  if (!status.ok())
+    return fail(to_error(status, "write identity"));
+  return {};
+}
+
+result<std::string> store::control_key() {
+  std::string key;
+  auto status = body_->get(family::node, control_key_name, key);
+  if (status.ok() && key.size() == control_key_bytes)
+    return key;
+  if (!status.ok() && !status.IsNotFound())
+    return fail(to_error(status, "read control key"));
+  key.resize(control_key_bytes);
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) != 1)
+    return fail(errc::unavailable, "the system has no random numbers for the control key");
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  status = body_->db->Put(options, body_->of(family::node), control_key_name, key);
+  if (!status.ok())
+    return fail(to_error(status, "write control key"));
+  return key;
+}
+
+result<lsn> store::durable() const {
+  std::string value;
+  const auto status = body_->get(family::node, durable_name, value);
+  if (status.IsNotFound())
+    return lsn{0};
+  if (!status.ok())
+    return fail(to_error(status, "read durable position"));
+  if (value.size() != 8)
+    return fail(errc::corrupt, "durable position of " + std::to_string(value.size()) + " bytes");
+  return lsn{read_be64(value.data())};
+}
+
+result<std::vector<recovered_shape>> store::recover() {
+  auto& db = *body_->db;
+  std::string open_tx;
+  const auto open_status = body_->get(family::node, open_name, open_tx);
+  if (!open_status.ok() && !open_status.IsNotFound())
+    return fail(to_error(open_status, "recover"));
+
+  std::vector<recovered_shape> shapes;
+  std::vector<shape_id> unfinished;
+  {
+    const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::directory))};
+    for (it->Seek("s"); it->Valid() && it->key().starts_with("s"); it->Next()) {
+      const auto id = parse_shape_key(view(it->key()));
+      if (!id)
+        return fail(error{id.error()}.with_context("recover"));
+      auto record = decode_shape_record(view(it->value()));
+      if (!record || !record->snapshot_complete) {
+        if (!record)
+          spdlog::error("shape {} is dropped: {}", to_number(*id), record.error().message);
+        unfinished.push_back(*id);
+        continue;
+      }
+      shapes.push_back({.id = *id, .record = std::move(*record), .head = log_offset::snapshot_end()});
+    }
+    if (!it->status().ok())
+      return fail(to_error(it->status(), "recover"));
+  }
+  for (const auto id : unfinished)
+    if (auto removed = remove_shape(id); !removed)
+      return fail(std::move(removed).error());
+
+  if (open_status.ok() && open_tx.size() == 8) {
+    // The process died between two batches of one transaction: its first part is on disk, but no
+    // reader has seen it. It will be sent again, and may then be cut into other blocks.
+    const auto tx = read_be64(open_tx.data());
+    rocksdb::WriteBatch repair;
+    for (const auto& shape : shapes) {
+      const log_offset first{tx, -1};
+      const log_offset behind{tx + 1, -1};
+      repair.DeleteRange(body_->of(family::log), log_key(shape.id, first), log_key(shape.id, behind));
+      repair.DeleteRange(body_->of(family::chunks), boundary_key(shape.id, first),
+                         boundary_key(shape.id, behind));
+    }
+    repair.Delete(body_->of(family::node), open_name);
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    if (const auto status = db.Write(options, &repair); !status.ok())
+      return fail(to_error(status, "recover: drop a transaction written in part"));
+  }
+
+  const std::unique_ptr<rocksdb::Iterator> log{db.NewIterator({}, body_->of(family::log))};
+  std::vector<recovered_shape> sound;
+  sound.reserve(shapes.size());
+  for (auto& shape : shapes) {
+    log->SeekForPrev(log_key(shape.id, {~std::uint64_t{0}, log_offset::infinite}));
+    bool intact = true;
+    if (log->Valid() && view(log->key()).starts_with(shape_prefix(shape.id))) {
+      const auto last = parse_log_key(view(log->key()));
+      const auto block = block_view::open(view(log->value()));
+      intact = last && block;
+      if (intact) {
+        shape.head = *last;
+        shape.open_chunk_bytes = block->chunk_bytes_after();
+      }
+    }
+    if (!log->status().ok())
+      return fail(to_error(log->status(), "recover"));
+    if (!intact) {
+      spdlog::error("shape {} is dropped: the end of its log is damaged", shape.record.handle);
+      if (auto removed = remove_shape(shape.id); !removed)
+        return fail(std::move(removed).error());
+      continue;
+    }
+    std::string passed;
+    shape.splice_passed = body_->get(family::directory, shape_key('p', shape.id), passed).ok();
+    sound.push_back(std::move(shape));
+  }
+  return sound;
+}
+
+result<shape_id> store::next_shape_id() {
+  // Ids are reserved in runs, so that a creation does not pay a synced write of its own.
+  constexpr std::uint64_t run = 1024;
+  const std::lock_guard guard{body_->ids};
+  if (body_->next_id == body_->reserved_until) {
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    const auto status = body_->db->Put(options, body_->of(family::node), next_shape_name,
+                                       number_text(body_->next_id + run));
+    if (!status.ok())
+      return fail(to_error(status, "reserve shape ids"));
+    body_->reserved_until = body_->next_id + run;
+  }
+  return shape_id{body_->next_id++};
+}
+
+result<void> store::put_shape(shape_id id, const shape_record& record, bool synced) {
+  rocksdb::WriteOptions options;
+  options.sync = synced;
+  const auto status = body_->db->Put(options, body_->of(family::directory), shape_key('s', id),
+                                     encode(record));
+  if (!status.ok())
+    return fail(to_error(status, "write definition"));
+  return {};
+}
+
+result<void> store::remove_shape(shape_id id) {
+  const auto begin = shape_prefix(id);
+  const auto end = shape_prefix(shape_id{to_number(id) + 1});
+  rocksdb::WriteBatch writes;
+  writes.Delete(body_->of(family::directory), shape_key('s', id));
+  writes.Delete(body_->of(family::directory), shape_key('p', id));
+  writes.DeleteRange(body_->of(family::log), begin, end);
+  writes.DeleteRange(body_->of(family::chunks), begin, end);
+  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+    return fail(to_error(status, "remove shape"));
+  return {};
+}
+
+result<void> store::remove_all_shapes() {
+  const auto begin = shape_prefix(shape_id{0});
+  const auto end = shape_prefix(shape_id{~std::uint64_t{0}});
+  rocksdb::WriteBatch writes;
+  writes.DeleteRange(body_->of(family::directory), "p", "t");
+  writes.DeleteRange(body_->of(family::log), begin, end);
+  writes.DeleteRange(body_->of(family::chunks), begin, end);
+  writes.Delete(body_->of(family::node), open_name);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (const auto status = body_->db->Write(options, &writes); !status.ok())
+    return fail(to_error(status, "remove all shapes"));
+  return {};
+}
+
+result<void> store::commit(batch& writes) {
+  const auto status = body_->db->Write({}, &writes.body_->writes);
+  writes.body_->writes.Clear();
+  if (!status.ok())
+    return fail(to_error(status, "commit"));
+  return {};
+}
+
+result<void> store::sync(lsn position) {
+  rocksdb::WriteOptions options;
+  options.sync = true; // syncs the whole log up to and including this record
+  const auto status = body_->db->Put(options, body_->of(family::node), durable_name,
+                                     number_text(busbar::to_number(position)));
+  if (!status.ok())
+    return fail(to_error(status, "sync"));
+  return {};
+}
+
+result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece,
+                                       std::string_view block, bool logged) {
+  rocksdb::WriteOptions options;
+  options.disableWAL = !logged; // finish_snapshot() flushes; until then the shape does not count
+  const auto status = body_->db->Put(options, body_->of(family::chunks), piece_key(id, chunk, piece),
+                                     slice(block));
+  if (!status.ok())
+    return fail(to_error(status, "write snapshot"));
+  return {};
+}
+
+result<void> store::finish_snapshot(shape_id id, const shape_record& record, bool flush) {
+  if (flush)
+    if (const auto status = body_->db->Flush({}, body_->of(family::chunks)); !status.ok())
+      return fail(to_error(status, "flush snapshot"));
+  return put_shape(id, record, true);
+}
+
+result<shared_bytes> store::read_snapshot_piece(shape_id id, std::uint64_t chunk,
+                                                std::uint32_t piece) const {
+  std::string value;
+  const auto status = body_->get(family::chunks, piece_key(id, chunk, piece), value);
+  if (status.IsNotFound())
+    return shared_bytes{};
+  if (!status.ok())
+    return fail(to_error(status, "read snapshot"));
+  return share(std::move(value));
+}
+
+result<void>
+store::read_log(shape_id id, log_offset after, log_offset upto,
+                const std::function<bool(log_offset, std::string_view)>& visit) const {
+  const std::unique_ptr<rocksdb::Iterator> it{body_->db->NewIterator({}, body_->of(family::log))};
+  const auto prefix = shape_prefix(id);
+  for (it->Seek(log_key(id, {after.tx, after.op == log_offset::infinite ? after.op : after.op + 1}));
+       it->Valid() && view(it->key()).starts_with(prefix); it->Next()) {
+    const auto last = parse_log_key(view(it->key()));
+    if (!last)
+      return fail(error{last.error()}.with_context("read log"));
+    if (*last <= after)
+      continue;
+    if (*last > upto)
+      break; // blocks end at commits and chunk ends, as `upto` does
+    if (!visit(*last, view(it->value())))
+      break;
+  }
+  if (!it->status().ok())
+    return fail(to_error(it->status(), "read log"));
+  return {};
+}
+
+result<std::optional<log_offset>> store::chunk_end_after(shape_id id, log_offset after) const {
+  const std::unique_ptr<rocksdb::Iterator> it{body_->db->NewIterator({}, body_->of(family::chunks))};
+  const auto prefix = chunk_prefix(id, 'b');
+  for (it->Seek(boundary_key(id, after)); it->Valid() && view(it->key()).starts_with(prefix); it->Next()) {
+    const auto end = parse_boundary_key(view(it->key()));
+    if (!end)
+      return fail(error{end.error()}.with_context("read chunk ends"));
+    if (*end > after)
+      return std::optional<log_offset>{*end};
+  }
+  if (!it->status().ok())
+    return fail(to_error(it->status(), "read chunk ends"));
+  return std::optional<log_offset>{};
+}
+
+} // namespace busbar::storage

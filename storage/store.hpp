@@ -1,0 +1,126 @@
+// storage/store.hpp: the node's persistent memory: shape definitions, logs, snapshots, positions.
+// Keys: keys.hpp. Only here is RocksDB known.
+#pragma once
+
+#include "base/bytes.hpp"
+#include "base/lsn.hpp"
+#include "base/result.hpp"
+#include "shapes/offset.hpp"
+#include "storage/keys.hpp"
+#include "storage/shape_record.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace busbar::storage {
+
+/// Whose data a store holds; compared at start, never mixed.
+struct node_identity {
+  std::string system_id;
+  std::uint32_t timeline = 0;
+  std::string database;
+  std::string stream_id;
+  friend bool operator==(const node_identity&, const node_identity&) = default;
+};
+
+/// Writes that become visible, and survive a crash of the process, together. One thread.
+class batch {
+public:
+  batch();
+  batch(batch&&) noexcept;
+  batch& operator=(batch&&) noexcept;
+  ~batch();
+
+  void append_block(shape_id shape, log_offset last, std::string_view block);
+  void mark_boundary(shape_id shape, log_offset end);
+  void mark_splice_passed(shape_id shape);
+  /// Written with the first part of a transaction that needs several batches …
+  void open_transaction(std::uint64_t commit_lsn);
+  void close_transaction(); ///< … and taken back with the last.
+  bool empty() const noexcept;
+  std::size_t size_bytes() const noexcept;
+
+private:
+  friend class store;
+  struct body;
+  std::unique_ptr<body> body_;
+};
+
+/// One shape as recover() finds it.
+struct recovered_shape {
+  shape_id id{};
+  shape_record record;
+  log_offset head;                   ///< snapshot_end() if nothing has been appended.
+  std::uint64_t open_chunk_bytes = 0; ///< Size of the log's last, open chunk.
+  bool splice_passed = false;
+};
+
+struct store_settings {
+  std::string directory;
+  std::size_t cache_bytes = 64u << 20;        ///< RocksDB's block cache.
+  std::size_t write_buffer_bytes = 64u << 20; ///< Of all families together.
+};
+
+/// Any thread may call any function, except where a comment says otherwise. Reads see only whole
+/// batches. Functions return errc::unavailable when the disk refuses, errc::corrupt when bytes break
+/// a format.
+class store {
+public:
+  /// Creates the directory if missing; refuses a directory that another process holds, that cannot
+  /// be written, or that has another format version (errc::misconfigured).
+  static result<std::unique_ptr<store>> open(const store_settings& settings);
+  ~store();
+
+  result<std::optional<node_identity>> identity() const;
+  result<void> set_identity(const node_identity& who); ///< Synced.
+  result<std::string> control_key();                   ///< Made at the first call; synced.
+  result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
+
+  /// Finds all finished shapes; removes what an interrupted creation or transaction left behind.
+  /// Once, before anything is written.
+  result<std::vector<recovered_shape>> recover();
+
+  result<shape_id> next_shape_id();
+  /// Writes the definition; `synced` if the shape counts from now on.
+  result<void> put_shape(shape_id id, const shape_record& record, bool synced);
+  /// Forgets the shape and its data. The space is given back by compaction.
+  result<void> remove_shape(shape_id id);
+  result<void> remove_all_shapes();
+
+  /// Makes a batch visible; not yet durable. Consumes it.
+  result<void> commit(batch& writes);
+  /// Makes everything committed so far durable, together with the promise that all transactions up
+  /// to `position` are. Blocks on the disk: the flusher's thread only.
+  result<void> sync(lsn position);
+
+  /// `logged` pieces are in the write-ahead log like everything else; the others save half of the
+  /// bytes written, but need `flush` at the end: for snapshots of more than one piece.
+  result<void> put_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece,
+                                  std::string_view block, bool logged);
+  /// Makes the snapshot and the definition durable: from now on recover() finds the shape. Blocks.
+  result<void> finish_snapshot(shape_id id, const shape_record& record, bool flush);
+
+  /// A stored block of the snapshot, or null behind the last piece of the chunk.
+  result<shared_bytes> read_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece) const;
+
+  /// Calls `visit` with the blocks that hold entries in (after, upto], in order, until it returns
+  /// false or `upto` is passed. `last` is the block's last offset.
+  result<void> read_log(shape_id id, log_offset after, log_offset upto,
+                        const std::function<bool(log_offset last, std::string_view block)>& visit) const;
+
+  /// The end of the first complete chunk that ends after `after`, if there is one.
+  result<std::optional<log_offset>> chunk_end_after(shape_id id, log_offset after) const;
+
+private:
+  struct body;
+  explicit store(std::unique_ptr<body> b);
+  std::unique_ptr<body> body_;
+};
+
+} // namespace busbar::storage
