@@ -85,14 +85,19 @@ public:
   virtual void on_refused(const refusal& what) = 0;
 
 private:
-  friend class client_session;
-  friend struct client_session_state;
-  std::shared_ptr<shape_state> shape_; ///< Set while parked.
+  // The session's notes on a reader that waits.
+  friend class session_core;
+  enum class wait : std::uint8_t { snapshot, live, out_of_bounds };
+  boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
+      by_deadline_;
+  std::shared_ptr<shape_state> shape_;
   log_offset requested_;
   std::chrono::steady_clock::time_point deadline_{};
-  std::uint8_t waits_for_ = 0; ///< Private to the session.
-  bool sse_ = false;
+  wait waits_for_ = wait::snapshot;
+  bool now_ = false;
   bool live_ = false;
+  bool sse_ = false;
+  bool open_ = false; ///< SSE: the head has been sent.
 };
 
 } // namespace busbar

@@ -45,8 +45,8 @@ setting count(headline head, Number settings::*field, bounds allowed) {
 
 setting size(headline head, std::size_t settings::*field, bounds allowed) {
   auto out = row(std::move(head));
-  out.takes = "bytes, or with KB, MB, GB, KiB, MiB or GiB; " + write_size(allowed.least) + " to " +
-              write_size(allowed.most);
+  out.takes = "a size in bytes, or with KB, MB, GB, KiB, MiB or GiB; " + write_size(allowed.least) +
+              " to " + write_size(allowed.most);
   out.read = [field, allowed](draft& d, std::string_view text) -> result<void> {
     return read_size(text, allowed).map([&](auto n) { d.config.*field = n; });
   };
@@ -60,8 +60,9 @@ template <class Duration>
 setting duration(headline head, Duration settings::*field, milliseconds bare, milliseconds least,
                  milliseconds most) {
   auto out = row(std::move(head));
-  out.takes = "with ms, s or m, a bare number means " + std::string{bare == 1s ? "s" : "ms"} +
-              "; " + write_duration(least) + " to " + write_duration(most);
+  out.takes = "a duration with ms, s or m, a bare number means " +
+              std::string{bare == 1s ? "s" : "ms"} + "; " + write_duration(least) + " to " +
+              write_duration(most);
   out.read = [field, bare, least, most](draft& d, std::string_view text) -> result<void> {
     return read_duration(text, bare, least, most).map([&](milliseconds value) {
       d.config.*field = std::chrono::ceil<Duration>(value);
@@ -102,7 +103,9 @@ setting database(headline head, std::string settings::*field, std::string shown_
   return out;
 }
 
-std::string refuse_nothing(std::string_view) { return {}; }
+std::string refuse_nothing(std::string_view) {
+  return {};
+}
 
 std::string refuse_address(std::string_view value) {
   const std::string address{value};
@@ -133,8 +136,8 @@ setting log_level() {
     constexpr std::array<std::string_view, 5> levels{"error", "warning", "info", "debug", "trace"};
     const auto level = value == "warn" ? levels[1] : value;
     if (std::ranges::find(levels, level) == levels.end())
-      return fail(errc::misconfigured, "'" + std::string{value} +
-                                           "' is none of error, warning, info, debug and trace");
+      return fail(errc::misconfigured,
+                  "'" + std::string{value} + "' is none of error, warning, info, debug and trace");
     d.config.log_level = std::string{level};
     return {};
   };
@@ -275,11 +278,11 @@ std::vector<setting> make_table() {
       duration({"BUSBAR_CACHE_MAX_AGE",
                 {"ELECTRIC_CACHE_MAX_AGE"},
                 "How long caches may keep a catch-up response."},
-               &settings::cache_max_age, 1s, 0s, 365 * 24h),
+               &settings::cache_max_age, 1s, 0s, 24h),
       duration({"BUSBAR_CACHE_STALE_AGE",
                 {"ELECTRIC_CACHE_STALE_AGE"},
                 "How long caches may serve it on while they fetch it anew."},
-               &settings::cache_stale_age, 1s, 0s, 365 * 24h),
+               &settings::cache_stale_age, 1s, 0s, 24h),
       concurrent_requests(),
       integration_testing(),
       duration({"BUSBAR_TCP_SEND_TIMEOUT",

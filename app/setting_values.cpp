@@ -11,7 +11,9 @@
 namespace busbar::app {
 namespace {
 
-std::string quoted(std::string_view text) { return "'" + std::string{text} + "'"; }
+std::string quoted(std::string_view text) {
+  return "'" + std::string{text} + "'";
+}
 
 std::string lower(std::string_view text) {
   std::string out{text};
@@ -25,8 +27,8 @@ struct unit {
   std::uint64_t factor;
 };
 constexpr std::array durations{unit{"ms", 1}, unit{"s", 1'000}, unit{"m", 60'000}};
-constexpr std::array sizes{unit{"b", 1},           unit{"kb", 1'000},   unit{"kib", 1u << 10},
-                           unit{"mb", 1'000'000},  unit{"mib", 1u << 20}, unit{"gb", 1'000'000'000},
+constexpr std::array sizes{unit{"b", 1},          unit{"kb", 1'000},     unit{"kib", 1u << 10},
+                           unit{"mb", 1'000'000}, unit{"mib", 1u << 20}, unit{"gb", 1'000'000'000},
                            unit{"gib", 1u << 30}};
 
 /// Digits, then the name of a unit or nothing; nullopt if it is not that or does not fit.

@@ -44,8 +44,8 @@ constexpr std::array names{
     unused_name{"ELECTRIC_TWEAKS_HANDLER_FULLSWEEP_AFTER"},
     unused_name{"ELECTRIC_TWEAKS_HTTP_API_HANDLER_FULLSWEEP_AFTER"},
     // Shapes and storage
-    unused_name{"ELECTRIC_STORAGE", "shape logs are always kept in the storage directory"},
-    unused_name{"ELECTRIC_PERSISTENT_STATE", "state is always kept in the storage directory"},
+    unused_name{"ELECTRIC_STORAGE"},
+    unused_name{"ELECTRIC_PERSISTENT_STATE"},
     unused_name{"ELECTRIC_MAX_SHAPES", "the number of shapes is not limited"},
     unused_name{"ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "the number of shapes is not limited"},
     unused_name{"ELECTRIC_SHAPE_HIBERNATE_AFTER"},
@@ -86,6 +86,8 @@ constexpr std::array names{
 
 } // namespace
 
-std::span<const unused_name> unused_names() { return names; }
+std::span<const unused_name> unused_names() {
+  return names;
+}
 
 } // namespace busbar::app

@@ -65,8 +65,8 @@ result<void> raise_descriptor_limit(std::size_t wanted) {
     limit.rlim_max = wanted; // allowed for root only
   if (::setrlimit(RLIMIT_NOFILE, &limit) == 0)
     return {};
-  return fail(errc::misconfigured, "needs " + std::to_string(wanted) +
-                                       " open files, but at most " + std::to_string(hard) +
+  return fail(errc::misconfigured, "needs " + std::to_string(wanted) + " open files, but at most " +
+                                       std::to_string(hard) +
                                        " are allowed: raise the limit (ulimit -Hn) and repeat");
 }
 

@@ -19,23 +19,24 @@ struct server_settings {
   std::string address = "0.0.0.0";
   std::uint16_t port = 3000;
   std::size_t io_threads = 1;
-  std::optional<std::string> secret;        ///< nullopt = insecure mode.
-  bool allow_delete = false;                ///< DELETE /v1/shape.
-  std::chrono::milliseconds long_poll{20'000}; ///< For cursor arithmetic; the session keeps the time.
+  std::optional<std::string> secret; ///< nullopt = insecure mode.
+  bool allow_delete = false;         ///< DELETE /v1/shape.
+  std::chrono::milliseconds long_poll{
+      20'000}; ///< For cursor arithmetic; the session keeps the time.
   std::chrono::seconds sse_lifetime{60};
   std::chrono::seconds sse_keepalive{21};
-  std::chrono::seconds send_timeout{30};    ///< A write that makes no progress this long: drop.
-  std::chrono::seconds idle_timeout{60};    ///< Keep-alive connection between requests.
-  std::chrono::seconds head_timeout{10};    ///< From a request's first byte to its head's end.
+  std::chrono::seconds send_timeout{30};       ///< A write that makes no progress this long: drop.
+  std::chrono::seconds idle_timeout{60};       ///< Keep-alive connection between requests.
+  std::chrono::seconds head_timeout{10};       ///< From a request's first byte to its head's end.
   std::size_t request_line_bytes_max = 10'000; ///< Longer: 414.
   std::size_t header_bytes_max = 10'000;       ///< Of one header line.
   std::size_t headers_max = 50;
   std::size_t connections_max = 200'000;
-  std::size_t initial_requests_max = 300;   ///< Admission, class "initial"; beyond: 503.
+  std::size_t initial_requests_max = 300; ///< Admission, class "initial"; beyond: 503.
   std::size_t existing_requests_max = 10'000;
   std::chrono::seconds cache_max_age{60};
   std::chrono::seconds cache_stale_age{300};
-  std::string version;                      ///< For the electric-server header.
+  std::string version; ///< For the electric-server header.
 };
 
 /// Starts the session of one I/O thread. `post` runs a task on that thread; any thread may call it,
@@ -47,8 +48,8 @@ using session_factory = std::function<std::unique_ptr<client_session>(post_funct
 class server {
 public:
   /// errc::misconfigured if the address cannot be bound; the message says why.
-  static result<std::unique_ptr<server>> start(server_settings settings, const session_factory& sessions,
-                                               monitoring::metrics& metrics);
+  static result<std::unique_ptr<server>>
+  start(server_settings settings, const session_factory& sessions, monitoring::metrics& metrics);
   virtual ~server() = default;
 
   virtual std::uint16_t port() const noexcept = 0; ///< The bound one, if settings said 0.

@@ -2,15 +2,18 @@
 
 #include "postgres/session.hpp"
 
-#include <utility>
-
+#include <libpq-fe.h>
 #include <poll.h>
+
+#include <utility>
 
 namespace busbar::postgres {
 
 namespace {
 
-auto broken(pg_error why) { return tl::unexpected<pg_error>{std::move(why)}; }
+auto broken(pg_error why) {
+  return tl::unexpected<pg_error>{std::move(why)};
+}
 
 std::string session_options(std::string_view purpose) {
   std::string name{"busbar "};
@@ -28,7 +31,8 @@ pg_result_of<PGconn*> connect(const std::string& conninfo, deadline until) {
   if (session == nullptr)
     return broken({trouble::transient, {}, "out of memory"});
   PQsetErrorVerbosity(session, PQERRORS_VERBOSE); // see connect_error()
-  PQsetNoticeProcessor(session, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      session, [](void*, const char*) {}, nullptr);
   auto next = PQstatus(session) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (next != PGRES_POLLING_OK) {
     std::optional<pg_error> problem;
@@ -56,9 +60,13 @@ rows& rows::operator=(rows&& other) noexcept {
   std::swap(result_, other.result_);
   return *this;
 }
-rows::~rows() { PQclear(result_); }
+rows::~rows() {
+  PQclear(result_);
+}
 
-int rows::count() const noexcept { return PQntuples(result_); }
+int rows::count() const noexcept {
+  return PQntuples(result_);
+}
 
 std::optional<std::string_view> rows::at(int row, int column) const noexcept {
   if (row >= PQntuples(result_) || column >= PQnfields(result_) ||
@@ -112,7 +120,9 @@ connection& connection::operator=(connection&& other) noexcept {
   std::swap(session_, other.session_);
   return *this;
 }
-connection::~connection() { PQfinish(session_); }
+connection::~connection() {
+  PQfinish(session_);
+}
 
 pg_result_of<rows> connection::query(std::string_view sql,
                                      std::span<const std::optional<std::string>> parameters,
@@ -123,8 +133,8 @@ pg_result_of<rows> connection::query(std::string_view sql,
   values.reserve(parameters.size());
   for (const auto& parameter : parameters)
     values.push_back(parameter ? parameter->c_str() : nullptr);
-  if (PQsendQueryParams(session_, std::string{sql}.c_str(), static_cast<int>(values.size()), nullptr,
-                        values.data(), nullptr, nullptr, 0) == 0)
+  if (PQsendQueryParams(session_, std::string{sql}.c_str(), static_cast<int>(values.size()),
+                        nullptr, values.data(), nullptr, nullptr, 0) == 0)
     return broken(result_error(session_, nullptr));
   auto result = all_results(session_, until);
   if (!result && PQtransactionStatus(session_) == PQTRANS_ACTIVE)
@@ -143,11 +153,19 @@ pg_result_of<rows> connection::command(const std::string& sql, deadline until) {
   return result;
 }
 
-void connection::close() noexcept { PQfinish(std::exchange(session_, nullptr)); }
+void connection::close() noexcept {
+  PQfinish(std::exchange(session_, nullptr));
+}
 
-bool connection::usable() const noexcept { return PQstatus(session_) == CONNECTION_OK; }
-int connection::server_version() const noexcept { return PQserverVersion(session_); }
-int connection::backend_pid() const noexcept { return PQbackendPID(session_); }
+bool connection::usable() const noexcept {
+  return PQstatus(session_) == CONNECTION_OK;
+}
+int connection::server_version() const noexcept {
+  return PQserverVersion(session_);
+}
+int connection::backend_pid() const noexcept {
+  return PQbackendPID(session_);
+}
 
 std::string quote_identifier(std::string_view name) {
   std::string out{"\""};

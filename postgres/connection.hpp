@@ -79,9 +79,11 @@ public:
   /// Connects, with client_encoding UTF8 and application_name "busbar <purpose>". Sets nothing else
   /// in the session, because a pooler would hand that on to others: what a statement needs, it
   /// sets with SET LOCAL (snapshot_reader::begin() does for all that follows in its transaction).
-  static pg_result_of<connection> open(const connection_url& url, std::string_view purpose, deadline until);
+  static pg_result_of<connection> open(const connection_url& url, std::string_view purpose,
+                                       deadline until);
   /// The same for a walsender session (replication=database), which is ours alone: it has the text
-  /// formats of spec 1.17, an empty search_path, no timeouts, and TCP keepalives on the server side.
+  /// formats of spec 1.17, an empty search_path, no timeouts, and TCP keepalives on the server
+  /// side.
   static pg_result_of<connection> open_replication(const connection_url& url, deadline until);
 
   connection(connection&&) noexcept;
@@ -89,8 +91,8 @@ public:
   ~connection();
 
   /// One statement with parameters $1…; on timeout the query is cancelled and the session closed.
-  pg_result_of<rows> query(std::string_view sql, std::span<const std::optional<std::string>> parameters,
-                           deadline until);
+  pg_result_of<rows> query(std::string_view sql,
+                           std::span<const std::optional<std::string>> parameters, deadline until);
   /// Simple protocol: may hold several statements; the last one's rows.
   pg_result_of<rows> command(const std::string& sql, deadline until);
 

@@ -81,9 +81,8 @@ result<void> check_before_libpq(std::string_view url) {
     return refuse("it must begin with postgresql:// or postgres://");
   const auto rest = url.substr(scheme_end + 3);
   const auto authority = rest.substr(0, rest.find('/'));
-  const auto question = rest.find('?', authority.find('@') == std::string_view::npos
-                                           ? 0
-                                           : authority.find('@') + 1);
+  const auto question =
+      rest.find('?', authority.find('@') == std::string_view::npos ? 0 : authority.find('@') + 1);
   const auto query =
       question == std::string_view::npos ? std::string_view{} : rest.substr(question + 1);
   const bool credentials_cut = authority.find('@') == std::string_view::npos &&
@@ -163,7 +162,8 @@ result<connection_url> connection_url::parse(std::string_view url) {
       value = "verify-full"; // whoever names an authority wants it checked (spec 1.2)
     else if (value.empty() && keyword == "gssencmode")
       value = "disable"; // else it depends on the tickets of whoever runs the process
-    else if (value.empty() && (keyword == "passfile" || keyword == "sslcert" || keyword == "sslkey"))
+    else if (value.empty() &&
+             (keyword == "passfile" || keyword == "sslcert" || keyword == "sslkey"))
       value = no_file;
     else if (value.empty() && keyword == "sslrootcert" && !sslmode.starts_with("verify-"))
       value = no_file; // ~/.postgresql/root.crt would turn `require` into verification

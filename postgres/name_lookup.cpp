@@ -1,11 +1,12 @@
 #include "postgres/session.hpp"
 
+#include <arpa/inet.h>
+#include <libpq-fe.h>
+#include <netdb.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <thread>
-
-#include <arpa/inet.h>
-#include <netdb.h>
 
 namespace busbar::postgres {
 
@@ -51,9 +52,10 @@ pg_result_of<std::vector<std::string>> look_up(const std::string& host, deadline
     return tl::unexpected<pg_error>{timed_out("looking up host \"" + host + "\"")};
   if (shared->status != 0 || shared->addresses.empty()) {
     const bool unknown = shared->status == EAI_NONAME || shared->status == EAI_FAIL;
-    return tl::unexpected<pg_error>{pg_error{
-        unknown ? trouble::fatal : trouble::transient, {},
-        "could not translate host name \"" + host + "\": " + gai_strerror(shared->status)}};
+    return tl::unexpected<pg_error>{pg_error{unknown ? trouble::fatal : trouble::transient,
+                                             {},
+                                             "could not translate host name \"" + host +
+                                                 "\": " + gai_strerror(shared->status)}};
   }
   return std::move(shared->addresses);
 }

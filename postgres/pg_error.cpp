@@ -1,5 +1,7 @@
 #include "postgres/session.hpp"
 
+#include <libpq-fe.h>
+
 #include <algorithm>
 #include <array>
 
@@ -21,7 +23,8 @@ trouble kind_of_state(std::string_view state, std::string_view message) {
                : trouble::transient;
   if (state == "28000" && contains(message, "branch") && contains(message, "does not exist"))
     return trouble::transient;
-  constexpr std::array<std::string_view, 5> for_a_human{"28P01", "28000", "3D000", "42501", "42601"};
+  constexpr std::array<std::string_view, 5> for_a_human{"28P01", "28000", "3D000", "42501",
+                                                        "42601"};
   if (std::find(for_a_human.begin(), for_a_human.end(), state) != for_a_human.end())
     return trouble::fatal;
   if (state == "55000" && contains(message, "wal_level"))
@@ -30,7 +33,8 @@ trouble kind_of_state(std::string_view state, std::string_view message) {
   // publication that it needs.
   if (state == "55000" && contains(message, "replication slot"))
     return trouble::slot_lost;
-  if (state == "42704" && (contains(message, "replication slot") || contains(message, "publication")))
+  if (state == "42704" &&
+      (contains(message, "replication slot") || contains(message, "publication")))
     return trouble::slot_lost;
   if (state == "58P01" && contains(message, "WAL segment"))
     return trouble::slot_lost;
@@ -58,8 +62,12 @@ trouble kind_of_text(std::string_view message) {
 }
 
 bool is_state(std::string_view text) {
-  const auto is_state_char = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); };
-  return text.size() == 5 && std::all_of(text.begin(), text.end(), is_state_char);
+  const auto is_state_char = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+  };
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return text.size() == 5 && std::all_of(text.begin(), text.end(), is_state_char) &&
+         std::any_of(text.begin(), text.end(), is_digit); // "FATAL" is none
 }
 
 } // namespace

@@ -1,1 +1,615 @@
 #include "postgres/pgoutput.hpp"
+
+#include "base/bytes.hpp"
+
+#include <capnp/message.h>
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace busbar::postgres {
+
+namespace {
+
+// A Cap'n Proto list has at most 2^29 - 1 elements.
+constexpr std::size_t rows_bytes_max = (std::size_t{1} << 29) - 1;
+// What a change costs in the finished frame beside its images.
+constexpr std::size_t change_bytes = 24;
+// Scratch memory beyond this is given back after an unusually large frame.
+constexpr std::size_t kept_bytes_max = std::size_t{8} << 20;
+
+/// Reads a message from its front. A read past the end yields zeros and makes ok() false.
+class cursor {
+public:
+  explicit cursor(std::string_view bytes) noexcept : left_{bytes} {}
+
+  std::uint8_t u8() noexcept {
+    const auto bytes = take(1);
+    return bytes.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(bytes[0]);
+  }
+  std::uint16_t u16() noexcept {
+    const auto bytes = take(2);
+    return bytes.empty() ? std::uint16_t{0} : read_be16(bytes.data());
+  }
+  std::uint32_t u32() noexcept {
+    const auto bytes = take(4);
+    return bytes.empty() ? 0 : read_be32(bytes.data());
+  }
+  std::uint64_t u64() noexcept {
+    const auto bytes = take(8);
+    return bytes.empty() ? 0 : read_be64(bytes.data());
+  }
+  /// Text that ends with a NUL byte.
+  std::string_view text() noexcept {
+    const auto end = left_.find('\0');
+    if (end == std::string_view::npos) {
+      ok_ = false;
+      return {};
+    }
+    const auto found = left_.substr(0, end);
+    left_.remove_prefix(end + 1);
+    return found;
+  }
+  std::string_view take(std::size_t bytes) noexcept {
+    if (bytes > left_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const auto taken = left_.substr(0, bytes);
+    left_.remove_prefix(bytes);
+    return taken;
+  }
+  std::string_view left() const noexcept { return left_; }
+  bool ok() const noexcept { return ok_; }
+  /// Everything was there and nothing is left over.
+  bool complete() const noexcept { return ok_ && left_.empty(); }
+
+private:
+  std::string_view left_;
+  bool ok_ = true;
+};
+
+struct tuple {
+  std::string_view bytes;
+  bool has_unchanged = false;
+};
+
+/// Steps over one tuple; what is wrong, or nullptr. The layout is that of Frame.rows but for 'u'.
+const char* read_tuple(cursor& in, std::uint16_t columns, tuple& out) noexcept {
+  const auto all = in.left();
+  if (all.size() < 2)
+    return "ends before its tuple";
+  if (read_be16(all.data()) != columns)
+    return "a tuple has another number of columns than its relation";
+  const char* at = all.data() + 2;
+  const char* const end = all.data() + all.size();
+  for (std::uint16_t i = 0; i < columns; ++i) {
+    if (at == end)
+      return "ends inside a tuple";
+    switch (*at++) {
+    case 't': {
+      if (end - at < 4)
+        return "ends inside a tuple";
+      const auto length = read_be32(at);
+      at += 4;
+      if (length > static_cast<std::size_t>(end - at))
+        return "ends inside a value";
+      at += length;
+      break;
+    }
+    case 'n':
+      break;
+    case 'u':
+      out.has_unchanged = true;
+      break;
+    case 'b':
+      return "a value is binary";
+    default:
+      return "a value of unknown kind";
+    }
+  }
+  out.bytes = in.take(static_cast<std::size_t>(at - all.data()));
+  return nullptr;
+}
+
+/// The next value of a tuple that read_tuple() has accepted, tag and length included.
+std::string_view next_value(std::string_view& left) noexcept {
+  const std::size_t bytes = left[0] == 't' ? 5 + read_be32(left.data() + 1) : 1;
+  const auto value = left.substr(0, bytes);
+  left.remove_prefix(bytes);
+  return value;
+}
+
+struct known_relation {
+  std::string described; ///< The R message, to recognise its repetition.
+  std::uint16_t columns = 0;
+  bool identity_full = false;
+};
+
+struct transaction {
+  std::uint64_t commit = 0;
+  std::uint64_t end = 0;
+  std::int64_t micros = 0;
+  std::uint32_t xid = 0;
+  std::uint32_t first_change = 0;
+  std::uint64_t first_position = 0;
+  bool begins = false;
+};
+
+struct change {
+  schema::Change::Kind kind = schema::Change::Kind::INSERT;
+  std::uint32_t relation = 0;
+  std::uint32_t old_at = 0;
+  std::uint32_t old_bytes = 0;
+  std::uint32_t new_at = 0;
+  std::uint32_t new_bytes = 0;
+  bool key_only = false;
+};
+
+/// A message that is kept as it came until take().
+struct described_relation {
+  std::string message;
+  std::uint32_t before_change = 0;
+};
+
+struct logical_message {
+  std::string content;
+  std::uint32_t before_change = 0;
+  std::uint32_t transaction = 0;
+};
+
+std::string_view schema_name(std::string_view as_sent) {
+  return as_sent.empty() ? "pg_catalog" : as_sent; // pgoutput's abbreviation
+}
+
+capnp::Text::Reader to_text(std::string_view text) {
+  // `text` comes from cursor::text(), so a NUL byte follows it.
+  return text.empty() ? capnp::Text::Reader{""} : capnp::Text::Reader{text.data(), text.size()};
+}
+
+void describe(schema::Relation::Builder out, const described_relation& from) {
+  cursor in{from.message};
+  in.u8();
+  out.setOid(in.u32());
+  out.setSchema(to_text(schema_name(in.text())));
+  out.setName(to_text(in.text()));
+  out.setIdentityFull(in.u8() == 'f');
+  out.setBeforeChange(from.before_change);
+  auto columns = out.initColumns(in.u16());
+  for (auto column : columns) {
+    in.u8();
+    column.setName(to_text(in.text()));
+    column.setTypeOid(in.u32());
+    column.setTypeModifier(static_cast<std::int32_t>(in.u32()));
+  }
+}
+
+} // namespace
+
+struct pgoutput_decoder::state {
+  explicit state(std::uint64_t t) : term{t} {}
+
+  const char* begin(cursor& in);
+  const char* commit(cursor& in);
+  const char* relation(cursor& in, std::string_view whole);
+  const char* insert(cursor& in);
+  const char* update(cursor& in);
+  const char* remove(cursor& in);
+  const char* truncate(cursor& in);
+  const char* message(cursor& in);
+  const char* add(change what, const tuple* before, const tuple* after);
+  const char* append_filled(const tuple& after, const tuple* before, bool& key_only);
+  known_relation* find(std::uint32_t oid);
+  std::uint32_t next_index() const { return static_cast<std::uint32_t>(changes.size()); }
+
+  const std::uint64_t term;
+  std::string rows;
+  std::vector<change> changes;
+  std::vector<transaction> transactions; ///< The last one is open if `open`.
+  std::vector<described_relation> relations;
+  std::vector<logical_message> messages;
+  std::size_t other_bytes = 0; ///< Of relations, messages and transactions.
+
+  std::unordered_map<std::uint32_t, known_relation> known;
+  std::uint32_t last_oid = 0; ///< A change is mostly of the same table as the one before.
+  known_relation* last_known = nullptr;
+
+  bool open = false;
+  bool news = false; ///< take() has something to give.
+  std::uint64_t next_position = 0;
+  std::uint64_t last_end = 0;
+};
+
+known_relation* pgoutput_decoder::state::find(std::uint32_t oid) {
+  if (last_known != nullptr && oid == last_oid)
+    return last_known;
+  const auto found = known.find(oid);
+  if (found == known.end())
+    return nullptr;
+  last_oid = oid;
+  last_known = &found->second; // stays: unordered_map does not move its elements
+  return last_known;
+}
+
+const char* pgoutput_decoder::state::begin(cursor& in) {
+  if (open)
+    return "begins a transaction inside another";
+  transaction begun;
+  begun.commit = in.u64();
+  begun.micros = static_cast<std::int64_t>(in.u64());
+  begun.xid = in.u32();
+  begun.first_change = next_index();
+  begun.begins = true;
+  if (!in.complete())
+    return "has a wrong length";
+  transactions.push_back(begun);
+  other_bytes += sizeof begun;
+  next_position = 0;
+  open = true;
+  news = true;
+  return nullptr;
+}
+
+const char* pgoutput_decoder::state::commit(cursor& in) {
+  in.u8(); // flags, unused by PostgreSQL
+  const auto commit_lsn = in.u64();
+  const auto end_lsn = in.u64();
+  in.u64(); // the time, which B has told already
+  if (!in.complete())
+    return "has a wrong length";
+  if (!open)
+    return "ends a transaction that has not begun";
+  if (commit_lsn != transactions.back().commit)
+    return "commits at another position than its transaction announced";
+  if (end_lsn <= commit_lsn || end_lsn <= last_end)
+    return "ends before what came before it";
+  transactions.back().end = end_lsn;
+  last_end = end_lsn;
+  open = false;
+  news = true;
+  return nullptr;
+}
+
+const char* pgoutput_decoder::state::relation(cursor& in, std::string_view whole) {
+  const auto oid = in.u32();
+  in.text();
+  in.text();
+  const auto identity = in.u8();
+  const auto columns = in.u16();
+  for (std::uint16_t i = 0; i < columns && in.ok(); ++i) {
+    in.u8();
+    in.text();
+    in.u32();
+    in.u32();
+  }
+  if (!in.complete())
+    return "has a wrong length";
+  auto& seen = known[oid];
+  if (seen.described == whole)
+    return nullptr; // PostgreSQL repeats it after any cache invalidation
+  seen.described = whole;
+  seen.columns = columns;
+  seen.identity_full = identity == 'f';
+  relations.push_back({std::string{whole}, next_index()});
+  other_bytes += 2 * whole.size();
+  news = true;
+  return nullptr;
+}
+
+/// `after` with the values that it leaves unchanged taken from `before`.
+const char* pgoutput_decoder::state::append_filled(const tuple& after, const tuple* before,
+                                                   bool& key_only) {
+  rows.append(after.bytes.substr(0, 2));
+  auto fresh = after.bytes.substr(2);
+  auto old = before == nullptr ? std::string_view{} : before->bytes.substr(2);
+  while (!fresh.empty()) {
+    auto value = next_value(fresh);
+    const auto old_value = old.empty() ? std::string_view{} : next_value(old);
+    if (value[0] == 'u') {
+      const bool filled = !old_value.empty() && old_value[0] == 't';
+      if (!filled && !key_only)
+        return "leaves a value unchanged that the old tuple does not have";
+      value = filled ? old_value : std::string_view{"n"};
+    }
+    rows.append(value);
+  }
+  return nullptr;
+}
+
+const char* pgoutput_decoder::state::add(change what, const tuple* before, const tuple* after) {
+  const std::size_t bytes = (before == nullptr ? 0 : before->bytes.size()) * 2 +
+                            (after == nullptr ? 0 : after->bytes.size());
+  if (bytes > rows_bytes_max - rows.size()) {
+    // No frame can hold it. Without its images the change still tells the shapes of this table that
+    // they cannot follow, and the stream goes on for all others.
+    what.key_only = true;
+    before = nullptr;
+    after = nullptr;
+  }
+  if (before != nullptr) {
+    what.old_at = static_cast<std::uint32_t>(rows.size());
+    what.old_bytes = static_cast<std::uint32_t>(before->bytes.size());
+    rows.append(before->bytes);
+  }
+  if (after != nullptr) {
+    const auto at = rows.size();
+    what.new_at = static_cast<std::uint32_t>(at);
+    if (after->has_unchanged) {
+      if (const char* problem = append_filled(*after, before, what.key_only))
+        return problem;
+    } else {
+      rows.append(after->bytes);
+    }
+    what.new_bytes = static_cast<std::uint32_t>(rows.size() - at);
+  }
+  changes.push_back(what);
+  next_position += 2;
+  news = true;
+  return nullptr;
+}
+
+const char* pgoutput_decoder::state::insert(cursor& in) {
+  const auto oid = in.u32();
+  const auto tag = in.u8();
+  if (!in.ok() || tag != 'N')
+    return "has no new tuple";
+  const auto* table = find(oid);
+  if (table == nullptr)
+    return "names a relation that was not described";
+  tuple after;
+  if (const char* problem = read_tuple(in, table->columns, after))
+    return problem;
+  if (!in.complete())
+    return "has a wrong length";
+  if (after.has_unchanged)
+    return "inserts an unchanged value";
+  return add({.kind = schema::Change::Kind::INSERT, .relation = oid}, nullptr, &after);
+}
+
+const char* pgoutput_decoder::state::update(cursor& in) {
+  const auto oid = in.u32();
+  auto tag = in.u8();
+  if (!in.ok())
+    return "has a wrong length";
+  const auto* table = find(oid);
+  if (table == nullptr)
+    return "names a relation that was not described";
+  tuple before;
+  const bool has_old = tag == 'O' || tag == 'K';
+  change what{.kind = schema::Change::Kind::UPDATE, .relation = oid};
+  // Without an old tuple the key did not change and the identity was not FULL.
+  what.key_only = tag == 'K' || (!has_old && !table->identity_full);
+  if (has_old) {
+    if (const char* problem = read_tuple(in, table->columns, before))
+      return problem;
+    if (before.has_unchanged)
+      return "has an unchanged value in its old tuple";
+    tag = in.u8();
+  }
+  if (!in.ok() || tag != 'N')
+    return "has no new tuple";
+  tuple after;
+  if (const char* problem = read_tuple(in, table->columns, after))
+    return problem;
+  if (!in.complete())
+    return "has a wrong length";
+  if (!has_old && table->identity_full && !after.has_unchanged)
+    what.key_only = true;
+  return add(what, has_old ? &before : nullptr, &after);
+}
+
+const char* pgoutput_decoder::state::remove(cursor& in) {
+  const auto oid = in.u32();
+  const auto tag = in.u8();
+  if (!in.ok() || (tag != 'O' && tag != 'K'))
+    return "has no old tuple";
+  const auto* table = find(oid);
+  if (table == nullptr)
+    return "names a relation that was not described";
+  tuple before;
+  if (const char* problem = read_tuple(in, table->columns, before))
+    return problem;
+  if (!in.complete())
+    return "has a wrong length";
+  if (before.has_unchanged)
+    return "has an unchanged value in its old tuple";
+  return add({.kind = schema::Change::Kind::DELETE, .relation = oid, .key_only = tag == 'K'},
+             &before, nullptr);
+}
+
+const char* pgoutput_decoder::state::truncate(cursor& in) {
+  const auto count = in.u32();
+  in.u8(); // CASCADE, RESTART IDENTITY
+  if (!in.ok() || in.left().size() != std::size_t{count} * 4)
+    return "has a wrong length";
+  cursor check = in;
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (find(check.u32()) == nullptr)
+      return "names a relation that was not described";
+  for (std::uint32_t i = 0; i < count; ++i)
+    add({.kind = schema::Change::Kind::TRUNCATE, .relation = in.u32()}, nullptr, nullptr);
+  return nullptr;
+}
+
+const char* pgoutput_decoder::state::message(cursor& in) {
+  const bool transactional = (in.u8() & 1) != 0;
+  in.u64(); // its LSN
+  const auto prefix = in.text();
+  const auto length = in.u32();
+  const auto content = in.take(length);
+  if (!in.complete())
+    return "has a wrong length";
+  if (!transactional)
+    return nullptr; // arrives even if its transaction aborts
+  if (!open)
+    return "is transactional, but outside of a transaction";
+  if (prefix != "busbar")
+    return nullptr;
+  messages.push_back(
+      {std::string{content}, next_index(), static_cast<std::uint32_t>(transactions.size() - 1)});
+  other_bytes += content.size() + sizeof(logical_message);
+  news = true;
+  return nullptr;
+}
+
+pgoutput_decoder::pgoutput_decoder(std::uint64_t term) : state_{std::make_unique<state>(term)} {}
+pgoutput_decoder::~pgoutput_decoder() = default;
+
+result<void> pgoutput_decoder::consume(std::string_view whole) {
+  if (whole.empty())
+    return fail(errc::corrupt, "pgoutput: an empty message");
+  auto& s = *state_;
+  const char tag = whole[0];
+  cursor in{whole.substr(1)};
+  const char* problem = nullptr;
+  const bool is_change = tag == 'I' || tag == 'U' || tag == 'D' || tag == 'T';
+  if (is_change && !s.open) {
+    problem = "changes a table outside of a transaction";
+  } else {
+    switch (tag) {
+    case 'I':
+      problem = s.insert(in);
+      break;
+    case 'U':
+      problem = s.update(in);
+      break;
+    case 'D':
+      problem = s.remove(in);
+      break;
+    case 'T':
+      problem = s.truncate(in);
+      break;
+    case 'B':
+      problem = s.begin(in);
+      break;
+    case 'C':
+      problem = s.commit(in);
+      break;
+    case 'R':
+      problem = s.relation(in, whole);
+      break;
+    case 'M':
+      problem = s.message(in);
+      break;
+    case 'Y': // a type's name
+      in.u32();
+      in.text();
+      in.text();
+      problem = in.complete() ? nullptr : "has a wrong length";
+      break;
+    case 'O': // where the transaction was first made
+      in.u64();
+      in.text();
+      problem = in.complete() ? nullptr : "has a wrong length";
+      break;
+    default: // streamed and two-phase transactions were not asked for
+      problem = "is of a kind that was not asked for";
+      break;
+    }
+  }
+  if (problem == nullptr)
+    return {};
+  const bool printable = tag > ' ' && tag < 127;
+  return fail(
+      errc::corrupt,
+      "pgoutput: message '" +
+          (printable ? std::string{tag} : "\\" + std::to_string(static_cast<unsigned char>(tag))) +
+          "' " + problem);
+}
+
+std::size_t pgoutput_decoder::pending_bytes() const noexcept {
+  const auto& s = *state_;
+  return s.news ? s.rows.size() + s.changes.size() * change_bytes + s.other_bytes : 0;
+}
+
+bool pgoutput_decoder::in_transaction() const noexcept {
+  return state_->open;
+}
+
+lsn pgoutput_decoder::last_end() const noexcept {
+  return lsn{state_->last_end};
+}
+
+frame pgoutput_decoder::take() {
+  auto& s = *state_;
+  if (!s.news)
+    return {};
+  // One first segment that is large enough, so that nothing is moved before build() flattens it.
+  // The sizes are upper bounds: names and contents each end on a word of their own.
+  std::size_t words =
+      64 + s.rows.size() / 8 + s.changes.size() * change_bytes / 8 + s.transactions.size() * 8;
+  for (const auto& relation : s.relations)
+    words += 16 + relation.message.size(); // a column of 11 bytes takes 5 words
+  for (const auto& message : s.messages)
+    words += 6 + message.content.size() / 8;
+  capnp::MallocMessageBuilder builder{static_cast<capnp::uint>(words)};
+  auto root = builder.initRoot<schema::Frame>();
+  root.setTerm(s.term);
+
+  auto transactions = root.initTransactions(static_cast<capnp::uint>(s.transactions.size()));
+  for (std::size_t i = 0; i < s.transactions.size(); ++i) {
+    const auto& from = s.transactions[i];
+    const auto next =
+        i + 1 < s.transactions.size() ? s.transactions[i + 1].first_change : s.next_index();
+    auto to = transactions[static_cast<capnp::uint>(i)];
+    to.setCommitLsn(from.commit);
+    to.setEndLsn(from.end);
+    to.setCommitMicros(from.micros);
+    to.setXid(from.xid);
+    to.setFirstChange(from.first_change);
+    to.setChangeCount(next - from.first_change);
+    to.setBegins(from.begins);
+    to.setEnds(from.end != 0);
+    to.setFirstPosition(from.first_position);
+  }
+  auto changes = root.initChanges(static_cast<capnp::uint>(s.changes.size()));
+  for (std::size_t i = 0; i < s.changes.size(); ++i) {
+    const auto& from = s.changes[i];
+    auto to = changes[static_cast<capnp::uint>(i)];
+    to.setKind(from.kind);
+    to.setRelation(from.relation);
+    to.setOldAt(from.old_at);
+    to.setOldBytes(from.old_bytes);
+    to.setNewAt(from.new_at);
+    to.setNewBytes(from.new_bytes);
+    to.setKeyOnly(from.key_only);
+  }
+  auto relations = root.initRelations(static_cast<capnp::uint>(s.relations.size()));
+  for (std::size_t i = 0; i < s.relations.size(); ++i)
+    describe(relations[static_cast<capnp::uint>(i)], s.relations[i]);
+  auto messages = root.initMessages(static_cast<capnp::uint>(s.messages.size()));
+  for (std::size_t i = 0; i < s.messages.size(); ++i) {
+    const auto& from = s.messages[i];
+    auto to = messages[static_cast<capnp::uint>(i)];
+    to.setContent({reinterpret_cast<const capnp::byte*>(from.content.data()), from.content.size()});
+    to.setBeforeChange(from.before_change);
+    to.setTransaction(from.transaction);
+  }
+  root.setRows({reinterpret_cast<const capnp::byte*>(s.rows.data()), s.rows.size()});
+
+  // The rest of an open transaction goes on at change 0 of the next frame.
+  std::optional<transaction> rest;
+  if (s.open) {
+    rest = s.transactions.back();
+    rest->first_change = 0;
+    rest->first_position = s.next_position;
+    rest->begins = false;
+  }
+  s.rows.clear();
+  s.changes.clear();
+  s.transactions.clear();
+  s.relations.clear();
+  s.messages.clear();
+  s.other_bytes = 0;
+  if (s.rows.capacity() > kept_bytes_max)
+    std::string{}.swap(s.rows);
+  if (rest)
+    s.transactions.push_back(*rest);
+  s.news = false;
+  return frame::build(builder);
+}
+
+} // namespace busbar::postgres

@@ -1,1 +1,311 @@
 #include "postgres/replication_stream.hpp"
+
+#include "base/bytes.hpp"
+#include "postgres/pgoutput.hpp"
+#include "postgres/session.hpp"
+#include "postgres/takeover.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace busbar::postgres {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::seconds;
+
+constexpr seconds connect_max{15};
+constexpr seconds answer_max{30};
+constexpr seconds release_max{2}; // a predecessor's session still lets go of the slot
+constexpr auto release_period = std::chrono::milliseconds{50};
+
+auto broken(pg_error why) {
+  return tl::unexpected<pg_error>{std::move(why)};
+}
+
+/// Counts wake() calls; readable while there is one that was not seen.
+class wake_signal {
+public:
+  wake_signal() : fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {}
+  wake_signal(const wake_signal&) = delete;
+  wake_signal& operator=(const wake_signal&) = delete;
+  ~wake_signal() {
+    if (fd_ >= 0)
+      close(fd_);
+  }
+  int fd() const noexcept { return fd_; }
+  void raise() const noexcept {
+    const std::uint64_t one = 1;
+    (void)!write(fd_, &one, sizeof one); // fails only if it is raised already, 2^64 - 2 times
+  }
+  void lower() const noexcept {
+    std::uint64_t count = 0;
+    (void)!read(fd_, &count, sizeof count);
+  }
+
+private:
+  int fd_;
+};
+
+struct copied_message {
+  char* bytes = nullptr;
+  explicit copied_message(char* taken) : bytes{taken} {}
+  copied_message(const copied_message&) = delete;
+  copied_message& operator=(const copied_message&) = delete;
+  ~copied_message() { PQfreemem(bytes); }
+};
+
+/// Microseconds since 2000-01-01, PostgreSQL's clock.
+std::uint64_t postgres_now() {
+  constexpr std::int64_t unix_to_postgres_seconds = 946'684'800;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(now).count() -
+      unix_to_postgres_seconds * 1'000'000);
+}
+
+} // namespace
+
+struct replication_stream::state {
+  state(const stream_settings& s, connection c, taken_over t)
+      : settings{s}, session{std::move(c)}, leader{std::move(t.leader)},
+        feedback_period{t.feedback_period}, decoder{leader.term}, confirmed{to_number(
+                                                                      leader.confirmed_flush)} {}
+
+  pg_result_of<void> begin_copy(lsn from);
+  pg_result_of<void> send_feedback();
+  pg_result_of<void> send_feedback_if_due();
+  pg_result_of<bool> read_available();
+  pg_result_of<void> handle(std::string_view message);
+  pg_error end_of_stream();
+  waited wait(short events, deadline until);
+
+  stream_settings settings;
+  connection session;
+  leadership leader;
+  std::chrono::milliseconds feedback_period;
+  pgoutput_decoder decoder;
+  wake_signal signal;
+  bool streaming = false;
+  std::uint64_t confirmed; ///< What feedback says.
+  std::uint64_t idle = 0;  ///< See stream_event::idle_up_to.
+  std::uint64_t idle_told = 0;
+  lsn taken_end{}; ///< decoder.last_end() at the last take().
+  clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
+};
+
+/// Waits as wait_for(), but at most until feedback is due, and sends on what libpq still holds.
+waited replication_stream::state::wait(short events, deadline until) {
+  if (PQflush(session.raw()) == 1)
+    events = static_cast<short>(events | POLLOUT);
+  return wait_for(session.raw(), events, signal.fd(), std::min(until, next_feedback));
+}
+
+pg_result_of<void> replication_stream::state::send_feedback() {
+  // `confirmed` is the END of a commit record, and the server skips transactions whose commit
+  // record STARTS before the position it is told. So nothing is added: the next transaction starts
+  // at or after that end.
+  std::string message{'r'};
+  append_be64(message, confirmed);
+  append_be64(message, confirmed);
+  append_be64(message, confirmed);
+  append_be64(message, postgres_now());
+  message.push_back('\0'); // no answer wanted
+  next_feedback = clock::now() + feedback_period;
+  if (PQputCopyData(session.raw(), message.data(), static_cast<int>(message.size())) < 0 ||
+      PQflush(session.raw()) < 0)
+    return broken(end_of_stream());
+  return {};
+}
+
+pg_result_of<void> replication_stream::state::send_feedback_if_due() {
+  if (clock::now() < next_feedback)
+    return {};
+  return send_feedback();
+}
+
+pg_result_of<void> replication_stream::state::handle(std::string_view message) {
+  if (message[0] == 'w' && message.size() > 25) { // start, end and time come before the message
+    auto decoded = decoder.consume(message.substr(25));
+    if (!decoded)
+      return broken({trouble::transient, {}, std::move(decoded).error().message});
+    return {};
+  }
+  if (message[0] == 'k' && message.size() == 18) {
+    // The server has decoded all up to here and sent what it found, so outside of a transaction
+    // nothing that ends before is still to come.
+    if (!decoder.in_transaction())
+      idle = std::max(idle, read_be64(message.data() + 1));
+    return message[17] != 0 ? send_feedback() : pg_result_of<void>{};
+  }
+  return broken({trouble::transient, {}, "a replication message is malformed"});
+}
+
+/// Reads until a frame is full (true) or nothing more is there at once (false).
+pg_result_of<bool> replication_stream::state::read_available() {
+  bool dry = false; // libpq's buffer has no whole message, though the socket was just read
+  while (decoder.pending_bytes() < settings.frame_bytes_max) {
+    char* bytes = nullptr;
+    const int size = PQgetCopyData(session.raw(), &bytes, 1);
+    const copied_message message{bytes};
+    if (size > 0) {
+      dry = false;
+      if (auto done = handle({bytes, static_cast<std::size_t>(size)}); !done)
+        return broken(std::move(done).error());
+      continue;
+    }
+    if (size < 0)
+      return broken(end_of_stream());
+    if (dry && wait_for(session.raw(), POLLIN, -1, {}) == waited::timed_out)
+      return false;
+    if (PQconsumeInput(session.raw()) == 0)
+      return broken(end_of_stream());
+    dry = true;
+  }
+  return true;
+}
+
+/// Why the stream has ended; lets go of a slot that can never be used again.
+pg_error replication_stream::state::end_of_stream() {
+  streaming = false;
+  auto* raw = session.raw();
+  auto ended = next_result(raw, clock::now() + seconds{2});
+  pg_error why{trouble::transient, {}, "PostgreSQL ended the replication stream"};
+  const rows taken{ended ? *ended : nullptr};
+  if (ended && PQresultStatus(*ended) == PGRES_FATAL_ERROR)
+    why = result_error(raw, *ended);
+  else if (PQstatus(raw) == CONNECTION_BAD)
+    why = result_error(raw, nullptr);
+  if (why.kind == trouble::slot_lost && PQstatus(raw) == CONNECTION_OK) {
+    (void)all_results(raw, clock::now() + seconds{2});
+    (void)drop_slot(session, settings.slot(), clock::now() + seconds{5});
+  }
+  return why;
+}
+
+pg_result_of<void> replication_stream::state::begin_copy(lsn from) {
+  const auto sql = "START_REPLICATION SLOT " + quote_identifier(settings.slot()) + " LOGICAL " +
+                   to_pg_string(from) + " (proto_version '1', publication_names " +
+                   quote_literal(quote_identifier(settings.publication())) + ", messages 'true')";
+  if (PQsendQuery(session.raw(), sql.c_str()) == 0)
+    return broken(result_error(session.raw(), nullptr));
+  const auto until = clock::now() + answer_max;
+  auto started = next_result(session.raw(), until);
+  if (!started)
+    return broken(std::move(started).error());
+  const rows taken{*started};
+  if (PQresultStatus(*started) == PGRES_COPY_BOTH)
+    return {};
+  auto why = result_error(session.raw(), *started);
+  (void)all_results(session.raw(), until);
+  return broken(std::move(why));
+}
+
+replication_stream::replication_stream(std::unique_ptr<state> s) : state_{std::move(s)} {}
+replication_stream::replication_stream(replication_stream&&) noexcept = default;
+replication_stream& replication_stream::operator=(replication_stream&&) noexcept = default;
+replication_stream::~replication_stream() = default;
+
+pg_result_of<replication_stream> replication_stream::open(const stream_settings& settings,
+                                                          std::atomic<bool>& stop) {
+  auto session = connection::open_replication(settings.url, clock::now() + connect_max);
+  if (!session)
+    return broken(std::move(session).error());
+  auto taken = take_over(*session, settings, stop);
+  if (!taken)
+    return broken(std::move(taken).error());
+  return replication_stream{
+      std::make_unique<state>(settings, *std::move(session), *std::move(taken))};
+}
+
+const leadership& replication_stream::leader() const noexcept {
+  return state_->leader;
+}
+
+pg_result_of<void> replication_stream::start(lsn durable) {
+  auto& s = *state_;
+  // Positions below the slot's own are ignored by the server, ones above make it skip.
+  const auto from = durable > s.leader.confirmed_flush ? durable : lsn{0};
+  const auto give_up = clock::now() + release_max;
+  for (;;) {
+    auto begun = s.begin_copy(from);
+    if (begun)
+      break;
+    if (begun.error().sqlstate != "55006" || clock::now() >= give_up)
+      return broken(std::move(begun).error());
+    s.wait(0, clock::now() + release_period);
+  }
+  s.streaming = true;
+  s.confirmed = std::max(s.confirmed, to_number(durable));
+  s.next_feedback = clock::now() + s.feedback_period;
+  return {};
+}
+
+pg_result_of<stream_event> replication_stream::next(deadline until) {
+  auto& s = *state_;
+  if (!s.streaming)
+    return broken({trouble::transient, {}, "the replication stream is not running"});
+  for (;;) {
+    if (auto sent = s.send_feedback_if_due(); !sent)
+      return broken(std::move(sent).error());
+    auto full = s.read_available();
+    if (!full)
+      return broken(std::move(full).error());
+    // The rest of a transaction follows at once, so a mere piece of one waits for it.
+    const bool has_end = s.decoder.last_end() != s.taken_end;
+    if (*full || has_end || s.idle > s.idle_told) {
+      stream_event event;
+      if (*full || has_end)
+        event.transactions = s.decoder.take();
+      s.taken_end = s.decoder.last_end();
+      if (s.idle > s.idle_told)
+        event.idle_up_to = lsn{s.idle};
+      s.idle_told = s.idle;
+      return event;
+    }
+    if (s.wait(POLLIN, until) == waited::woken) {
+      s.signal.lower();
+      return stream_event{};
+    }
+    if (clock::now() >= until)
+      return stream_event{};
+  }
+}
+
+pg_result_of<void> replication_stream::pause(deadline until) {
+  auto& s = *state_;
+  for (;;) {
+    if (auto sent = s.send_feedback_if_due(); !sent)
+      return broken(std::move(sent).error());
+    const bool unsent = PQflush(s.session.raw()) == 1;
+    const auto outcome = s.wait(0, until);
+    if (outcome == waited::woken) {
+      s.signal.lower();
+      return {};
+    }
+    if (outcome == waited::ready && !unsent) // nothing was asked of the socket, so it has failed
+      return broken(s.end_of_stream());
+    if (clock::now() >= until)
+      return {};
+  }
+}
+
+pg_result_of<void> replication_stream::confirm(lsn flushed) {
+  auto& s = *state_;
+  if (to_number(flushed) <= s.confirmed)
+    return {};
+  s.confirmed = to_number(flushed);
+  return s.streaming ? s.send_feedback() : pg_result_of<void>{};
+}
+
+void replication_stream::wake() noexcept {
+  state_->signal.raise();
+}
+
+} // namespace busbar::postgres

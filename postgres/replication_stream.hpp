@@ -42,7 +42,8 @@ class replication_stream {
 public:
   /// Connects, waits for the stream's advisory lock (checking wake() and the lock breaker of spec
   /// 1.6 every 10 s), creates the publication, then the slot, as needed, and takes a term.
-  static pg_result_of<replication_stream> open(const stream_settings& settings, std::atomic<bool>& stop);
+  static pg_result_of<replication_stream> open(const stream_settings& settings,
+                                               std::atomic<bool>& stop);
   replication_stream(replication_stream&&) noexcept;
   replication_stream& operator=(replication_stream&&) noexcept;
   ~replication_stream();

@@ -1,12 +1,13 @@
 #include "postgres/session.hpp"
 
+#include <libpq-fe.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <thread>
-
-#include <openssl/ssl.h>
-#include <poll.h>
 
 namespace busbar::postgres {
 
@@ -17,8 +18,7 @@ using clock = std::chrono::steady_clock;
 constexpr auto stop_check_period = std::chrono::milliseconds{100};
 
 int poll_milliseconds(deadline until) {
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
   return static_cast<int>(std::clamp<long long>(left, 0, 60'000));
 }
 

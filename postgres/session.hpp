@@ -4,8 +4,6 @@
 
 #include "postgres/connection.hpp"
 
-#include <libpq-fe.h>
-
 #include <atomic>
 
 namespace busbar::postgres {
@@ -13,9 +11,9 @@ namespace busbar::postgres {
 /// What an SQLSTATE, or without one a message of libpq's, means for us (spec 1.8).
 pg_error classify(std::string sqlstate, std::string message);
 /// The reason why PQconnectPoll() failed. Needs verbosity PQERRORS_VERBOSE, which shows SQLSTATEs.
-pg_error connect_error(const PGconn* session);
+pg_error connect_error(const pg_conn* session);
 /// The server's error, or the session's if there is no result.
-pg_error result_error(const PGconn* session, const PGresult* result);
+pg_error result_error(const pg_conn* session, const pg_result* result);
 pg_error timed_out(std::string_view doing);
 /// Newlines become spaces, runs of blanks one blank.
 std::string one_line(std::string_view text);
@@ -28,17 +26,17 @@ enum class waited : std::uint8_t { ready, woken, timed_out };
 
 /// Waits until `session`'s socket has one of `events` (or has failed), `wake_fd` (if >= 0) is
 /// readable, or the deadline. Knows of input that TLS has already buffered.
-waited wait_for(PGconn* session, short events, int wake_fd, deadline until);
+waited wait_for(pg_conn* session, short events, int wake_fd, deadline until);
 
 /// The next result of a command that was sent, or null at its end. `stop`, if given, is looked at
 /// several times a second. On timeout or stop the command is cancelled; close the session then.
-pg_result_of<PGresult*> next_result(PGconn* session, deadline until,
-                                    const std::atomic<bool>* stop = nullptr);
+pg_result_of<pg_result*> next_result(pg_conn* session, deadline until,
+                                     const std::atomic<bool>* stop = nullptr);
 /// All results of a command that was sent; the last one's rows.
-pg_result_of<rows> all_results(PGconn* session, deadline until,
+pg_result_of<rows> all_results(pg_conn* session, deadline until,
                                const std::atomic<bool>* stop = nullptr);
 
 /// Asks the server to give up the running command, without waiting for it.
-void cancel(PGconn* session);
+void cancel(pg_conn* session);
 
 } // namespace busbar::postgres

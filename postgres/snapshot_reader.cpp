@@ -1,1 +1,164 @@
 #include "postgres/snapshot_reader.hpp"
+
+#include "postgres/copy_text.hpp"
+#include "postgres/session.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <charconv>
+
+namespace busbar::postgres {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+auto broken(pg_error why) {
+  return tl::unexpected<pg_error>{std::move(why)};
+}
+
+/// Reads "10:20:10,14,15", the text of a pg_snapshot.
+std::optional<snapshot> parse_snapshot(std::string_view text) {
+  snapshot read;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto number = [&](std::uint64_t& into) {
+    const auto [next, problem] = std::from_chars(at, end, into);
+    at = next;
+    return problem == std::errc{};
+  };
+  const auto skip = [&](char c) { return at != end && *at++ == c; };
+  if (!number(read.xmin) || !skip(':') || !number(read.xmax) || !skip(':'))
+    return std::nullopt;
+  while (at != end) {
+    if (!read.xip.empty() && !skip(','))
+      return std::nullopt;
+    if (!number(read.xip.emplace_back()))
+      return std::nullopt;
+  }
+  std::sort(read.xip.begin(), read.xip.end());
+  return read;
+}
+
+std::string copy_statement(const snapshot_query& query) {
+  std::string sql = "COPY (SELECT ";
+  for (std::size_t i = 0; i < query.columns.size(); ++i) {
+    if (i != 0)
+      sql += ", ";
+    sql += quote_identifier(query.table->columns[query.columns[i]].name);
+  }
+  // Rows of inheritance children are not in the parent's stream; those of partitions are.
+  sql += query.table->partitioned ? " FROM " : " FROM ONLY ";
+  sql += quote_identifier(query.table->schema) + "." + quote_identifier(query.table->name);
+  if (!query.where.empty())
+    sql.append(" WHERE (").append(query.where).append(")");
+  return sql + ") TO STDOUT";
+}
+
+struct copied_row {
+  char* bytes = nullptr;
+  explicit copied_row(char* taken) : bytes{taken} {}
+  copied_row(const copied_row&) = delete;
+  copied_row& operator=(const copied_row&) = delete;
+  ~copied_row() { PQfreemem(bytes); }
+};
+
+} // namespace
+
+pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadline until) {
+  // SET takes no snapshot; the SELECT does, and the transaction keeps it. The settings are those of
+  // the replication session, so that a row has the same text there and here (spec 1.17).
+  auto begun = session.command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                               "SET LOCAL bytea_output = 'hex'; SET LOCAL DateStyle = 'ISO, DMY'; "
+                               "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1; "
+                               "SET LOCAL IntervalStyle = 'iso_8601'; "
+                               "SET LOCAL search_path = ''; "
+                               "SET LOCAL standard_conforming_strings = on; "
+                               "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
+                               "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                               "SELECT pg_catalog.pg_current_snapshot(), "
+                               "pg_catalog.pg_current_wal_lsn()",
+                               until);
+  if (!begun)
+    return broken(std::move(begun).error());
+  auto visibility = parse_snapshot(begun->text(0, 0));
+  const auto position = parse_lsn(begun->text(0, 1));
+  if (!visibility || !position)
+    return broken({trouble::transient, {}, "PostgreSQL told no snapshot"});
+  return snapshot_reader{session, *std::move(visibility), *position};
+}
+
+pg_result_of<std::uint64_t>
+snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
+                      std::chrono::seconds stall_max,
+                      const std::function<bool(std::span<const sql::cell>)>& on_row) {
+  if (!session_->usable())
+    return broken({trouble::transient, {}, "the connection is closed"});
+  PGconn* session = session_->raw();
+  if (PQsendQuery(session, copy_statement(query).c_str()) == 0)
+    return broken(result_error(session, nullptr));
+  // Cancels what still runs and closes the session, whose state is unknown to us then.
+  const auto give_up = [&](pg_error why) {
+    cancel(session);
+    session_->close();
+    return broken(std::move(why));
+  };
+  {
+    auto started = next_result(session, first_row_until);
+    if (!started) {
+      session_->close();
+      return broken(std::move(started).error());
+    }
+    const rows taken{*started};
+    if (PQresultStatus(*started) != PGRES_COPY_OUT) {
+      auto why = result_error(session, *started);
+      (void)all_results(session, first_row_until);
+      return broken(std::move(why));
+    }
+  }
+  std::uint64_t count = 0;
+  std::vector<sql::cell> cells;
+  cells.reserve(query.columns.size());
+  for (;;) {
+    char* bytes = nullptr;
+    const int size = PQgetCopyData(session, &bytes, 1);
+    const copied_row row{bytes};
+    if (size > 0) {
+      if (!split_copy_line(bytes, static_cast<std::size_t>(size), query.columns.size(), cells))
+        return give_up({trouble::transient, {}, "a row of COPY is malformed"});
+      ++count;
+      if (!on_row(cells)) {
+        cancel(session);
+        session_->close();
+        return count;
+      }
+      continue;
+    }
+    if (size == -2)
+      return give_up(result_error(session, nullptr));
+    if (size == -1)
+      break;
+    const auto limit = count == 0 ? first_row_until : clock::now() + stall_max;
+    if (wait_for(session, POLLIN, -1, limit) == waited::timed_out)
+      return give_up(timed_out(count == 0 ? "first row of a snapshot" : "next row of a snapshot"));
+    if (PQconsumeInput(session) == 0)
+      return give_up(result_error(session, nullptr));
+  }
+  auto ended = all_results(session, clock::now() + stall_max);
+  if (!ended)
+    return broken(std::move(ended).error());
+  return count;
+}
+
+pg_result_of<void> snapshot_reader::finish(deadline until) {
+  if (!session_->usable())
+    return {}; // the transaction ended with the session
+  // COMMIT of a transaction that has failed is a ROLLBACK, so one word serves both.
+  auto ended = session_->command("COMMIT", until);
+  if (!ended)
+    return broken(std::move(ended).error());
+  return {};
+}
+
+} // namespace busbar::postgres

@@ -1,5 +1,5 @@
-// sql/predicate.hpp: a where clause, checked and compiled; its verdict on a row is PostgreSQL's own.
-// Language: spec where-and-matching 1. Whatever cannot be evaluated exactly is refused.
+// sql/predicate.hpp: a where clause, checked and compiled; its verdict on a row is PostgreSQL's
+// own. Language: spec where-and-matching 1. Whatever cannot be evaluated exactly is refused.
 #pragma once
 
 #include "base/result.hpp"
@@ -18,13 +18,13 @@ namespace busbar::sql {
 /// A column that a clause may name.
 struct column {
   std::string name;
-  std::string type_name;        ///< pg_type.typname, of the element type for an array: "int4", "text" …
+  std::string type_name; ///< pg_type.typname, of the element type for an array: "int4", "text" …
   std::string type_class = "b"; ///< pg_type.typtype: b base, e enum, d domain …
   std::int32_t dimensions = 0;  ///< > 0 for arrays.
   std::int32_t type_modifier = -1;
   bool ordered_bytewise = true; ///< Text order and case follow the C collation.
   bool deterministic = true;
-  bool generated = false;       ///< Never in the stream: a clause that uses it is refused.
+  bool generated = false; ///< Never in the stream: a clause that uses it is refused.
 };
 
 /// SQL's three values, and `failed` for a row on which evaluation errs (overflow, invalid text):
@@ -37,9 +37,10 @@ using cell = std::optional<std::string_view>;
 /// An immutable compiled clause. Any thread may evaluate it at any time.
 class predicate {
 public:
-  /// Parses `where` (libpg_query), resolves types against `columns`, binds `$n` to `parameters[n-1]`
-  /// and compiles. Errors: errc::invalid_argument with field "where" or "params"; a syntax error
-  /// reads `At location <n>: <parser message>`, n counted as spec shape-protocol 17.3 says.
+  /// Parses `where` (libpg_query), resolves types against `columns`, binds `$n` to
+  /// `parameters[n-1]` and compiles. Errors: errc::invalid_argument with field "where" or "params";
+  /// a syntax error reads `At location <n>: <parser message>`, n counted as spec
+  /// shape-protocol 17.3 says.
   static result<std::shared_ptr<const predicate>> compile(std::string_view where,
                                                           std::span<const std::string> parameters,
                                                           std::span<const column> columns);

@@ -81,11 +81,6 @@ result<node_identity> decode_identity(std::string_view bytes) {
 
 struct batch::body {
   rocksdb::WriteBatch writes;
-  struct pending {
-    family where;
-    std::string key;
-    std::string value;
-  };
 };
 
 struct store::body {
@@ -152,6 +147,14 @@ void batch::open_transaction(std::uint64_t commit_lsn) {
 void batch::close_transaction() {
   numbered_family node{family::node};
   body_->writes.Delete(&node, open_name);
+}
+void batch::drop_transaction(shape_id shape, std::uint64_t commit_lsn) {
+  numbered_family log{family::log};
+  numbered_family chunks{family::chunks};
+  const log_offset first{commit_lsn, -1};
+  const log_offset behind{commit_lsn + 1, -1};
+  body_->writes.DeleteRange(&log, log_key(shape, first), log_key(shape, behind));
+  body_->writes.DeleteRange(&chunks, boundary_key(shape, first), boundary_key(shape, behind));
 }
 bool batch::empty() const noexcept { return body_->writes.Count() == 0; }
 std::size_t batch::size_bytes() const noexcept { return body_->writes.GetDataSize(); }
@@ -313,18 +316,13 @@ result<std::vector<recovered_shape>> store::recover() {
     // The process died between two batches of one transaction: its first part is on disk, but no
     // reader has seen it. It will be sent again, and may then be cut into other blocks.
     const auto tx = read_be64(open_tx.data());
-    rocksdb::WriteBatch repair;
-    for (const auto& shape : shapes) {
-      const log_offset first{tx, -1};
-      const log_offset behind{tx + 1, -1};
-      repair.DeleteRange(body_->of(family::log), log_key(shape.id, first), log_key(shape.id, behind));
-      repair.DeleteRange(body_->of(family::chunks), boundary_key(shape.id, first),
-                         boundary_key(shape.id, behind));
-    }
-    repair.Delete(body_->of(family::node), open_name);
+    batch repair;
+    for (const auto& shape : shapes)
+      repair.drop_transaction(shape.id, tx);
+    repair.close_transaction();
     rocksdb::WriteOptions options;
     options.sync = true;
-    if (const auto status = db.Write(options, &repair); !status.ok())
+    if (const auto status = db.Write(options, &repair.body_->writes); !status.ok())
       return fail(to_error(status, "recover: drop a transaction written in part"));
   }
 
@@ -414,9 +412,9 @@ result<void> store::remove_all_shapes() {
 
 result<void> store::commit(batch& writes) {
   const auto status = body_->db->Write({}, &writes.body_->writes);
-  writes.body_->writes.Clear();
   if (!status.ok())
-    return fail(to_error(status, "commit"));
+    return fail(to_error(status, "commit")); // `writes` is as it was, for another try
+  writes.body_->writes.Clear();
   return {};
 }
 

@@ -43,6 +43,8 @@ public:
   /// Written with the first part of a transaction that needs several batches …
   void open_transaction(std::uint64_t commit_lsn);
   void close_transaction(); ///< … and taken back with the last.
+  /// Takes back what was appended of a transaction.
+  void drop_transaction(shape_id shape, std::uint64_t commit_lsn);
   bool empty() const noexcept;
   std::size_t size_bytes() const noexcept;
 
@@ -93,7 +95,7 @@ public:
   result<void> remove_shape(shape_id id);
   result<void> remove_all_shapes();
 
-  /// Makes a batch visible; not yet durable. Consumes it.
+  /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.
   result<void> commit(batch& writes);
   /// Makes everything committed so far durable, together with the promise that all transactions up
   /// to `position` are. Blocks on the disk: the flusher's thread only.

@@ -200,8 +200,7 @@ result<bare_settings> parse(const std::vector<std::string>& arguments) {
     const std::string& name = arguments[i];
     const std::string& value = arguments[i + 1];
     std::size_t number = 0;
-    const auto [end, failure] =
-        std::from_chars(value.data(), value.data() + value.size(), number);
+    const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), number);
     const bool is_number = failure == std::errc{} && end == value.data() + value.size();
     if (name == "--port" && is_number && number > 0 && number < 65'536) {
       settings.port = static_cast<std::uint16_t>(number);

@@ -1,0 +1,28 @@
+// actors/cast.hpp: who plays which part in this process.
+#pragma once
+
+#include "actors/protocol.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace busbar {
+
+/// The actors know each other through this. Filled by main() before the first message is sent, and
+/// constant from then on until clear(), which ends the circle of references at shutdown.
+struct cast {
+  directory_actor directory;
+  resolver_actor resolver;
+  flusher_actor flusher;
+  replicator_actor replicator;
+  std::vector<materializer_actor> materializers;
+  std::vector<snapshotter_actor> snapshotters;
+
+  const materializer_actor& materializer_of(storage::shape_id shape) const {
+    return materializers[storage::to_number(shape) % materializers.size()];
+  }
+};
+
+using cast_ptr = std::shared_ptr<cast>;
+
+} // namespace busbar

@@ -1,0 +1,239 @@
+#include "actors/feed.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+namespace busbar {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+/// Frames on their way to all materializers together; half a megabyte each at most.
+constexpr int frames_in_flight_max = 16;
+constexpr milliseconds backoff_min{1'000};
+constexpr milliseconds backoff_max{10'000};
+constexpr seconds wait_max{10};
+constexpr seconds reset_patience{60};
+
+} // namespace
+
+feed::feed(caf::actor_system& system, feed_environment environment, cast_ptr others)
+    : system_{system}, env_{std::move(environment)}, others_{std::move(others)},
+      thread_{[this] { run(); }} {}
+
+feed::~feed() {
+  stop_.store(true, std::memory_order_release);
+  wake();
+  thread_.join();
+}
+
+void feed::flushed(lsn position) noexcept {
+  flushed_.store(to_number(position), std::memory_order_release);
+  wake();
+}
+
+void feed::credit() noexcept {
+  const auto before = in_flight_.fetch_sub(1, std::memory_order_acq_rel);
+  if (before == frames_in_flight_max)
+    wake(); // it may be pausing for this very credit
+}
+
+void feed::wake() noexcept {
+  const std::lock_guard guard{stream_mutex_};
+  if (stream_)
+    stream_->wake();
+}
+
+void feed::run() {
+  auto backoff = backoff_min;
+  std::minstd_rand random{std::random_device{}()};
+  while (!stopped()) {
+    was_streaming_ = false;
+    const auto ended = stream_once();
+    env_.metrics->leader.Set(0);
+    if (stopped())
+      return;
+    env_.status->set_streaming(false, "no replication stream: " + ended.message);
+    // A fatal trouble heals only by a human's hand; but once we have been connected it may be a
+    // secret that is being rotated or a database that is being restored.
+    if (ended.kind == postgres::trouble::fatal && !was_connected_) {
+      env_.on_fatal(ended.to_error());
+      return;
+    }
+    if (was_streaming_)
+      backoff = backoff_min;
+    const auto jittered = milliseconds{std::uniform_int_distribution<std::int64_t>{
+        backoff.count() / 2, backoff.count()}(random)};
+    spdlog::warn("replication: {}; trying again in {} ms", ended.message, jittered.count());
+    env_.metrics->reconnects.Increment();
+    const auto until = steady_clock::now() + jittered;
+    while (!stopped() && steady_clock::now() < until)
+      std::this_thread::sleep_for(std::min<steady_clock::duration>(milliseconds{100},
+                                                                   until - steady_clock::now()));
+    backoff = std::min(backoff * 2, backoff_max);
+  }
+}
+
+postgres::pg_error feed::stream_once() {
+  auto opened = postgres::replication_stream::open(env_.stream, stop_);
+  if (!opened)
+    return opened.error();
+  auto& stream = *opened;
+  was_connected_ = true;
+  struct registration {
+    registration(feed& f, postgres::replication_stream& s) : owner{f} {
+      const std::lock_guard guard{owner.stream_mutex_};
+      owner.stream_ = &s;
+    }
+    ~registration() {
+      const std::lock_guard guard{owner.stream_mutex_};
+      owner.stream_ = nullptr;
+    }
+    registration(const registration&) = delete;
+    registration& operator=(const registration&) = delete;
+    feed& owner;
+  } registered{*this, stream};
+
+  const auto& leader = stream.leader();
+  auto continued = take_over(leader);
+  if (!continued) {
+    env_.on_fatal(continued.error());
+    stop_.store(true, std::memory_order_release);
+    return {postgres::trouble::fatal, {}, continued.error().message};
+  }
+  if (!reset_materializers())
+    return {postgres::trouble::transient, {}, "storage does not accept writes"};
+  in_flight_.store(0, std::memory_order_release);
+  const auto begin = *continued ? std::max(flushed_.load(), to_number(leader.confirmed_flush))
+                                : to_number(leader.confirmed_flush);
+  for (std::size_t i = 0; begin > 0 && i < others_->materializers.size(); ++i)
+    env_.status->processed(i, begin - 1);
+  if (auto started = stream.start(lsn{begin}); !started)
+    return started.error();
+  env_.status->term.store(leader.term, std::memory_order_release);
+  env_.metrics->term.Set(static_cast<double>(leader.term));
+  env_.metrics->leader.Set(1);
+  env_.status->set_streaming(true);
+  was_streaming_ = true;
+  spdlog::info("leading stream {} in term {} from {}", env_.stream.stream_id, leader.term,
+               to_pg_string(lsn{begin}));
+
+  lsn idle{};
+  while (!stopped()) {
+    const auto flushed = lsn{flushed_.load(std::memory_order_acquire)};
+    if (flushed > lsn{0}) {
+      if (auto told = stream.confirm(flushed); !told)
+        return told.error();
+      env_.metrics->confirmed_lsn.Set(static_cast<double>(to_number(flushed)));
+    }
+    const auto until = steady_clock::now() + wait_max;
+    if (in_flight_.load(std::memory_order_acquire) >= frames_in_flight_max) {
+      if (auto paused = stream.pause(until); !paused)
+        return paused.error();
+      continue;
+    }
+    auto event = stream.next(until);
+    if (!event)
+      return event.error();
+    if (!event->transactions.empty())
+      send_frame(event->transactions);
+    if (event->idle_up_to > idle) {
+      idle = event->idle_up_to;
+      for (const auto& materializer : others_->materializers)
+        caf::anon_send(materializer, idle_atom_v, idle);
+    }
+  }
+  return {postgres::trouble::none, {}, "stopping"};
+}
+
+/// Compares what leads us with what storage holds. True: the log goes on where it ended; false: it
+/// begins anew, all shapes were removed. An error is for a human.
+result<bool> feed::take_over(const postgres::leadership& leader) {
+  const storage::node_identity now{.system_id = leader.system_id,
+                                   .timeline = leader.timeline,
+                                   .database = leader.database,
+                                   .stream_id = env_.stream.stream_id};
+  auto stored = env_.store->identity();
+  if (!stored)
+    return fail(std::move(stored).error());
+  auto durable = env_.store->durable();
+  if (!durable)
+    return fail(std::move(durable).error());
+  std::string gap;
+  if (*stored) {
+    const auto& before = **stored;
+    if (before.system_id != now.system_id || before.database != now.database ||
+        before.stream_id != now.stream_id)
+      return fail(errc::misconfigured,
+                  "the storage directory holds shapes of another database (system " + before.system_id +
+                      ", database " + before.database + ", stream " + before.stream_id +
+                      "), not of this one (system " + now.system_id + ", database " + now.database +
+                      ", stream " + now.stream_id +
+                      "); set BUSBAR_STORAGE_DIR to another directory, or empty this one");
+    if (before.timeline != now.timeline)
+      gap = "the database is on another timeline: it was restored or failed over";
+  }
+  if (gap.empty() && leader.slot_created && env_.shapes->size() > 0)
+    gap = "the replication slot had to be created anew, so changes may be missing";
+  if (gap.empty() && leader.confirmed_flush > *durable && env_.shapes->size() > 0)
+    gap = "the replication slot is ahead of the storage directory, which must be an older copy";
+  if (!gap.empty()) {
+    spdlog::warn("removing all shapes: {}", gap);
+    caf::scoped_actor waiting{system_};
+    bool done = false;
+    waiting->request(others_->directory, reset_patience, purge_atom_v, gap)
+        .receive([&](bool ok) { done = ok; }, [](const caf::error&) {});
+    if (!done)
+      return fail(errc::unavailable, "the shapes could not be removed from storage");
+  }
+  const bool anew = !gap.empty() || leader.slot_created || *durable == lsn{0};
+  if (!*stored || !(**stored == now))
+    if (auto set = env_.store->set_identity(now); !set)
+      return fail(std::move(set).error());
+  if (anew) {
+    // From here on the slot must never be found ahead of what storage says.
+    if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
+      return fail(std::move(synced).error());
+    flushed_.store(0, std::memory_order_release);
+    caf::anon_send(others_->flusher, reset_atom_v, leader.confirmed_flush);
+    return false;
+  }
+  if (!was_streaming_ && flushed_.load() == 0)
+    flushed_.store(to_number(*durable), std::memory_order_release);
+  return true;
+}
+
+bool feed::reset_materializers() {
+  caf::scoped_actor waiting{system_};
+  bool all = true;
+  for (const auto& materializer : others_->materializers)
+    waiting->request(materializer, reset_patience, reset_atom_v)
+        .receive([&](bool ok) { all &= ok; }, [&](const caf::error&) { all = false; });
+  return all;
+}
+
+void feed::send_frame(const frame& next) {
+  const auto root = next.read();
+  const auto transactions = root.getTransactions();
+  double ended = 0;
+  for (const auto transaction : transactions) {
+    if (!transaction.getEnds())
+      continue;
+    ++ended;
+    env_.metrics->received_lsn.Set(static_cast<double>(transaction.getEndLsn()));
+  }
+  env_.metrics->transactions.Increment(ended);
+  env_.metrics->changes.Increment(root.getChanges().size());
+  for (const auto& materializer : others_->materializers) {
+    in_flight_.fetch_add(1, std::memory_order_acq_rel);
+    caf::anon_send(materializer, apply_atom_v, next);
+  }
+}
+
+} // namespace busbar

@@ -1,0 +1,62 @@
+// actors/feed.hpp: the feed thread: keeps the replication stream open and turns it into messages.
+#pragma once
+
+#include "actors/cast.hpp"
+#include "actors/node_status.hpp"
+#include "actors/shape_index.hpp"
+#include "monitoring/metrics.hpp"
+#include "postgres/replication_stream.hpp"
+#include "storage/store.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace busbar {
+
+/// Borrowed parts outlive the actor system.
+struct feed_environment {
+  postgres::stream_settings stream;
+  storage::store* store = nullptr;
+  node_status* status = nullptr;
+  monitoring::metrics* metrics = nullptr;
+  const shape_index* shapes = nullptr;
+  /// Called once, from the feed thread, when it cannot go on without a human. The process stops.
+  std::function<void(const error&)> on_fatal;
+};
+
+/// The thread and what it shares with the REPLICATOR, which owns it.
+class feed {
+public:
+  feed(caf::actor_system& system, feed_environment environment, cast_ptr others);
+  ~feed(); ///< Stops the thread.
+
+  void flushed(lsn position) noexcept; ///< Durable up to here. Any thread.
+  void credit() noexcept;              ///< A materializer has applied one frame. Any thread.
+
+private:
+  void run();
+  /// One connection, from its opening to its end; what ended it.
+  postgres::pg_error stream_once();
+  result<bool> take_over(const postgres::leadership& leader);
+  bool reset_materializers();
+  void send_frame(const frame& next);
+  bool stopped() const noexcept { return stop_.load(std::memory_order_acquire); }
+  void wake() noexcept;
+
+  caf::actor_system& system_;
+  feed_environment env_;
+  cast_ptr others_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> flushed_{0};
+  std::atomic<int> in_flight_{0};
+  std::mutex stream_mutex_; ///< Guards stream_ against a wake() while it changes.
+  postgres::replication_stream* stream_ = nullptr;
+  bool was_connected_ = false;
+  bool was_streaming_ = false; ///< In the last connection: then back-off begins anew.
+  std::thread thread_;
+};
+
+} // namespace busbar

@@ -1,0 +1,89 @@
+#include "actors/log_pieces.hpp"
+
+#include "actors/shape_state.hpp"
+#include "shapes/entry_block.hpp"
+
+namespace busbar {
+
+namespace {
+
+constexpr std::size_t piece_bytes = 256 * 1024;
+
+/// Appends entries first … of a block.
+void append_entries(std::string& out, const block_view& block, std::uint32_t first, framing form) {
+  if (form == framing::json_elements) {
+    if (!out.empty())
+      out.push_back(',');
+    out += block.tail(first);
+    return;
+  }
+  for (auto i = first; i < block.count(); ++i) {
+    out += "data: ";
+    out += block.entry(i);
+    out += "\n\n";
+  }
+}
+
+result<piece_cache::value> load_snapshot_piece(const storage::store& store, const log_cursor& cursor) {
+  auto stored = store.read_snapshot_piece(cursor.shape->id(),
+                                          static_cast<std::uint64_t>(cursor.end.op), cursor.piece);
+  if (!stored)
+    return fail(std::move(stored).error());
+  if (!*stored)
+    return fail(errc::corrupt, "a piece of a snapshot chunk is missing");
+  const auto block = block_view::open(**stored);
+  if (!block)
+    return fail(error{block.error()}.with_context("snapshot chunk"));
+  std::string bytes;
+  append_entries(bytes, *block, 0, cursor.form);
+  const bool last = block->chunk_bytes_after() == 0;
+  return piece_cache::value{share(std::move(bytes)), last ? cursor.end : cursor.at, last};
+}
+
+result<piece_cache::value> load_log_piece(const storage::store& store, const log_cursor& cursor) {
+  std::string bytes;
+  log_offset reached = cursor.at;
+  result<void> sound;
+  auto done = store.read_log(
+      cursor.shape->id(), cursor.at, cursor.end, [&](log_offset last, std::string_view stored) {
+        const auto block = block_view::open(stored);
+        if (!block) {
+          sound = fail(error{block.error()}.with_context("shape log"));
+          return false;
+        }
+        const auto first = last.tx == cursor.at.tx ? block->first_after(cursor.at.op) : 0;
+        append_entries(bytes, *block, first, cursor.form);
+        reached = last;
+        return bytes.size() < piece_bytes;
+      });
+  if (!done)
+    return fail(std::move(done).error());
+  if (!sound)
+    return fail(std::move(sound).error());
+  if (reached == cursor.at)
+    return fail(errc::corrupt, "entries of a shape log are missing");
+  return piece_cache::value{share(std::move(bytes)), reached, reached >= cursor.end};
+}
+
+} // namespace
+
+result<shared_bytes> read_piece(const storage::store& store, piece_cache& cache, log_cursor& cursor) {
+  if (cursor.done())
+    return shared_bytes{};
+  const piece_cache::key key{cursor.shape->id(), cursor.at, cursor.end, cursor.piece, cursor.form};
+  auto found = cache.find(key);
+  if (!found) {
+    auto loaded = cursor.end.in_snapshot() ? load_snapshot_piece(store, cursor)
+                                           : load_log_piece(store, cursor);
+    if (!loaded)
+      return fail(std::move(loaded).error());
+    cache.add(key, *loaded);
+    found = std::move(*loaded);
+  }
+  cursor.at = found->end;
+  cursor.finished = found->last;
+  ++cursor.piece;
+  return found->bytes;
+}
+
+} // namespace busbar

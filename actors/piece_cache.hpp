@@ -1,0 +1,88 @@
+// actors/piece_cache.hpp: framed pieces of logs that several readers want, kept while there is room.
+#pragma once
+
+#include "actors/reader.hpp"
+#include "base/bytes.hpp"
+#include "storage/keys.hpp"
+
+#include <cstddef>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace busbar {
+
+/// Least recently used goes first. A piece never changes, so nothing is ever invalidated: a removed
+/// shape's pieces are just not asked for any more. Any thread.
+class piece_cache {
+public:
+  explicit piece_cache(std::size_t bytes_max) : bytes_max_{bytes_max} {}
+
+  /// Names a piece: what a reader has, where it wants to get, and the number of the piece in a
+  /// snapshot chunk.
+  struct key {
+    storage::shape_id shape{};
+    log_offset after;
+    log_offset upto;
+    std::uint32_t piece = 0;
+    framing form = framing::json_elements;
+    friend bool operator==(const key&, const key&) = default;
+  };
+  struct value {
+    shared_bytes bytes;
+    log_offset end;      ///< Where the reader is after it.
+    bool last = false;   ///< Nothing of the slice follows.
+  };
+
+  std::optional<value> find(const key& k) {
+    const std::lock_guard guard{mutex_};
+    const auto found = by_key_.find(k);
+    if (found == by_key_.end())
+      return std::nullopt;
+    by_use_.splice(by_use_.begin(), by_use_, found->second);
+    return found->second->second;
+  }
+
+  void add(const key& k, const value& v) {
+    const auto size = v.bytes->size() + overhead_bytes;
+    if (size > bytes_max_)
+      return;
+    const std::lock_guard guard{mutex_};
+    if (by_key_.contains(k))
+      return;
+    by_use_.emplace_front(k, v);
+    by_key_.emplace(k, by_use_.begin());
+    bytes_ += size;
+    while (bytes_ > bytes_max_) {
+      const auto& oldest = by_use_.back();
+      bytes_ -= oldest.second.bytes->size() + overhead_bytes;
+      by_key_.erase(oldest.first);
+      by_use_.pop_back();
+    }
+  }
+
+private:
+  static constexpr std::size_t overhead_bytes = 256;
+  struct hash {
+    std::size_t operator()(const key& k) const noexcept {
+      std::uint64_t h = storage::to_number(k.shape);
+      for (const std::uint64_t part :
+           {k.after.tx, static_cast<std::uint64_t>(k.after.op), k.upto.tx,
+            static_cast<std::uint64_t>(k.upto.op),
+            std::uint64_t{k.piece} * 2 + static_cast<std::uint64_t>(k.form)})
+        h = (h ^ part) * 0x9e3779b97f4a7c15u ^ (h >> 29);
+      return static_cast<std::size_t>(h);
+    }
+  };
+  using entry_list = std::list<std::pair<key, value>>;
+
+  std::mutex mutex_;
+  std::size_t bytes_max_;
+  std::size_t bytes_ = 0;
+  entry_list by_use_;
+  std::unordered_map<key, entry_list::iterator, hash> by_key_;
+};
+
+} // namespace busbar

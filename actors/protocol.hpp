@@ -1,0 +1,158 @@
+// actors/protocol.hpp: the whole conversation: who may say what to whom, and what it answers.
+#pragma once
+
+#include "actors/head_move.hpp"
+#include "actors/shape_state.hpp"
+#include "base/lsn.hpp"
+#include "base/snapshot.hpp"
+#include "schema/frame.hpp"
+#include "shapes/shape_request.hpp"
+
+#include <caf/all.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace busbar {
+
+using shape_list = std::vector<shape_ptr>;
+using definition_ptr = std::shared_ptr<const shape_definition>;
+using move_list = std::vector<head_move>;
+
+/// What the RESOLVER answers: the checked definition, and an id in case it is a new shape.
+struct resolution {
+  definition_ptr definition;
+  storage::shape_id fresh_id{};
+};
+
+/// A shape that storage still had at start.
+struct adoption {
+  shape_ptr shape;
+  std::uint64_t created_lsn = 0;
+  snapshot visibility;
+  bool splice_passed = false;
+  std::uint64_t open_chunk_bytes = 0;
+};
+using adoption_list = std::vector<adoption>;
+
+} // namespace busbar
+
+// These travel inside one process only. What crosses nodes is bytes of schema/.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::frame)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::adoption_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolution)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::snapshot)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_request)
+
+CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
+  CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
+  CAF_ADD_TYPE_ID(busbar, (busbar::storage::shape_id))
+  CAF_ADD_ATOM(busbar, busbar, adopt_atom, "adopt")
+  CAF_ADD_ATOM(busbar, busbar, apply_atom, "apply")
+  CAF_ADD_ATOM(busbar, busbar, applied_atom, "applied")
+  CAF_ADD_ATOM(busbar, busbar, check_atom, "check")
+  CAF_ADD_ATOM(busbar, busbar, create_atom, "create")
+  CAF_ADD_ATOM(busbar, busbar, drop_atom, "drop")
+  CAF_ADD_ATOM(busbar, busbar, expect_atom, "expect")
+  CAF_ADD_ATOM(busbar, busbar, failed_atom, "failed")
+  CAF_ADD_ATOM(busbar, busbar, find_atom, "find")
+  CAF_ADD_ATOM(busbar, busbar, finished_atom, "finished")
+  CAF_ADD_ATOM(busbar, busbar, flush_atom, "flush")
+  CAF_ADD_ATOM(busbar, busbar, flushed_atom, "flushed")
+  CAF_ADD_ATOM(busbar, busbar, forget_atom, "forget")
+  CAF_ADD_ATOM(busbar, busbar, idle_atom, "idle")
+  CAF_ADD_ATOM(busbar, busbar, invalid_atom, "invalid")
+  CAF_ADD_ATOM(busbar, busbar, moved_atom, "moved")
+  CAF_ADD_ATOM(busbar, busbar, purge_atom, "purge")
+  CAF_ADD_ATOM(busbar, busbar, reset_atom, "reset")
+  CAF_ADD_ATOM(busbar, busbar, resolve_atom, "resolve")
+  CAF_ADD_ATOM(busbar, busbar, retry_atom, "retry")
+  CAF_ADD_ATOM(busbar, busbar, splice_atom, "splice")
+  CAF_ADD_ATOM(busbar, busbar, tick_atom, "tick")
+  CAF_ADD_ATOM(busbar, busbar, unwatch_atom, "unwatch")
+  CAF_ADD_ATOM(busbar, busbar, watch_atom, "watch")
+CAF_END_TYPE_ID_BLOCK(busbar)
+
+namespace busbar {
+
+/// A CLIENT SESSION: answers and keeps the clients of one I/O thread, and runs on it. What HTTP asks
+/// of it stands in client_session.hpp.
+using session_actor = caf::typed_actor<
+    // Logs have grown.
+    caf::reacts_to<moved_atom, move_list>,
+    // Look at this shape again: a watch has begun, a snapshot chunk is there, or it is gone.
+    caf::reacts_to<check_atom, storage::shape_id>,
+    // INTERNAL: the earliest deadline of a waiting reader has come.
+    caf::reacts_to<tick_atom>>;
+
+/// A MATERIALIZER: sole writer of the logs of its shapes (those whose id is its number modulo the
+/// number of materializers).
+using materializer_actor = caf::typed_actor<
+    // Applies a frame to every shape that it touches; credits the REPLICATOR, tells the FLUSHER.
+    caf::reacts_to<apply_atom, frame>,
+    // Nothing ends between the last frame and this position.
+    caf::reacts_to<idle_atom, lsn>,
+    // The stream begins anew: what was applied of an unfinished transaction is taken back. Answered
+    // when done.
+    caf::replies_to<reset_atom>::with<bool>,
+    // Shapes that storage had; before the first frame.
+    caf::replies_to<adopt_atom, adoption_list>::with<bool>,
+    // Answers with the commit LSN of the shape's creation message once that has come by. From then
+    // on the shape's changes are kept.
+    caf::replies_to<expect_atom, shape_ptr>::with<lsn>,
+    // The snapshot's visibility: true = the splice is exact; false = take another snapshot, this one
+    // was taken too early to see a transaction that the stream had already delivered.
+    caf::replies_to<splice_atom, storage::shape_id, snapshot>::with<bool>,
+    // The shape is removed: forget it, tell its watchers, delete its data.
+    caf::reacts_to<forget_atom, shape_ptr>,
+    // Tell the watchers to look at the shape again.
+    caf::reacts_to<check_atom, storage::shape_id>,
+    // A session wants to hear of the shape, or no more. Answered by a check.
+    caf::reacts_to<watch_atom, shape_ptr, session_actor>,
+    caf::reacts_to<unwatch_atom, storage::shape_id, session_actor>,
+    // INTERNAL: try again to write what the disk refused.
+    caf::reacts_to<retry_atom>>;
+
+/// The FLUSHER: syncs the store, a group of commits at a time, and tells the REPLICATOR.
+using flusher_actor = caf::typed_actor<
+    // Materializer number …, everything up to …, whether it wrote anything since.
+    caf::reacts_to<applied_atom, std::uint32_t, lsn, bool>,
+    // The stream begins here, with nothing before it: positions may even fall.
+    caf::reacts_to<reset_atom, lsn>,
+    // INTERNAL
+    caf::reacts_to<flush_atom>>;
+
+/// The REPLICATOR: leads this node's (and so far every) stream; its feed thread reads PostgreSQL.
+using replicator_actor = caf::typed_actor<
+    // All up to here is durable here.
+    caf::reacts_to<flushed_atom, lsn>,
+    // A materializer has applied a frame: one credit back.
+    caf::reacts_to<applied_atom>>;
+
+/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks.
+using resolver_actor =
+    caf::typed_actor<caf::replies_to<resolve_atom, shape_request>::with<resolution>>;
+
+/// A SNAPSHOTTER: makes one shape at a time. Detached: it blocks. Answers the DIRECTORY.
+using snapshotter_actor = caf::typed_actor<caf::reacts_to<create_atom, shape_ptr>>;
+
+/// The DIRECTORY: which shapes there are; creates and removes them.
+using directory_actor = caf::typed_actor<
+    // The shape of this definition, made on the spot if there is none.
+    caf::replies_to<find_atom, shape_request>::with<shape_ptr>,
+    // By a SNAPSHOTTER: done with this shape, well or badly (progress().failure says why).
+    caf::reacts_to<finished_atom, shape_ptr, snapshotter_actor>,
+    // The shape is no longer right (the text says why): remove it.
+    caf::reacts_to<invalid_atom, shape_ptr, std::string>,
+    // A client asked for its removal.
+    caf::reacts_to<drop_atom, shape_ptr>,
+    // The WAL has a gap, or is another database's: remove every shape. Answered when done.
+    caf::replies_to<purge_atom, std::string>::with<bool>,
+    // Shapes that storage had.
+    caf::reacts_to<adopt_atom, shape_list>>;
+
+} // namespace busbar

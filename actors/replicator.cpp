@@ -1,0 +1,35 @@
+#include "actors/replicator.hpp"
+
+namespace busbar {
+
+namespace {
+
+struct replicator_state {
+  static constexpr const char* name = "replicator";
+  std::unique_ptr<feed> reader; ///< Ends with the actor.
+};
+
+} // namespace
+
+replicator_actor spawn_replicator(caf::actor_system& system, feed_environment environment,
+                                  cast_ptr others) {
+  return system.spawn([environment = std::move(environment), others = std::move(others)](
+                          replicator_actor::stateful_pointer<replicator_state> self)
+                          -> replicator_actor::behavior_type {
+    return {
+        [self, environment, others](flushed_atom, lsn position) {
+          auto& reader = self->state.reader;
+          if (!reader)
+            reader = std::make_unique<feed>(self->system(), environment, others);
+          if (position > lsn{0})
+            reader->flushed(position);
+        },
+        [self](applied_atom) {
+          if (self->state.reader)
+            self->state.reader->credit();
+        },
+    };
+  });
+}
+
+} // namespace busbar

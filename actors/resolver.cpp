@@ -1,0 +1,100 @@
+#include "actors/resolver.hpp"
+
+#include "actors/caf_error.hpp"
+#include "postgres/catalog.hpp"
+
+#include <chrono>
+#include <map>
+#include <optional>
+
+namespace busbar {
+
+namespace {
+
+constexpr std::chrono::seconds patience{5};
+/// Descriptions kept so that shapes of one table share one; forgotten all at once beyond this.
+constexpr std::size_t tables_max = 10'000;
+
+struct resolver_state {
+  static constexpr const char* name = "resolver";
+  explicit resolver_state(resolver_actor::pointer self) : self{self} {}
+
+  caf::result<resolution> resolve(const shape_request& request) {
+    auto table = find(request);
+    if (!table)
+      return to_caf(table.error());
+    auto definition = define_shape(request, *table);
+    if (!definition)
+      return to_caf(definition.error());
+    const auto id = store->next_shape_id();
+    if (!id)
+      return to_caf(id.error());
+    return resolution{std::make_shared<const shape_definition>(std::move(*definition)), *id};
+  }
+
+  result<std::shared_ptr<const table_info>> find(const shape_request& request) {
+    auto found = look_up(request);
+    if (!found && found.error().kind == postgres::trouble::transient && had_session) {
+      // The session may have died while it lay idle: once more with a new one.
+      session.reset();
+      found = look_up(request);
+    }
+    if (!found) {
+      if (session && !session->usable())
+        session.reset();
+      return fail(found.error().to_error());
+    }
+    if (!*found)
+      return fail(errc::not_found,
+                  "Table \"" + request.schema + "\".\"" + request.table +
+                      "\" does not exist. If the table name contains capitals or special characters "
+                      "you must quote it.",
+                  "table");
+    auto& info = **found;
+    if (info.partitioned)
+      return fail(errc::invalid_argument, "partitioned tables cannot be followed yet; ask for a leaf",
+                  "table");
+    if (known.size() > tables_max)
+      known.clear();
+    auto& slot = known[{request.schema, request.table}];
+    if (!slot || !(*slot == info))
+      slot = std::make_shared<const table_info>(std::move(info));
+    return slot;
+  }
+
+  postgres::pg_result_of<std::optional<table_info>> look_up(const shape_request& request) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    had_session = session.has_value();
+    if (!session) {
+      auto opened = postgres::connection::open(*url, "resolver", until);
+      if (!opened)
+        return tl::unexpected{opened.error()};
+      session.emplace(std::move(*opened));
+    }
+    return postgres::find_table(*session, request.schema, request.table, until);
+  }
+
+  resolver_actor::pointer self;
+  std::optional<postgres::connection_url> url;
+  storage::store* store = nullptr;
+  std::optional<postgres::connection> session;
+  bool had_session = false; ///< Before the last look_up().
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const table_info>> known;
+};
+
+} // namespace
+
+resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,
+                              storage::store& store) {
+  return system.spawn<caf::detached>(
+      [url = std::move(url), &store](
+          resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
+        self->state.url = url;
+        self->state.store = &store;
+        return {[self](resolve_atom, const shape_request& request) {
+          return self->state.resolve(request);
+        }};
+      });
+}
+
+} // namespace busbar

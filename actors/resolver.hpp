@@ -1,0 +1,15 @@
+// actors/resolver.hpp: starts the RESOLVER (protocol.hpp): from a request's words to a checked
+// definition.
+#pragma once
+
+#include "actors/protocol.hpp"
+#include "postgres/connection.hpp"
+#include "storage/store.hpp"
+
+namespace busbar {
+
+/// Borrows the store, which outlives the actor system. Connects at the first request.
+resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,
+                              storage::store& store);
+
+} // namespace busbar

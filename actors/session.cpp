@@ -1,0 +1,599 @@
+#include "actors/session.hpp"
+
+#include "actors/caf_error.hpp"
+#include "actors/io_execution_unit.hpp"
+#include "actors/log_pieces.hpp"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <vector>
+
+namespace busbar {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds find_patience{45};
+constexpr std::chrono::seconds snapshot_patience{60};
+/// Deadlines are looked at no more often than this.
+constexpr std::chrono::milliseconds tick_min{10};
+/// Requests' words whose shape is remembered; all are forgotten when there are more.
+constexpr std::size_t known_max = 100'000;
+
+bool etag_matches(std::string_view header, const std::string& etag) {
+  while (!header.empty()) {
+    const auto comma = header.find(',');
+    auto item = header.substr(0, comma);
+    header = comma == std::string_view::npos ? std::string_view{} : header.substr(comma + 1);
+    while (!item.empty() && (item.front() == ' ' || item.front() == '"'))
+      item.remove_prefix(1);
+    while (!item.empty() && (item.back() == ' ' || item.back() == '"'))
+      item.remove_suffix(1);
+    if (item == etag)
+      return true;
+  }
+  return false;
+}
+
+} // namespace
+
+/// The CLIENT SESSION itself. Everything happens on its I/O thread.
+class session_core : public session_actor::base {
+  using by_shape_hook =
+      boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+  struct waiting_request {
+    shape_reader* reader;
+    shape_query query;
+  };
+  using waiting_list = std::vector<waiting_request>;
+  using reader_list = boost::intrusive::list<shape_reader, boost::intrusive::constant_time_size<false>>;
+  using deadline_list = boost::intrusive::list<
+      shape_reader,
+      boost::intrusive::member_hook<shape_reader, decltype(shape_reader::by_deadline_),
+                                    &shape_reader::by_deadline_>,
+      boost::intrusive::constant_time_size<false>>;
+  struct watched_shape {
+    shape_ptr shape;
+    reader_list readers;
+  };
+
+  /// The readers that waited for a definition; cancel() can still reach them while they are served.
+  class taken_list {
+  public:
+    taken_list(session_core& owner, waiting_list items)
+        : owner_{owner}, items_{std::move(items)}, outer_{owner.taken_} {
+      owner_.taken_ = &items_;
+    }
+    ~taken_list() { owner_.taken_ = outer_; }
+    taken_list(const taken_list&) = delete;
+    taken_list& operator=(const taken_list&) = delete;
+    waiting_list::iterator begin() { return items_.begin(); }
+    waiting_list::iterator end() { return items_.end(); }
+
+  private:
+    session_core& owner_;
+    waiting_list items_;
+    waiting_list* outer_;
+  };
+
+public:
+  session_core(caf::actor_config& config, session_environment environment,
+               std::shared_ptr<io_execution_unit> unit)
+      : session_actor::base{config}, env_{std::move(environment)}, unit_{std::move(unit)} {}
+
+  void enqueue(caf::mailbox_element_ptr letter, caf::execution_unit*) override {
+    session_actor::base::enqueue(std::move(letter), unit_.get());
+  }
+  using session_actor::base::enqueue;
+
+  behavior_type make_behavior() override {
+    return {
+        [this](moved_atom, const move_list& moves) {
+          for (const auto& move : moves)
+            moved(move);
+        },
+        [this](check_atom, storage::shape_id id) { check(id); },
+        [this](tick_atom) { tick(); },
+    };
+  }
+
+  // -- requests -----------------------------------------------------------------------------------
+
+  void read(shape_reader& reader, shape_query query) {
+    const auto key = query.shape.cache_key();
+    const auto known = known_.find(key);
+    if (known != known_.end()) {
+      if (!known->second->progress().gone) {
+        const auto shape = known->second; // the map may change underneath
+        begin(reader, query, shape);
+        return;
+      }
+      known_.erase(known);
+    }
+    auto& waiting = resolving_[key];
+    waiting.push_back({&reader, std::move(query)});
+    if (waiting.size() > 1)
+      return;
+    request(env_.others->directory, find_patience, find_atom_v, waiting.front().query.shape)
+        .then(
+            [this, key](const shape_ptr& shape) {
+              if (known_.size() >= known_max)
+                known_.clear();
+              known_[key] = shape;
+              for (auto& [reader, query] : take(key))
+                if (reader)
+                  begin(*reader, query, shape);
+            },
+            [this, key](const caf::error& why) {
+              const auto what = from_caf(why);
+              for (auto& [reader, query] : take(key))
+                if (reader)
+                  refuse(*reader, what);
+            });
+  }
+
+  void cancel(shape_reader& reader) noexcept {
+    unlink(reader);
+    reader.shape_.reset();
+    for (auto& [key, waiting] : resolving_)
+      for (auto& item : waiting)
+        if (item.reader == &reader)
+          item.reader = nullptr;
+    if (taken_)
+      for (auto& item : *taken_)
+        if (item.reader == &reader)
+          item.reader = nullptr;
+  }
+
+  result<shared_bytes> next_piece(log_cursor& cursor) {
+    if (cursor.shape->progress().gone)
+      return fail(errc::must_refetch, "the shape was removed");
+    return read_piece(*env_.store, *env_.cache, cursor);
+  }
+
+  bool drop(const std::string& handle) {
+    const auto shape = env_.index->find(handle);
+    if (!shape || shape->progress().gone)
+      return false;
+    shape->update([](shape_progress& p) { p.gone = true; });
+    send(env_.others->directory, drop_atom_v, shape);
+    return true;
+  }
+
+  void drain() {
+    std::vector<storage::shape_id> ids;
+    for (const auto& [id, entry] : watched_)
+      ids.push_back(id);
+    for (const auto id : ids) {
+      reader_list readers;
+      readers.swap(watched_[id].readers);
+      while (!readers.empty()) {
+        auto& reader = readers.front();
+        unlink(reader);
+        if (reader.sse_)
+          reader.on_gone(std::nullopt);
+        else if (reader.waits_for_ == shape_reader::wait::live)
+          time_out(reader);
+        else
+          refuse(reader, {errc::unavailable, "the server is stopping"});
+      }
+    }
+  }
+
+  const session_environment& environment() const noexcept { return env_; }
+
+private:
+  taken_list take(const std::string& key) {
+    auto node = resolving_.extract(key);
+    return {*this, node.empty() ? waiting_list{} : std::move(node.mapped())};
+  }
+
+  void begin(shape_reader& reader, const shape_query& query, const shape_ptr& shape) {
+    const bool positioned = !query.now && query.offset != log_offset::start();
+    if (positioned && query.handle != shape->handle()) {
+      reader.on_gone(shape->handle());
+      return;
+    }
+    reader.shape_ = shape;
+    reader.requested_ = query.offset;
+    reader.now_ = query.now;
+    reader.live_ = query.live;
+    reader.sse_ = query.live && query.sse;
+    reader.open_ = false;
+    if (!query.if_none_match.empty() && !query.now && !reader.sse_) {
+      const auto p = shape->progress();
+      auto same = p.gone ? result<std::optional<log_slice>>{} : slice_at(reader, p, 0);
+      if (same && *same &&
+          etag_matches(query.if_none_match, shape->handle() + ':' + to_string(query.offset) + ':' +
+                                                to_string((*same)->end))) {
+        reader.shape_.reset();
+        reader.on_not_modified(**same);
+        return;
+      }
+    }
+    answer_or_wait(reader);
+  }
+
+  /// The slice that a reader at `requested_` would be given now; nullopt if it is not there (yet).
+  result<std::optional<log_slice>> slice_at(const shape_reader& reader, const shape_progress& p,
+                                            std::uint64_t last_seen) const {
+    const auto& shape = *reader.shape_;
+    log_slice slice{.handle = shape.handle(),
+                    .schema_json = shape.schema_json(),
+                    .requested = reader.requested_,
+                    .now = reader.now_,
+                    .end = p.head,
+                    .up_to_date = true,
+                    .last_seen_lsn = last_seen,
+                    .no_changes = reader.now_,
+                    .ready = nullptr,
+                    .rest = {}};
+    slice.rest.finished = true;
+    if (!p.started)
+      return std::optional<log_slice>{};
+    if (reader.now_)
+      return slice;
+    const auto at = reader.requested_;
+    if (at == log_offset::start() || at.in_snapshot()) {
+      const auto next = static_cast<std::uint64_t>(at.op + 1);
+      if (next < p.chunks) {
+        slice.end = {0, static_cast<std::int64_t>(next)};
+        slice.up_to_date = false;
+        slice.rest = cursor(reader, slice.end);
+        return slice;
+      }
+      if (!p.complete)
+        return std::optional<log_slice>{};
+    }
+    if (at > p.head)
+      return std::optional<log_slice>{};
+    if (p.head.tx == 0 || at == p.head) {
+      slice.last_seen_lsn = std::max(last_seen, p.head.tx);
+      return slice;
+    }
+    if (p.has_boundaries && !reader.sse_) {
+      const auto chunk_end = env_.store->chunk_end_after(shape.id(), at);
+      if (!chunk_end)
+        return fail(error{chunk_end.error()});
+      if (*chunk_end && **chunk_end < p.head) {
+        slice.end = **chunk_end;
+        slice.up_to_date = false;
+      }
+    }
+    slice.rest = cursor(reader, slice.end);
+    slice.last_seen_lsn = reader.live_ ? slice.end.tx : std::max(last_seen, slice.end.tx);
+    return slice;
+  }
+
+  static log_cursor cursor(const shape_reader& reader, log_offset end) {
+    return {.shape = reader.shape_,
+            .at = reader.requested_,
+            .end = end,
+            .piece = 0,
+            .form = reader.sse_ ? framing::sse_events : framing::json_elements,
+            .finished = false};
+  }
+
+  /// Answers a reader, or parks it where the right event will find it.
+  void answer_or_wait(shape_reader& reader) {
+    // G first: it is only ever moved after the heads that it speaks of.
+    const auto last_seen = env_.status->last_seen_lsn();
+    const auto p = reader.shape_->progress();
+    if (p.gone) {
+      gone(reader, p);
+      return;
+    }
+    auto found = slice_at(reader, p, last_seen);
+    if (!found) {
+      refuse(reader, found.error());
+      return;
+    }
+    const bool nothing_new = *found && (*found)->rest.done() && !reader.now_;
+    if (*found && !(reader.live_ && nothing_new)) {
+      if (reader.sse_)
+        stream(reader, **found);
+      else
+        finish(reader, **found);
+      return;
+    }
+    if (reader.sse_ && !reader.open_ && *found && !open(reader))
+      return;
+    const auto kind = *found                              ? shape_reader::wait::live
+                      : p.started && reader.requested_ > p.head ? shape_reader::wait::out_of_bounds
+                                                          : shape_reader::wait::snapshot;
+    park(reader, kind);
+  }
+
+  /// Sends an SSE head. False if the reader did not survive it.
+  bool open(shape_reader& reader) {
+    log_slice head{.handle = reader.shape_->handle(),
+                   .schema_json = reader.shape_->schema_json(),
+                   .requested = reader.requested_,
+                   .now = false,
+                   .end = reader.requested_,
+                   .up_to_date = true,
+                   .last_seen_lsn = 0,
+                   .no_changes = false,
+                   .ready = nullptr,
+                   .rest = {}};
+    head.rest.finished = true;
+    reader.open_ = true;
+    // Parked while it is called, so that a cancel() shows.
+    const auto shape = reader.shape_;
+    park(reader, shape_reader::wait::live);
+    reader.on_stream_open(head);
+    return reader_is_parked(reader, shape);
+  }
+
+  bool reader_is_parked(const shape_reader& reader, const shape_ptr& shape) {
+    const auto entry = watched_.find(shape->id());
+    if (entry == watched_.end())
+      return false;
+    // The reader just parked is the last, unless cancel() took it out.
+    return !entry->second.readers.empty() && &entry->second.readers.back() == &reader;
+  }
+
+  /// Hands an open stream what there is, and parks it at the end of that.
+  void stream(shape_reader& reader, const log_slice& slice) {
+    if (!reader.open_ && !open(reader))
+      return;
+    reader.requested_ = slice.end;
+    park(reader, shape_reader::wait::live);
+    reader.on_slice(slice);
+  }
+
+  void finish(shape_reader& reader, const log_slice& slice) {
+    unlink(reader);
+    reader.shape_.reset();
+    reader.on_slice(slice);
+  }
+
+  void gone(shape_reader& reader, const shape_progress& p) {
+    unlink(reader);
+    reader.shape_.reset();
+    if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
+      reader.on_refused({*p.failure, std::chrono::seconds{10}});
+    else
+      reader.on_gone(std::nullopt);
+  }
+
+  void refuse(shape_reader& reader, const error& why) {
+    unlink(reader);
+    reader.shape_.reset();
+    const auto wait = why.code == errc::unavailable || why.code == errc::misconfigured ? 5 : 0;
+    reader.on_refused({why, std::chrono::seconds{wait}});
+  }
+
+  // -- waiting ------------------------------------------------------------------------------------
+
+  void unlink(shape_reader& reader) noexcept {
+    auto& by_shape = static_cast<by_shape_hook&>(reader);
+    if (by_shape.is_linked())
+      by_shape.unlink();
+    if (reader.by_deadline_.is_linked())
+      reader.by_deadline_.unlink();
+  }
+
+  void park(shape_reader& reader, shape_reader::wait kind) {
+    unlink(reader);
+    auto& entry = watched_[reader.shape_->id()];
+    if (!entry.shape) {
+      entry.shape = reader.shape_;
+      send(env_.others->materializer_of(reader.shape_->id()), watch_atom_v, reader.shape_,
+           session_actor{this});
+    }
+    reader.waits_for_ = kind;
+    entry.readers.push_back(reader);
+    if (reader.open_)
+      return; // a stream's life is limited by HTTP
+    // Within a kind all wait equally long, so each list is in the order of its deadlines.
+    reader.deadline_ = clock::now() + patience(kind);
+    deadlines_[static_cast<std::size_t>(kind)].push_back(reader);
+    schedule_tick(reader.deadline_);
+  }
+
+  std::chrono::milliseconds patience(shape_reader::wait kind) const {
+    switch (kind) {
+    case shape_reader::wait::live:
+      return env_.long_poll;
+    case shape_reader::wait::out_of_bounds:
+      return env_.long_poll / 2;
+    case shape_reader::wait::snapshot:
+      break;
+    }
+    return snapshot_patience;
+  }
+
+  void schedule_tick(clock::time_point when) {
+    const auto now = clock::now();
+    when = std::max(when, now + tick_min);
+    if (next_tick_ != clock::time_point{} && next_tick_ <= when)
+      return;
+    next_tick_ = when;
+    delayed_send(this, std::chrono::duration_cast<std::chrono::milliseconds>(when - now) +
+                           std::chrono::milliseconds{1},
+                 tick_atom_v);
+  }
+
+  void tick() {
+    const auto now = clock::now();
+    next_tick_ = {};
+    for (auto& list : deadlines_)
+      while (!list.empty() && list.front().deadline_ <= now) {
+        auto& reader = list.front();
+        unlink(reader);
+        time_out(reader);
+      }
+    for (const auto& list : deadlines_)
+      if (!list.empty())
+        schedule_tick(list.front().deadline_);
+  }
+
+  void time_out(shape_reader& reader) {
+    const auto last_seen = env_.status->last_seen_lsn();
+    const auto p = reader.shape_->progress();
+    if (p.gone) {
+      gone(reader, p);
+      return;
+    }
+    switch (reader.waits_for_) {
+    case shape_reader::wait::snapshot:
+      refuse(reader, {errc::unavailable, "the snapshot takes too long to start"});
+      return;
+    case shape_reader::wait::out_of_bounds:
+      if (reader.requested_ > p.head)
+        refuse(reader, {errc::invalid_argument, "out of bounds for this shape", "offset"});
+      else
+        answer_or_wait(reader);
+      return;
+    case shape_reader::wait::live:
+      break;
+    }
+    auto slice = slice_at(reader, p, last_seen);
+    if (!slice || !*slice) {
+      refuse(reader, slice ? error{errc::unavailable, "the shape is not ready"} : slice.error());
+      return;
+    }
+    (*slice)->no_changes = (*slice)->rest.done();
+    finish(reader, **slice);
+  }
+
+  // -- news ---------------------------------------------------------------------------------------
+
+  void moved(const head_move& move) {
+    const auto found = watched_.find(move.shape);
+    if (found == watched_.end())
+      return;
+    if (found->second.readers.empty()) {
+      send(env_.others->materializer_of(move.shape), unwatch_atom_v, move.shape, session_actor{this});
+      watched_.erase(found);
+      return;
+    }
+    reader_list readers;
+    readers.swap(found->second.readers);
+    while (!readers.empty()) {
+      auto& reader = readers.front();
+      const bool was_at_head = reader.requested_ == move.from ||
+                               (move.from.tx == 0 && reader.requested_.tx == 0 &&
+                                reader.waits_for_ == shape_reader::wait::live);
+      if (!move.body || !was_at_head || (reader.sse_ && !reader.open_)) {
+        unlink(reader);
+        answer_or_wait(reader);
+        continue;
+      }
+      const auto& shape = *reader.shape_;
+      log_slice slice{.handle = shape.handle(),
+                      .schema_json = shape.schema_json(),
+                      .requested = reader.requested_,
+                      .now = false,
+                      .end = move.to,
+                      .up_to_date = true,
+                      .last_seen_lsn = move.to.tx,
+                      .no_changes = false,
+                      .ready = reader.sse_ ? move.body->sse_events() : move.body->json_elements(),
+                      .rest = {}};
+      slice.rest.finished = true;
+      if (reader.sse_)
+        stream(reader, slice);
+      else
+        finish(reader, slice);
+    }
+  }
+
+  void check(storage::shape_id id) {
+    const auto found = watched_.find(id);
+    if (found == watched_.end())
+      return;
+    const auto shape = found->second.shape;
+    reader_list readers;
+    readers.swap(found->second.readers);
+    while (!readers.empty()) {
+      auto& reader = readers.front();
+      if (!has_news(reader)) {
+        // It goes on waiting, and its deadline stays what it was.
+        static_cast<by_shape_hook&>(reader).unlink();
+        watched_[id].readers.push_back(reader);
+        continue;
+      }
+      unlink(reader);
+      answer_or_wait(reader);
+    }
+    if (shape->progress().gone && watched_.contains(id) && watched_[id].readers.empty())
+      watched_.erase(id);
+  }
+
+  bool has_news(const shape_reader& reader) const {
+    const auto p = reader.shape_->progress();
+    if (p.gone)
+      return true;
+    const auto slice = slice_at(reader, p, 0);
+    if (!slice)
+      return true;
+    if (!*slice)
+      return false;
+    return !(reader.live_ && (*slice)->rest.done()) ||
+           reader.waits_for_ != shape_reader::wait::live;
+  }
+
+  session_environment env_;
+  std::shared_ptr<io_execution_unit> unit_;
+  std::unordered_map<std::string, shape_ptr> known_; ///< By the request's words.
+  std::unordered_map<std::string, waiting_list> resolving_;
+  waiting_list* taken_ = nullptr;
+  std::unordered_map<storage::shape_id, watched_shape> watched_;
+  std::array<deadline_list, 3> deadlines_; ///< By kind of wait.
+  clock::time_point next_tick_{};
+};
+
+namespace {
+
+class session_door final : public client_session {
+public:
+  session_door(caf::actor_system& system, const session_environment& environment,
+               io_execution_unit::post_function post)
+      : unit_{std::make_shared<io_execution_unit>(system, std::move(post))} {
+    caf::actor_config config{unit_.get()};
+    handle_ = system.spawn_impl<session_core, caf::no_spawn_options>(config, environment, unit_);
+    core_ = static_cast<session_core*>(caf::actor_cast<caf::abstract_actor*>(handle_));
+    unit_->adopt(core_);
+  }
+  ~session_door() override {
+    caf::anon_send_exit(handle_, caf::exit_reason::user_shutdown);
+    unit_->run(); // the I/O thread's loop may not turn any more
+  }
+  session_door(const session_door&) = delete;
+  session_door& operator=(const session_door&) = delete;
+
+  void read(shape_reader& reader, shape_query query) override { core_->read(reader, std::move(query)); }
+  void cancel(shape_reader& reader) noexcept override { core_->cancel(reader); }
+  result<shared_bytes> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
+  bool knows(const std::string& handle) const override {
+    return core_->environment().index->find(handle) != nullptr;
+  }
+  bool drop(const std::string& handle) override { return core_->drop(handle); }
+  bool active(std::string& why_not) const override {
+    const auto& status = *core_->environment().status;
+    if (status.streaming())
+      return true;
+    why_not = status.why_not();
+    return false;
+  }
+  void drain() override { core_->drain(); }
+
+private:
+  std::shared_ptr<io_execution_unit> unit_;
+  session_actor handle_;
+  session_core* core_ = nullptr; ///< Kept alive by handle_.
+};
+
+} // namespace
+
+std::unique_ptr<client_session> start_session(caf::actor_system& system,
+                                              const session_environment& environment,
+                                              std::function<void(std::function<void()>)> post) {
+  return std::make_unique<session_door>(system, environment, std::move(post));
+}
+
+} // namespace busbar

@@ -1,0 +1,175 @@
+#include "actors/shape_directory.hpp"
+
+#include "actors/caf_error.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <deque>
+#include <unordered_map>
+
+namespace busbar {
+
+namespace {
+
+constexpr std::chrono::seconds resolve_patience{30};
+/// Creations that wait for a snapshotter; beyond this new ones are turned away.
+constexpr std::size_t queue_max = 100'000;
+
+struct directory_state {
+  static constexpr const char* name = "directory";
+  explicit directory_state(directory_actor::pointer self) : self{self} {}
+
+  directory_actor::behavior_type make_behavior() {
+    return {
+        [this](find_atom, const shape_request& request) { return find(request); },
+        [this](finished_atom, const shape_ptr& shape, const snapshotter_actor& by) {
+          finished(shape, by);
+        },
+        [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
+          spdlog::info("shape {} of {}.{} is removed: {}", shape->handle(),
+                       shape->definition().table->schema, shape->definition().table->name, why);
+          remove(shape, "invalidated");
+        },
+        [this](drop_atom, const shape_ptr& shape) { remove(shape, "deleted"); },
+        [this](purge_atom, const std::string& why) { return purge(why); },
+        [this](adopt_atom, const shape_list& shapes) {
+          for (const auto& shape : shapes)
+            register_shape(shape);
+        },
+    };
+  }
+
+  caf::result<shape_ptr> find(const shape_request& request) {
+    auto promise = self->make_response_promise<shape_ptr>();
+    auto& waiting = resolving[request.cache_key()];
+    waiting.push_back(promise);
+    if (waiting.size() > 1)
+      return promise; // one look-up serves all who ask at the same time
+    self->request(others->resolver, resolve_patience, resolve_atom_v, request)
+        .then(
+            [this, key = request.cache_key()](const resolution& found) {
+              const auto shape = find_or_create(found);
+              for (auto& reader : take(key))
+                if (shape)
+                  reader.deliver(*shape);
+                else
+                  reader.deliver(to_caf(shape.error()));
+            },
+            [this, key = request.cache_key()](const caf::error& why) {
+              for (auto& reader : take(key))
+                reader.deliver(why);
+            });
+    return promise;
+  }
+
+  std::vector<caf::typed_response_promise<shape_ptr>> take(const std::string& key) {
+    auto node = resolving.extract(key);
+    return node.empty() ? std::vector<caf::typed_response_promise<shape_ptr>>{}
+                        : std::move(node.mapped());
+  }
+
+  result<shape_ptr> find_or_create(const resolution& found) {
+    auto identity = found.definition->identity();
+    const auto known = by_identity.find(identity);
+    if (known != by_identity.end() && !known->second->progress().gone)
+      return known->second;
+    if (!env.status->streaming())
+      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not());
+    if (queue.size() >= queue_max)
+      return fail(errc::unavailable, "too many shapes are being made");
+    auto shape = std::make_shared<shape_state>(found.fresh_id, make_handle(identity, now_micros()),
+                                               *found.definition);
+    register_shape(shape);
+    env.metrics->shapes_created.Increment();
+    queue.push_back(shape);
+    hand_out();
+    return shape;
+  }
+
+  void register_shape(const shape_ptr& shape) {
+    by_identity[shape->definition().identity()] = shape;
+    env.index->add(shape);
+    env.metrics->shapes.Set(static_cast<double>(env.index->size()));
+  }
+
+  /// Microseconds since 1970 that rise with every call, also when the clock does not.
+  std::uint64_t now_micros() {
+    const auto now = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                                    std::chrono::system_clock::now().time_since_epoch())
+                                                    .count());
+    last_micros = std::max(last_micros + 1, now);
+    return last_micros;
+  }
+
+  void hand_out() {
+    if (!started) {
+      idle.assign(others->snapshotters.begin(), others->snapshotters.end());
+      started = true;
+    }
+    while (!queue.empty() && !idle.empty()) {
+      const auto shape = queue.front();
+      queue.pop_front();
+      if (shape->progress().gone)
+        continue;
+      self->send(idle.back(), create_atom_v, shape);
+      idle.pop_back();
+    }
+  }
+
+  void finished(const shape_ptr& shape, const snapshotter_actor& by) {
+    idle.push_back(by);
+    if (shape->progress().failure)
+      remove(shape, "snapshot_failed");
+    else if (shape->progress().gone)
+      self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    hand_out();
+  }
+
+  /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
+  /// given the dead handle again.
+  void remove(const shape_ptr& shape, const char* reason) {
+    const auto known = by_identity.find(shape->definition().identity());
+    if (known != by_identity.end() && known->second == shape)
+      by_identity.erase(known);
+    env.index->remove(shape->handle());
+    env.metrics->shapes.Set(static_cast<double>(env.index->size()));
+    env.metrics->shapes_removed.Add({{"reason", reason}}).Increment();
+    shape->update([](shape_progress& p) { p.gone = true; });
+    self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+  }
+
+  bool purge(const std::string& why) {
+    spdlog::warn("all {} shapes are removed: {}", by_identity.size(), why);
+    std::vector<shape_ptr> all;
+    for (const auto& [identity, shape] : by_identity)
+      all.push_back(shape);
+    for (const auto& shape : all)
+      remove(shape, "purged");
+    return env.store->remove_all_shapes().has_value();
+  }
+
+  directory_actor::pointer self;
+  directory_environment env;
+  cast_ptr others;
+  std::unordered_map<std::string, shape_ptr> by_identity;
+  std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
+  std::deque<shape_ptr> queue;
+  std::vector<snapshotter_actor> idle;
+  bool started = false;
+  std::uint64_t last_micros = 0;
+};
+
+} // namespace
+
+directory_actor spawn_directory(caf::actor_system& system, directory_environment environment,
+                                cast_ptr others) {
+  return system.spawn([environment, others = std::move(others)](
+                          directory_actor::stateful_pointer<directory_state> self) {
+    self->state.env = environment;
+    self->state.others = others;
+    return self->state.make_behavior();
+  });
+}
+
+} // namespace busbar

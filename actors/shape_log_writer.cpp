@@ -1,0 +1,95 @@
+#include "actors/shape_log_writer.hpp"
+
+namespace busbar {
+
+namespace {
+/// A block is what a reader gets at least; larger ones cost a reader in the middle more.
+constexpr std::size_t block_bytes_max = 64 * 1024;
+/// Beyond this, watchers read the log themselves, piece by piece.
+constexpr std::size_t news_bytes_max = 256 * 1024;
+} // namespace
+
+bool shape_log_writer::append(std::uint64_t tx, encoded_entry entry, storage::batch& writes) {
+  if (!work_)
+    work_ = std::make_unique<work>();
+  const bool first = !work_->held_back;
+  if (!first)
+    seal(tx, false, writes);
+  work_->held_back = std::move(entry);
+  return first;
+}
+
+void shape_log_writer::seal(std::uint64_t tx, bool last, storage::batch& writes) {
+  auto& entry = *work_->held_back;
+  if (last)
+    entry.json.insert(entry.last_at, last_header);
+  work_->block.add(entry.op, entry.json);
+  chunk_bytes_ += entry.json.size();
+  if (watched && !work_->news_too_large) {
+    auto& news = work_->news;
+    if (!news.empty())
+      news.push_back(',');
+    news += entry.json;
+    work_->news_ends.push_back(static_cast<std::uint32_t>(news.size()));
+    work_->news_too_large = news.size() > news_bytes_max;
+  }
+  work_->held_back.reset();
+  if (chunk_bytes_ >= chunk_bytes_max_) {
+    chunk_bytes_ = 0;
+    writes.mark_boundary(shape_->id(), {tx, work_->block.last_op()});
+    work_->boundary_open = true;
+    flush(tx, writes);
+  } else if (work_->block.size_bytes() >= block_bytes_max) {
+    flush(tx, writes);
+  }
+}
+
+void shape_log_writer::flush(std::uint64_t tx, storage::batch& writes) {
+  if (work_->block.empty())
+    return;
+  writes.append_block(shape_->id(), {tx, work_->block.last_op()}, work_->block.finish(chunk_bytes_));
+  work_->block.clear();
+}
+
+void shape_log_writer::commit(std::uint64_t tx, storage::batch& writes) {
+  const auto last_op = work_->held_back->op;
+  seal(tx, true, writes);
+  flush(tx, writes);
+  committed_ = {tx, last_op};
+  committed_chunk_bytes_ = chunk_bytes_;
+  work_->boundary |= work_->boundary_open;
+  work_->boundary_open = false;
+}
+
+void shape_log_writer::abandon() noexcept {
+  work_.reset();
+  chunk_bytes_ = committed_chunk_bytes_;
+}
+
+std::optional<head_move> shape_log_writer::publish() {
+  if (committed_ == published_)
+    return std::nullopt;
+  head_move move{.shape = shape_->id(), .from = published_, .to = committed_, .body = nullptr};
+  const bool boundary = work_ && work_->boundary;
+  shape_->update([&](shape_progress& p) {
+    p.head = committed_;
+    p.has_boundaries |= boundary;
+  });
+  if (work_) {
+    // In the middle of a transaction the news would hold entries that nobody may see yet.
+    if (watched && !boundary && !work_->news_too_large && !work_->held_back && work_->block.empty())
+      move.body = std::make_shared<const move_body>(std::move(work_->news), std::move(work_->news_ends));
+    if (!work_->held_back && work_->block.empty() && !work_->boundary_open) {
+      work_.reset();
+    } else {
+      work_->news.clear();
+      work_->news_ends.clear();
+      work_->news_too_large = true; // its beginning is missing
+      work_->boundary = false;
+    }
+  }
+  published_ = committed_;
+  return move;
+}
+
+} // namespace busbar

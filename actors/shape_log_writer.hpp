@@ -1,0 +1,103 @@
+// actors/shape_log_writer.hpp: turns the entries of one shape into stored blocks. Pure bookkeeping of
+// one MATERIALIZER; the bytes go into a storage batch.
+#pragma once
+
+#include "actors/head_move.hpp"
+#include "actors/shape_state.hpp"
+#include "base/snapshot.hpp"
+#include "shapes/entry.hpp"
+#include "shapes/entry_block.hpp"
+#include "storage/store.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace busbar {
+
+/// One shape's log as its MATERIALIZER writes it. The last entry of a transaction carries a mark
+/// (`last`), so one entry is always held back until its successor or the commit is there.
+class shape_log_writer {
+public:
+  shape_log_writer(shape_ptr shape, std::uint64_t chunk_bytes_max)
+      : shape_{std::move(shape)}, chunk_bytes_max_{chunk_bytes_max} {}
+
+  const shape_ptr& shape() const noexcept { return shape_; }
+
+  /// True if a transaction belongs into this log: it committed after the shape's creation, is not in
+  /// the log already (a replay), and the snapshot has not seen it.
+  bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {
+    return accepting_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
+           (splice_passed_ || !visibility_.sees(xid));
+  }
+
+  /// Adds an entry of the open transaction. Returns true if it is the transaction's first here.
+  bool append(std::uint64_t tx, encoded_entry entry, storage::batch& writes);
+  /// The open transaction has committed: its entries become the log's end with this batch.
+  void commit(std::uint64_t tx, storage::batch& writes);
+  /// The open transaction will be sent again: forget it.
+  void abandon() noexcept;
+
+  /// What has been committed since the last call; nullopt if nothing. Call after the batch is
+  /// visible; updates the shape's head.
+  std::optional<head_move> publish();
+
+  // Life of the splice; see materializer.hpp.
+  void created(std::uint64_t commit_lsn) noexcept { created_lsn_ = commit_lsn; }
+  void accept(snapshot visibility) {
+    visibility_ = std::move(visibility);
+    accepting_ = true;
+  }
+  void resume(log_offset head, std::uint64_t open_chunk_bytes, bool splice_passed) noexcept {
+    committed_ = published_ = head;
+    chunk_bytes_ = committed_chunk_bytes_ = open_chunk_bytes;
+    splice_passed_ = splice_passed;
+  }
+  /// The shape is given up: no more entries.
+  void stop() noexcept {
+    accepting_ = false;
+    abandon();
+  }
+  /// True exactly once: when the first transaction past the snapshot has come by.
+  bool passes(std::uint32_t xid) noexcept {
+    if (!accepting_ || splice_passed_ || !visibility_.is_past(xid))
+      return false;
+    return splice_passed_ = true;
+  }
+  bool splice_passed() const noexcept { return splice_passed_; }
+
+  bool watched = false; ///< Some session wants head moves with their bytes.
+
+private:
+  void seal(std::uint64_t tx, bool last, storage::batch& writes);
+  void flush(std::uint64_t tx, storage::batch& writes);
+
+  shape_ptr shape_;
+  std::uint64_t chunk_bytes_max_;
+  std::uint64_t created_lsn_ = ~std::uint64_t{0};
+  snapshot visibility_;
+  bool accepting_ = false;
+  bool splice_passed_ = false;
+
+  log_offset committed_ = log_offset::snapshot_end(); ///< Head once the present batch is visible.
+  log_offset published_ = log_offset::snapshot_end(); ///< Head that readers see.
+  std::uint64_t chunk_bytes_ = 0;                     ///< Of the open chunk, open transaction included.
+  std::uint64_t committed_chunk_bytes_ = 0;
+
+  /// Of the open transaction and the unpublished entries; freed when there are none, because most
+  /// shapes idle most of the time.
+  struct work {
+    block_builder block;
+    std::optional<encoded_entry> held_back;
+    bool boundary = false;       ///< A chunk has ended in what is unpublished.
+    bool boundary_open = false;  ///< The same, of the open transaction.
+    std::string news;            ///< Unpublished entries for the watchers …
+    std::vector<std::uint32_t> news_ends;
+    bool news_too_large = false;
+  };
+  std::unique_ptr<work> work_;
+};
+
+} // namespace busbar

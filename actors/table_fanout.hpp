@@ -1,0 +1,102 @@
+// actors/table_fanout.hpp: from one table's changes to the entries of all shapes on it.
+#pragma once
+
+#include "actors/shape_log_writer.hpp"
+#include "base/result.hpp"
+#include "schema/frame.hpp"
+#include "shapes/entry.hpp"
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace busbar {
+
+/// A table as the stream describes it.
+struct stream_relation {
+  struct column {
+    std::string name;
+    std::uint32_t type_oid = 0;
+  };
+  std::uint32_t oid = 0;
+  std::string schema;
+  std::string name;
+  std::vector<column> columns;
+  bool identity_full = false;
+};
+
+/// All shapes of one MATERIALIZER on one table. Each distinct filter is asked once a row, each
+/// distinct encoding made once a change, however many shapes share them.
+class table_fanout {
+public:
+  void add(shape_log_writer& log);
+  void remove(const shape_log_writer& log);
+  bool empty() const noexcept { return views_.empty(); }
+
+  /// The stream's description from here on. Shapes that it no longer fits are found at the next
+  /// change.
+  void describe(const stream_relation& relation);
+
+  /// Calls `affected` with the log and the entries for each shape that the change concerns, and
+  /// `broken` for each that must be given up, with the reason. `wanted` says whether a log takes
+  /// part in this transaction at all.
+  struct sink {
+    std::function<bool(const shape_log_writer&)> wanted;
+    std::function<void(shape_log_writer&, std::vector<encoded_entry>&, bool may_take)> affected;
+    std::function<void(shape_log_writer&, const std::string&)> broken;
+  };
+  void route(const schema::Frame::Reader& frame, const schema::Change::Reader& change,
+             const change_position& at, const sink& to);
+
+  /// Every shape on the table.
+  void for_each(const std::function<void(shape_log_writer&)>& visit);
+
+private:
+  /// Shapes with the same filter.
+  struct filter_group {
+    std::shared_ptr<const sql::predicate> filter; ///< Null = every row.
+    struct member {
+      shape_log_writer* log;
+      std::size_t encoding;
+    };
+    std::vector<member> members = {};
+  };
+  /// Shapes that were defined against the same state of the catalog.
+  struct table_view {
+    std::shared_ptr<const table_info> table;
+    std::vector<std::int32_t> from_stream; ///< By table column: index in the stream, -1 = not there.
+    bool mapped = false;
+    std::string mismatch; ///< Why the stream's rows do not fit all shapes of this view.
+    std::unordered_map<std::string, filter_group> filters; ///< By canonical clause.
+    struct encoding {
+      std::vector<std::uint16_t> selected;
+      bool replica_full;
+      entry_encoder encoder;
+      // What the present change became, by row_effect, made when first needed.
+      std::array<std::vector<encoded_entry>, 4> made = {};
+      std::array<bool, 4> is_made = {};
+      std::size_t users = 0;
+    };
+    std::vector<std::unique_ptr<encoding>> encodings;
+  };
+
+  void map(table_view& view);
+  bool fits(const table_view& view, const shape_definition& shape, std::string& why) const;
+  void route_in(table_view& view, bool has_old, bool has_new,
+                const change_position& at, const sink& to);
+  static bool parse(std::string_view image, const std::vector<std::int32_t>& from_stream,
+                    std::vector<sql::cell>& stream_cells, std::vector<sql::cell>& cells);
+
+  std::vector<std::unique_ptr<table_view>> views_;
+  stream_relation relation_;
+  bool described_ = false;
+  std::vector<sql::cell> stream_cells_;
+  std::vector<sql::cell> old_cells_;
+  std::vector<sql::cell> new_cells_;
+};
+
+} // namespace busbar

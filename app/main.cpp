@@ -1,0 +1,230 @@
+// app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
+#include "actors/replicator.hpp"
+#include "actors/resolver.hpp"
+#include "actors/session.hpp"
+#include "actors/shape_directory.hpp"
+#include "actors/flusher.hpp"
+#include "actors/materializer.hpp"
+#include "actors/snapshotter.hpp"
+#include "app/recovery.hpp"
+#include "app/settings.hpp"
+#include "app/stop_signal.hpp"
+#include "http/server.hpp"
+#include "monitoring/exposer.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <iostream>
+#include <mutex>
+#include <thread>
+
+namespace {
+
+using namespace busbar;
+
+int complain(const error& why) {
+  std::cerr << "busbar: " << why.message << std::endl;
+  return EXIT_FAILURE;
+}
+
+/// Ends the process if an orderly stop takes longer than an orchestrator waits: a query that hangs
+/// in a dead network must not. Nothing is lost by it, as nothing is by kill -9.
+class stop_limit {
+public:
+  explicit stop_limit(std::chrono::seconds limit, int status)
+      : thread_{[this, limit, status] {
+          std::unique_lock guard{mutex_};
+          if (!done_.wait_for(guard, limit, [this] { return is_done_; }))
+            std::_Exit(status);
+        }} {}
+  ~stop_limit() {
+    {
+      const std::lock_guard guard{mutex_};
+      is_done_ = true;
+    }
+    done_.notify_all();
+    thread_.join();
+  }
+  stop_limit(const stop_limit&) = delete;
+  stop_limit& operator=(const stop_limit&) = delete;
+
+private:
+  std::mutex mutex_;
+  std::condition_variable done_;
+  bool is_done_ = false;
+  std::thread thread_;
+};
+
+int serve(const app::settings& config) {
+  app::stop_signal stop; // before the first thread
+  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  const auto cores = std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t materializers =
+      config.materializers > 0 ? config.materializers : std::max(1u, cores / 2);
+  const std::size_t io_threads = config.io_threads > 0 ? config.io_threads : std::max(1u, cores / 2);
+
+  auto url = postgres::connection_url::parse(config.database_url);
+  if (!url)
+    return complain(std::move(url).error());
+  auto snapshot_url = postgres::connection_url::parse(config.snapshot_database_url);
+  if (!snapshot_url)
+    return complain(std::move(snapshot_url).error());
+
+  monitoring::metrics metrics;
+  auto store = storage::store::open(
+      {.directory = config.storage_dir, .cache_bytes = config.cache_bytes / 2});
+  if (!store)
+    return complain(std::move(store).error());
+  auto control_key = (*store)->control_key();
+  if (!control_key)
+    return complain(std::move(control_key).error());
+  const cluster::control_codec control{std::move(*control_key), config.stream_id};
+  auto recovered = app::recover_shapes(**store);
+  if (!recovered)
+    return complain(std::move(recovered).error());
+
+  node_status status{materializers};
+  shape_index index;
+  piece_cache cache{config.cache_bytes / 2};
+  std::unique_ptr<monitoring::exposer> exposer;
+  if (config.metrics_port != 0) {
+    auto started = monitoring::exposer::start(config.metrics_port, metrics.registry());
+    if (!started)
+      return complain(std::move(started).error());
+    exposer = std::move(*started);
+  }
+
+  caf::actor_system_config caf_config;
+  // Workers wait on one queue; CAF's default lets idle ones look for work in a loop.
+  caf_config.set("scheduler.policy", caf::atom("sharing"));
+  caf_config.set("scheduler.max-threads", std::max<std::size_t>(2, cores));
+  caf::actor_system system{caf_config};
+  const postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  const auto others = std::make_shared<cast>();
+  for (std::uint32_t i = 0; i < materializers; ++i)
+    others->materializers.push_back(spawn_materializer(system,
+                                                       {.number = i,
+                                                        .store = store->get(),
+                                                        .status = &status,
+                                                        .metrics = &metrics,
+                                                        .control = &control,
+                                                        .chunk_bytes_max = config.chunk_bytes},
+                                                       others));
+  others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
+  others->resolver = spawn_resolver(system, *url, **store);
+  for (std::size_t i = 0; i < config.snapshot_connections; ++i)
+    others->snapshotters.push_back(spawn_snapshotter(system,
+                                                     {.url = *url,
+                                                      .snapshot_url = *snapshot_url,
+                                                      .publication = stream.publication(),
+                                                      .store = store->get(),
+                                                      .status = &status,
+                                                      .metrics = &metrics,
+                                                      .control = &control,
+                                                      .chunk_bytes_max = config.chunk_bytes},
+                                                     others));
+  others->directory = spawn_directory(
+      system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index}, others);
+  others->replicator = spawn_replicator(system,
+                                        {.stream = stream,
+                                         .store = store->get(),
+                                         .status = &status,
+                                         .metrics = &metrics,
+                                         .shapes = &index,
+                                         .on_fatal = [&stop](const error& why) { stop.fail(why); }},
+                                        others);
+  {
+    std::vector<adoption_list> shares(materializers);
+    shape_list all;
+    for (auto& shape : *recovered) {
+      all.push_back(shape.shape);
+      shares[storage::to_number(shape.shape->id()) % materializers].push_back(std::move(shape));
+    }
+    caf::scoped_actor waiting{system};
+    for (std::size_t i = 0; i < materializers; ++i)
+      waiting->request(others->materializers[i], caf::infinite, adopt_atom_v, std::move(shares[i]))
+          .receive([](bool) {}, [](const caf::error&) {});
+    spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
+    caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+  }
+  const auto end_actors = [&] {
+    caf::anon_send_exit(others->replicator, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others->directory, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others->resolver, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others->flusher, caf::exit_reason::user_shutdown);
+    for (const auto& snapshotter : others->snapshotters)
+      caf::anon_send_exit(snapshotter, caf::exit_reason::user_shutdown);
+    for (const auto& materializer : others->materializers)
+      caf::anon_send_exit(materializer, caf::exit_reason::user_shutdown);
+    system.await_all_actors_done();
+    *others = {};
+  };
+
+  auto server = http::server::start(
+      {.address = config.listen_address,
+       .port = config.port,
+       .io_threads = io_threads,
+       .secret = config.secret,
+       .allow_delete = config.integration_testing,
+       .long_poll = config.long_poll,
+       .send_timeout = config.send_timeout,
+       .idle_timeout = config.idle_timeout,
+       .initial_requests_max = config.initial_requests_max,
+       .existing_requests_max = config.existing_requests_max,
+       .cache_max_age = config.cache_max_age,
+       .cache_stale_age = config.cache_stale_age,
+       .version = BUSBAR_VERSION},
+      [&](http::post_function post) {
+        return start_session(system,
+                             {.others = others,
+                              .store = store->get(),
+                              .index = &index,
+                              .status = &status,
+                              .cache = &cache,
+                              .metrics = &metrics,
+                              .long_poll = config.long_poll},
+                             std::move(post));
+      },
+      metrics);
+  if (!server) {
+    const stop_limit limit{std::chrono::seconds{8}, EXIT_FAILURE};
+    end_actors();
+    return complain(std::move(server).error());
+  }
+  caf::anon_send(others->replicator, flushed_atom_v, lsn{0}); // begin
+  spdlog::info("busbar {} serves http://{}:{}/v1/shape", BUSBAR_VERSION, config.listen_address,
+               (*server)->port());
+
+  const auto failure = stop.wait();
+  if (failure)
+    complain(*failure);
+  else
+    spdlog::info("stopping");
+  const int outcome = failure ? EXIT_FAILURE : EXIT_SUCCESS;
+  const stop_limit limit{std::chrono::seconds{8}, outcome};
+  (*server)->drain(std::chrono::seconds{3});
+  (*server)->stop();
+  server->reset();
+  end_actors();
+  return outcome;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> arguments{argv + 1, argv + argc};
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry; ++entry)
+    environment.emplace_back(*entry);
+  auto call = app::parse_invocation(arguments, environment);
+  if (!call)
+    return complain(std::move(call).error());
+  if (call->what != app::command::serve) {
+    std::cout << call->text << std::endl;
+    return EXIT_SUCCESS;
+  }
+  spdlog::info("configuration:\n{}", app::describe(call->config));
+  return serve(call->config);
+}

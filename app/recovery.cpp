@@ -1,0 +1,75 @@
+#include "app/recovery.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <map>
+
+namespace busbar::app {
+
+namespace {
+
+/// The request that would define this shape today.
+shape_request request_of(const storage::shape_record& record) {
+  shape_request request{.schema = record.table.schema,
+                        .table = record.table.name,
+                        .where = record.where,
+                        .parameters = record.parameters,
+                        .columns = std::nullopt,
+                        .queryable_columns = std::nullopt,
+                        .replica_full = record.replica_full,
+                        .changes_only = record.changes_only};
+  if (!record.selects_all) {
+    request.columns.emplace();
+    for (const auto index : record.selected)
+      request.columns->push_back(record.table.columns[index].name);
+  } else if (record.selected.size() != record.table.columns.size()) {
+    request.queryable_columns.emplace();
+    for (const auto index : record.selected)
+      request.queryable_columns->push_back(record.table.columns[index].name);
+  }
+  return request;
+}
+
+} // namespace
+
+result<adoption_list> recover_shapes(storage::store& store) {
+  auto found = store.recover();
+  if (!found)
+    return fail(std::move(found).error());
+  std::map<std::uint32_t, std::shared_ptr<const table_info>> tables; // shapes of a table share it
+  adoption_list shapes;
+  shapes.reserve(found->size());
+  for (auto& from : *found) {
+    auto& table = tables[from.record.table.oid];
+    if (!table || !(*table == from.record.table))
+      table = std::make_shared<const table_info>(from.record.table);
+    auto definition = define_shape(request_of(from.record), table);
+    if (!definition) {
+      spdlog::warn("shape {} is removed: its definition is not accepted any more: {}",
+                   from.record.handle, definition.error().message);
+      if (auto removed = store.remove_shape(from.id); !removed)
+        return fail(std::move(removed).error());
+      continue;
+    }
+    auto shape =
+        std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition));
+    auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
+    if (!boundary)
+      return fail(std::move(boundary).error());
+    shape->update([&](shape_progress& p) {
+      p.head = from.head;
+      p.chunks = from.record.snapshot_chunks;
+      p.started = true;
+      p.complete = true;
+      p.has_boundaries = boundary->has_value();
+    });
+    shapes.push_back({.shape = std::move(shape),
+                      .created_lsn = from.record.created_lsn,
+                      .visibility = std::move(from.record.visibility),
+                      .splice_passed = from.splice_passed,
+                      .open_chunk_bytes = from.open_chunk_bytes});
+  }
+  return shapes;
+}
+
+} // namespace busbar::app

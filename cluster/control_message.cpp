@@ -1,0 +1,88 @@
+#include "cluster/control_message.hpp"
+
+#include "schema/control.capnp.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <cstring>
+
+namespace busbar::cluster {
+
+namespace {
+
+constexpr std::size_t mac_bytes = 32;
+
+std::string sign(std::string_view key, std::string_view content) {
+  std::string mac(mac_bytes, '\0');
+  unsigned length = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(content.data()), content.size(),
+       reinterpret_cast<unsigned char*>(mac.data()), &length);
+  return mac;
+}
+
+std::string to_text(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+
+} // namespace
+
+std::string control_codec::encode(const control_message& message) const {
+  capnp::MallocMessageBuilder builder;
+  auto out = builder.initRoot<schema::Control>();
+  out.setStreamId(stream_id_);
+  out.setTerm(message.term);
+  if (const auto* create = std::get_if<create_shape>(&message.what)) {
+    auto to = out.initCreateShape();
+    to.setHandle(create->handle);
+    to.setIdentity(create->identity);
+  } else {
+    out.setDropShape(std::get<drop_shape>(message.what).handle);
+  }
+  const auto words = capnp::messageToFlatArray(builder);
+  const auto bytes = words.asBytes();
+  const std::string_view content{reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+  return sign(key_, content).append(content);
+}
+
+result<control_message> control_codec::decode(std::string_view content) const {
+  if (content.size() <= mac_bytes || (content.size() - mac_bytes) % sizeof(capnp::word) != 0)
+    return fail(errc::invalid_argument, "control message of " + std::to_string(content.size()) + " bytes");
+  const auto body = content.substr(mac_bytes);
+  const auto mac = sign(key_, body);
+  if (CRYPTO_memcmp(mac.data(), content.data(), mac_bytes) != 0)
+    return fail(errc::invalid_argument, "control message with a wrong signature");
+  control_message message;
+  std::string stream;
+  bool known = true;
+  auto problem = kj::runCatchingExceptions([&] {
+    auto words = kj::heapArray<capnp::word>(body.size() / sizeof(capnp::word));
+    std::memcpy(words.begin(), body.data(), body.size());
+    capnp::FlatArrayMessageReader reader{words.asPtr()};
+    const auto in = reader.getRoot<schema::Control>();
+    stream = to_text(in.getStreamId());
+    message.term = in.getTerm();
+    switch (in.which()) {
+    case schema::Control::CREATE_SHAPE:
+      message.what = create_shape{to_text(in.getCreateShape().getHandle()),
+                                  to_text(in.getCreateShape().getIdentity())};
+      return;
+    case schema::Control::DROP_SHAPE:
+      message.what = drop_shape{to_text(in.getDropShape())};
+      return;
+    }
+    known = false;
+  });
+  KJ_IF_MAYBE (what, problem)
+    return fail(errc::invalid_argument, std::string{"control message: "} + what->getDescription().cStr());
+  if (!known)
+    return fail(errc::invalid_argument, "control message of a newer kind");
+  if (stream != stream_id_)
+    return fail(errc::invalid_argument, "control message of stream " + stream);
+  return message;
+}
+
+} // namespace busbar::cluster

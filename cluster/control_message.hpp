@@ -1,0 +1,44 @@
+// cluster/control_message.hpp: what nodes tell each other through the WAL, signed, because any SQL
+// user may write a logical message (format: schema/control.capnp).
+#pragma once
+
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace busbar::cluster {
+
+/// From its commit on, transactions belong into the log of this shape.
+struct create_shape {
+  std::string handle;
+  std::string identity;
+};
+/// The shape is gone for every node.
+struct drop_shape {
+  std::string handle;
+};
+
+struct control_message {
+  std::uint64_t term = 0;
+  std::variant<create_shape, drop_shape> what;
+};
+
+/// Signs and checks the messages of one stream. Immutable; any thread.
+class control_codec {
+public:
+  control_codec(std::string key, std::string stream_id)
+      : key_{std::move(key)}, stream_id_{std::move(stream_id)} {}
+
+  std::string encode(const control_message& message) const;
+  /// errc::invalid_argument for a message that is not ours: forged, foreign or malformed.
+  result<control_message> decode(std::string_view content) const;
+
+private:
+  std::string key_;
+  std::string stream_id_;
+};
+
+} // namespace busbar::cluster

@@ -1,0 +1,195 @@
+// The request half of a connection: what is asked for, and may it be had?
+#include "http/connection.hpp"
+#include "http/shape_params.hpp"
+#include "http/worker.hpp"
+
+namespace busbar::http {
+
+namespace {
+
+/// A body we did not ask for is read and thrown away up to this size; the connection of a longer
+/// one is closed instead.
+constexpr std::uint64_t unwanted_body_bytes_max = 64 * 1024;
+
+constexpr std::size_t request_id_bytes_min = 20;
+constexpr std::size_t request_id_bytes_max = 200;
+
+prometheus::Gauge& gauge_of(monitoring::metrics& metrics, admission_class which) {
+  return which == admission_class::initial ? metrics.admission_initial : metrics.admission_existing;
+}
+
+} // namespace
+
+/// Keeps of the head what the answer, which may come much later, will need.
+void connection::remember(const request_head& head) {
+  verb_ = head.verb;
+  http_1_1_ = head.http_1_1;
+  close_after_ = !head.keep_alive || worker_.draining();
+  linger_ = false;
+  live_ = false;
+  sse_ = false;
+  ending_ = false;
+  discard_ = 0;
+  if (head.chunked || head.content_length > unwanted_body_bytes_max ||
+      (head.expects_continue && head.content_length > 0)) {
+    close_after_ = true;
+    linger_ = true;
+  } else {
+    discard_ = head.content_length;
+  }
+  const bool has_id = head.request_id.size() >= request_id_bytes_min &&
+                      head.request_id.size() <= request_id_bytes_max;
+  if (!has_id && head.origin.empty())
+    return;
+  echo_.assign(head.origin);
+  echo_ += '\0';
+  if (has_id)
+    echo_ += head.request_id;
+}
+
+void connection::begin_request(const request_head& head) {
+  remember(head);
+  const auto target = resolve(head.target);
+  route_ = target.where;
+  const bool reads = head.verb == method::get || head.verb == method::head;
+  if (route_ == route::shape && head.verb != method::other)
+    return serve_shape(head, target.query);
+  if (route_ == route::health && reads)
+    return serve_health();
+  if (route_ == route::root && reads) {
+    auto answer = begin_head(200, cors::elsewhere);
+    answer.add("cache-control", default_cache_control);
+    return end_short(answer, {});
+  }
+  auto answer = begin_head(404, cors::elsewhere);
+  answer.add("cache-control", default_cache_control);
+  end_short(answer, "Not found");
+}
+
+void connection::serve_shape(const request_head& head, std::string_view raw_query) {
+  if (head.verb == method::options)
+    return serve_preflight(head.preflight_headers);
+  const auto parameters = query::parse(raw_query);
+  if (!parameters) {
+    close_after_ = true;
+    linger_ = true;
+    auto answer = begin_head(400);
+    add_error_cache_headers(answer, verb_);
+    return end_short(answer, {});
+  }
+  if (const auto& secret = worker_.settings().secret) {
+    const auto* given = parameters->find("secret");
+    if (!given)
+      given = parameters->find("api_secret");
+    if (!given || given->is != query_value::form::text || !secret_matches(given->text, *secret))
+      return answer_unauthorized();
+  }
+  if (head.verb == method::delete_)
+    return serve_deletion(*parameters);
+  if (!admit(*parameters))
+    return;
+  if (head.verb == method::post)
+    return answer_invalid({{"subset", "subset requests are not supported by this server"}});
+  serve_read(*parameters, head.if_none_match);
+}
+
+/// False if the request was refused for want of room.
+bool connection::admit(const query& parameters) {
+  const auto handle = given_text(parameters, "handle");
+  const bool known = !handle.empty() && worker_.session().knows(std::string{handle});
+  const auto which = known ? admission_class::existing : admission_class::initial;
+  auto& metrics = worker_.metrics();
+  if (worker_.requests().enter(which)) {
+    admitted_ = which;
+    gauge_of(metrics, which).Increment();
+    return true;
+  }
+  (known ? metrics.admission_rejected_existing : metrics.admission_rejected_initial).Increment();
+  auto answer = begin_head(503);
+  add_error_cache_headers(answer, verb_);
+  answer.add("content-type", json_type)
+      .add("electric-internal-known-error", "true")
+      .add("retry-after", 6 + worker_.random() % 5);
+  end_short(answer, R"({"code":"concurrent_request_limit_exceeded",)"
+                    R"("message":"too many requests of this kind are being served: try again"})");
+  return false;
+}
+
+void connection::serve_read(const query& parameters, std::string_view if_none_match) {
+  auto read = parse_shape_read(parameters);
+  if (!read)
+    return answer_invalid(read.error());
+  live_ = read->query.live;
+  sse_ = read->query.sse;
+  cursor_ = read->cursor;
+  read->query.if_none_match = if_none_match;
+  state_ = state::waiting;
+  in_session_ = true;
+  worker_.session().read(*this, std::move(read->query));
+  if (state_ != state::waiting || !live_)
+    return;
+  if (peer_done_)
+    return break_off();
+  set_parked(true);
+  leave_admission();
+}
+
+void connection::serve_deletion(const query& parameters) {
+  if (!worker_.settings().allow_delete)
+    return answer_json(405, message_body("deleting shapes is not enabled on this server"));
+  std::string why_not;
+  if (!worker_.session().active(why_not))
+    return answer_refused({{errc::unavailable, std::move(why_not)}, std::chrono::seconds{5}});
+  const auto handle = parse_shape_deletion(parameters);
+  if (!handle)
+    return answer_invalid(handle.error());
+  if (!worker_.session().drop(*handle))
+    return answer_json(404, message_body("there is no shape with this handle"));
+  auto answer = begin_head(202);
+  answer.add("cache-control", "no-cache").add("electric-has-data", "true");
+  end_short(answer, {});
+}
+
+void connection::serve_preflight(std::string_view requested_headers) {
+  auto answer = begin_head(204);
+  answer.add("access-control-max-age", "86400");
+  if (const auto allowed = allowed_headers(requested_headers); !allowed.empty())
+    answer.add("access-control-allow-headers", allowed);
+  if (http_1_1_ && !close_after_)
+    answer.add("connection", "keep-alive");
+  end_bodiless(answer);
+}
+
+void connection::serve_health() {
+  std::string why_not;
+  const bool active = worker_.session().active(why_not);
+  auto answer = begin_head(active ? 200 : 202, cors::elsewhere);
+  answer.add("cache-control", "no-cache, no-store, must-revalidate").add("content-type", json_type);
+  end_short(answer, active ? R"({"status":"active"})" : R"({"status":"starting"})");
+}
+
+/// Not from inside an on_… call: there the session has let go by itself, or must not be disturbed.
+void connection::leave_session() noexcept {
+  set_parked(false);
+  if (!in_session_)
+    return;
+  in_session_ = false;
+  worker_.session().cancel(*this);
+}
+
+void connection::leave_admission() noexcept {
+  if (admitted_ == admission_class::none)
+    return;
+  gauge_of(worker_.metrics(), admitted_).Decrement();
+  worker_.requests().leave(admitted_);
+  admitted_ = admission_class::none;
+}
+
+void connection::set_parked(bool parked) noexcept {
+  if (parked == parked_)
+    return;
+  parked_ = parked;
+  worker_.count_parked(parked ? 1 : -1);
+}
+
+} // namespace busbar::http

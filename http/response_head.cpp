@@ -1,0 +1,262 @@
+#include "http/response_head.hpp"
+
+#include "base/json_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace busbar::http {
+
+namespace {
+
+void append_number(std::string& out, std::int64_t value) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  out.append(digits.data(), end);
+}
+
+void append_number(std::string& out, std::uint64_t value) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  out.append(digits.data(), end);
+}
+
+void append_padded(std::string& out, unsigned value, unsigned digits) {
+  std::array<char, 10> text{};
+  for (unsigned i = digits; i > 0; --i, value /= 10)
+    text[i - 1] = static_cast<char>('0' + value % 10);
+  out.append(text.data(), digits);
+}
+
+std::string shape_cache_control(const log_slice& slice, read_mode mode,
+                                const cache_policy& policy) {
+  if (!slice.now && slice.requested == log_offset::start())
+    return "public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746";
+  if (mode.live && mode.sse)
+    return "public, max-age=" +
+           std::to_string(std::max<std::int64_t>(policy.sse_lifetime.count() - 1, 1));
+  if (mode.live)
+    return "public, max-age=5, stale-while-revalidate=5";
+  return "public, max-age=" + std::to_string(policy.max_age.count()) +
+         ", stale-while-revalidate=" + std::to_string(policy.stale_age.count());
+}
+
+} // namespace
+
+head_writer::head_writer(std::string& out, int status, const response_context& context,
+                         cors methods)
+    : out_{out}, http_1_1_{context.http_1_1} {
+  out_ += context.http_1_1 ? "HTTP/1.1 " : "HTTP/1.0 ";
+  append_number(out_, static_cast<std::int64_t>(status));
+  out_ += ' ';
+  out_ += reason_of(status);
+  out_ += "\r\n";
+  add("date", context.date);
+  if (!context.keep_alive)
+    out_ += "connection: close\r\n";
+  else if (!context.http_1_1)
+    out_ += "connection: keep-alive\r\n";
+  if (status != 204)
+    out_ += "vary: accept-encoding\r\n";
+  add("x-request-id", context.request_id);
+  add("electric-server", context.server);
+  add("access-control-allow-origin", context.origin.empty() ? "*" : context.origin);
+  out_ += "access-control-expose-headers: electric-cursor,electric-handle,electric-has-data,"
+          "electric-offset,electric-schema,electric-up-to-date,electric-internal-known-error,"
+          "electric-snapshot,retry-after\r\n";
+  out_ += methods == cors::shape
+              ? "access-control-allow-methods: GET, POST, HEAD, DELETE, OPTIONS\r\n"
+              : "access-control-allow-methods: GET, HEAD\r\n";
+}
+
+head_writer& head_writer::add(std::string_view name, std::string_view value) {
+  out_ += name;
+  out_ += ": ";
+  out_ += value;
+  out_ += "\r\n";
+  return *this;
+}
+
+head_writer& head_writer::add(std::string_view name, std::uint64_t value) {
+  out_ += name;
+  out_ += ": ";
+  append_number(out_, value);
+  out_ += "\r\n";
+  return *this;
+}
+
+void head_writer::end_with_length(std::size_t body_bytes) {
+  add("content-length", std::uint64_t{body_bytes});
+  out_ += "\r\n";
+}
+
+void head_writer::end_streamed() {
+  out_ += http_1_1_ ? "transfer-encoding: chunked\r\n\r\n" : "\r\n";
+}
+
+void head_writer::end_without_body() {
+  out_ += "\r\n";
+}
+
+void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
+                     const cache_policy& policy, std::optional<std::int64_t> cursor,
+                     std::uint64_t unique, bool not_modified) {
+  const auto end = to_string(slice.end);
+  const bool no_changes = slice.no_changes && !not_modified;
+  std::string etag = "\"";
+  etag += slice.handle;
+  etag += ':';
+  etag += slice.now ? std::string{"now"} : to_string(slice.requested);
+  etag += ':';
+  etag += end;
+  if (no_changes) {
+    etag += ':';
+    append_number(etag, unique);
+  }
+  etag += '"';
+  head.add("cache-control", shape_cache_control(slice, mode, policy));
+  head.add("content-type", mode.sse && !not_modified ? "text/event-stream" : json_type);
+  if (cursor)
+    head.add("electric-cursor", static_cast<std::uint64_t>(*cursor));
+  head.add("etag", etag);
+  head.add("electric-handle", slice.handle);
+  if (!mode.live && !not_modified && slice.schema_json)
+    head.add("electric-schema", *slice.schema_json);
+  if (slice.up_to_date || (mode.sse && !not_modified))
+    head.add("electric-up-to-date", "");
+  head.add("electric-has-data", no_changes ? "false" : "true");
+  head.add("electric-offset", end);
+}
+
+void add_error_cache_headers(head_writer& head, method verb) {
+  if (verb == method::post || verb == method::delete_) {
+    head.add("cache-control", "no-cache");
+    return;
+  }
+  head.add("cache-control", "no-store").add("surrogate-control", "no-store");
+}
+
+void add_gone_headers(head_writer& head, const std::optional<std::string>& handle) {
+  if (!handle) {
+    head.add("cache-control", "public, max-age=1, must-revalidate");
+    return;
+  }
+  head.add("cache-control", "public, max-age=60, must-revalidate");
+  head.add("etag", '"' + *handle + "::\"").add("electric-handle", *handle);
+}
+
+std::string up_to_date_message(std::uint64_t last_seen_lsn) {
+  std::string text = R"({"headers":{"control":"up-to-date","global_last_seen_lsn":")";
+  append_number(text, last_seen_lsn);
+  text += "\"}}";
+  return text;
+}
+
+std::string message_body(std::string_view message) {
+  std::string body = R"({"message":)";
+  append_json_string(body, message);
+  body += '}';
+  return body;
+}
+
+std::string validation_body(const field_errors& errors) {
+  std::string body = R"({"message":"Invalid request","errors":{)";
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    // Complaints of one field stand side by side in its list.
+    const bool continues = i > 0 && errors[i - 1].field == errors[i].field;
+    if (i > 0)
+      body += continues ? "," : "],";
+    if (!continues) {
+      append_json_string(body, errors[i].field);
+      body += ":[";
+    }
+    append_json_string(body, errors[i].message);
+  }
+  body += errors.empty() ? "}}" : "]}}";
+  return body;
+}
+
+std::string allowed_headers(std::string_view requested) {
+  constexpr std::array<std::string_view, 4> always{"content-type", "authorization", "if-none-match",
+                                                   "traceparent"};
+  std::string allowed;
+  while (!requested.empty()) {
+    const auto name = next_list_element(requested);
+    const bool known = std::any_of(always.begin(), always.end(), [name](std::string_view one) {
+      return equals_ignoring_case(name, one);
+    });
+    if (!known && (!is_token(name) || !equals_ignoring_case(name.substr(0, 2), "x-")))
+      continue;
+    if (!allowed.empty())
+      allowed += ", ";
+    allowed += name;
+  }
+  return allowed;
+}
+
+std::string http_date(std::chrono::sys_seconds time) {
+  constexpr std::array<std::string_view, 7> weekdays{"Sun", "Mon", "Tue", "Wed",
+                                                     "Thu", "Fri", "Sat"};
+  constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{time - day};
+  std::string text{weekdays[std::chrono::weekday{day}.c_encoding()]};
+  text += ", ";
+  append_padded(text, static_cast<unsigned>(date.day()), 2);
+  text += ' ';
+  text += months[static_cast<unsigned>(date.month()) - 1];
+  text += ' ';
+  append_padded(text, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  text += ' ';
+  append_padded(text, static_cast<unsigned>(clock.hours().count()), 2);
+  text += ':';
+  append_padded(text, static_cast<unsigned>(clock.minutes().count()), 2);
+  text += ':';
+  append_padded(text, static_cast<unsigned>(clock.seconds().count()), 2);
+  text += " GMT";
+  return text;
+}
+
+std::string_view reason_of(int status) noexcept {
+  switch (status) {
+  case 200:
+    return "OK";
+  case 202:
+    return "Accepted";
+  case 204:
+    return "No Content";
+  case 304:
+    return "Not Modified";
+  case 400:
+    return "Bad Request";
+  case 401:
+    return "Unauthorized";
+  case 404:
+    return "Not Found";
+  case 405:
+    return "Method Not Allowed";
+  case 408:
+    return "Request Timeout";
+  case 409:
+    return "Conflict";
+  case 413:
+    return "Content Too Large";
+  case 414:
+    return "URI Too Long";
+  case 431:
+    return "Request Header Fields Too Large";
+  case 500:
+    return "Internal Server Error";
+  case 503:
+    return "Service Unavailable";
+  case 505:
+    return "HTTP Version Not Supported";
+  default:
+    return "Unknown";
+  }
+}
+
+} // namespace busbar::http

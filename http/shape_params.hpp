@@ -1,0 +1,38 @@
+// http/shape_params.hpp: from a query string to a checked shape request (spec shape-protocol 2 and
+// 5). What only the catalogue can tell (does the table exist, do the columns, does `where` compile)
+// is the session's to check.
+#pragma once
+
+#include "actors/reader.hpp"
+#include "http/query.hpp"
+
+#include <tl/expected.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace busbar::http {
+
+struct field_error {
+  std::string field;
+  std::string message;
+};
+using field_errors = std::vector<field_error>;
+
+struct shape_read {
+  shape_query query;
+  std::int64_t cursor = 0; ///< The client's; see cursor.hpp.
+};
+
+/// For GET and HEAD. Errors of one stage of the spec's section 2 are reported together, never with
+/// those of a later stage. `if_none_match` is left to the caller.
+tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters);
+
+/// For DELETE: the handle to delete.
+tl::expected<std::string, field_errors> parse_shape_deletion(const query& parameters);
+
+/// The text of a parameter that is present and not blank; empty otherwise.
+std::string_view given_text(const query& parameters, std::string_view name) noexcept;
+
+} // namespace busbar::http

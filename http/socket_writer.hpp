@@ -1,0 +1,52 @@
+// http/socket_writer.hpp: gathered writes that never block. What the kernel does not take at once
+// waits here, shared bytes uncopied.
+#pragma once
+
+#include "base/bytes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace busbar::http {
+
+/// A stretch of a message. Without an owner its bytes are copied if they have to wait.
+struct fragment {
+  std::string_view bytes;
+  const shared_bytes* owner = nullptr;
+};
+
+class socket_writer {
+public:
+  enum class outcome { sent, stalled, broken };
+
+  /// At most `fragments_max` fragments. Stalled: call flush() when the socket can be written to.
+  outcome send(int fd, std::span<const fragment> fragments, std::uint64_t& sent_bytes);
+  outcome flush(int fd, std::uint64_t& sent_bytes);
+
+  bool idle() const noexcept { return !backlog_; }
+  std::size_t backlog_bytes() const noexcept { return backlog_ ? backlog_->bytes : 0; }
+  void drop() noexcept { backlog_.reset(); }
+
+  static constexpr std::size_t fragments_max = 8;
+
+private:
+  struct piece {
+    shared_bytes owner;
+    std::string_view rest;
+  };
+  struct backlog {
+    std::vector<piece> pieces;
+    std::size_t first = 0; // pieces before it are sent
+    std::size_t bytes = 0;
+  };
+
+  void queue(std::span<const fragment> fragments, std::size_t already_sent);
+
+  std::unique_ptr<backlog> backlog_; // only while stalled: idle clients should cost nothing
+};
+
+} // namespace busbar::http

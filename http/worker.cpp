@@ -1,0 +1,190 @@
+#include "http/worker.hpp"
+
+#include "http/event_frame.hpp"
+
+#include <algorithm>
+
+namespace busbar::http {
+
+server_shared::server_shared(server_settings given, monitoring::metrics& numbers)
+    : settings{std::move(given)}, server_name{"ElectricSQL/" + settings.version}, metrics{numbers},
+      requests{settings.initial_requests_max, settings.existing_requests_max} {}
+
+worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
+    : shared_{shared}, loop_{std::move(loop)}, tasks_{loop_->tasks()},
+      limits_{shared.settings.request_line_bytes_max, shared.settings.header_bytes_max,
+              shared.settings.headers_max},
+      phases_{deadline_list<phase_timer>{shared.settings.idle_timeout},
+              deadline_list<phase_timer>{shared.settings.head_timeout},
+              deadline_list<phase_timer>{shared.settings.send_timeout},
+              deadline_list<phase_timer>{std::chrono::seconds{2}},
+              deadline_list<phase_timer>{shared.settings.sse_keepalive}},
+      lifetimes_{shared.settings.sse_lifetime}, random_{std::random_device{}()},
+      read_buffer_(64 * 1024) {
+  read_clocks();
+}
+
+worker::~worker() = default;
+
+void worker::run(const session_factory& sessions, const std::function<void()>& started) {
+  session_ =
+      sessions([tasks = tasks_](std::function<void()> task) { tasks->post(std::move(task)); });
+  started();
+  while (!stopping_) {
+    loop_->wait(wait_milliseconds());
+    read_clocks();
+    loop_->dispatch();
+    run_deferred();
+    expire();
+    publish_metrics();
+    event_frame_ = {};
+    bury();
+  }
+  close_all();
+  publish_metrics();
+  bury();
+  session_.reset();
+  tasks_->close();
+}
+
+void worker::read_clocks() {
+  now_ = std::chrono::steady_clock::now();
+  const auto wall = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (wall == wall_clock_)
+    return;
+  wall_clock_ = wall;
+  date_ = http_date(wall);
+}
+
+int worker::wait_milliseconds() const noexcept {
+  if (!deferred_.empty())
+    return 0;
+  auto next = lifetimes_.next();
+  for (const auto& list : phases_)
+    next = std::min(next, list.next());
+  if (next == steady_time::max())
+    return -1;
+  // Coarse on purpose: neighbouring deadlines expire in one go.
+  constexpr std::chrono::milliseconds grain{20};
+  const auto now = std::chrono::steady_clock::now();
+  if (next <= now)
+    return static_cast<int>(grain.count());
+  return static_cast<int>(
+      (std::chrono::ceil<std::chrono::milliseconds>(next - now) + grain).count());
+}
+
+void worker::adopt(owned_fd socket) {
+  const int fd = socket.get();
+  auto client = std::make_unique<connection>(*this, std::move(socket));
+  if (!loop_->add(fd, *client)) {
+    shared_.connections.fetch_sub(1);
+    return;
+  }
+  arm(*client, phase::idle);
+  if (draining_)
+    client->prepare_drain();
+  shared_.metrics.http_connections.Increment();
+  open_.push_back(*client.release());
+}
+
+void worker::drain() {
+  draining_ = true;
+  for (auto& client : open_)
+    client.prepare_drain();
+  session_->drain();
+  for (auto client = open_.begin(); client != open_.end();)
+    (client++)->close_if_idle();
+}
+
+void worker::close_all() {
+  while (!open_.empty())
+    open_.front().close();
+}
+
+void worker::arm(connection& client, phase in) noexcept {
+  client.phase_timer::in = in;
+  phases_[static_cast<std::size_t>(in)].arm(client, now_);
+}
+
+void worker::defer(connection& client) {
+  if (std::exchange(client.deferred, true))
+    return;
+  deferred_.push_back(&client);
+}
+
+void worker::run_deferred() {
+  // What is deferred from here on has its turn after the next look at the sockets.
+  deferred_now_.swap(deferred_);
+  for (auto* client : deferred_now_) {
+    client->deferred = false;
+    if (!client->closed())
+      client->run_deferred();
+  }
+  deferred_now_.clear();
+}
+
+void worker::expire() {
+  for (auto& list : phases_)
+    while (auto* expired = list.pop_expired(now_))
+      static_cast<connection*>(expired)->on_phase_expired();
+  while (auto* expired = lifetimes_.pop_expired(now_))
+    static_cast<connection*>(expired)->on_lifetime_expired();
+}
+
+void worker::retire(connection& client) noexcept {
+  client.connection_hook::unlink();
+  closed_.push_back(client);
+}
+
+void worker::bury() noexcept {
+  std::size_t gone = 0;
+  for (auto next = closed_.begin(); next != closed_.end();) {
+    connection& client = *next++;
+    if (client.deferred && !stopping_)
+      continue; // still on the list of the next turn
+    client.connection_hook::unlink();
+    std::unique_ptr<connection>{&client}.reset();
+    ++gone;
+  }
+  if (gone == 0)
+    return;
+  shared_.metrics.http_connections.Decrement(static_cast<double>(gone));
+  if (!draining_) {
+    shared_.connections.fetch_sub(gone);
+    return;
+  }
+  const std::lock_guard lock{shared_.drain_mutex};
+  shared_.connections.fetch_sub(gone);
+  shared_.drained.notify_all();
+}
+
+shared_bytes worker::event_frame(const log_slice& slice) {
+  auto& last = event_frame_;
+  if (!last.frame || last.entries != slice.ready || last.last_seen_lsn != slice.last_seen_lsn ||
+      last.up_to_date != slice.up_to_date) {
+    last.entries = slice.ready;
+    last.last_seen_lsn = slice.last_seen_lsn;
+    last.up_to_date = slice.up_to_date;
+    last.frame = share(chunked_events(slice));
+  }
+  return last.frame;
+}
+
+void worker::count_request(route where, int status) {
+  auto& counter = request_counters_[static_cast<int>(where) * 1000 + status];
+  if (!counter)
+    counter = &shared_.metrics.http_requests.Add(
+        {{"route", std::string{name_of(where)}}, {"status", std::to_string(status)}});
+  counter->Increment();
+}
+
+void worker::publish_metrics() {
+  if (sent_bytes_ > 0)
+    shared_.metrics.http_sent_bytes.Increment(static_cast<double>(sent_bytes_));
+  if (parked_change_ != 0)
+    shared_.metrics.waiting_readers.Increment(parked_change_);
+  sent_bytes_ = 0;
+  parked_change_ = 0;
+}
+
+} // namespace busbar::http

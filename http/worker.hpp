@@ -1,0 +1,131 @@
+// http/worker.hpp: one I/O thread: its loop, its session, its connections, and what they share.
+#pragma once
+
+#include "actors/client_session.hpp"
+#include "http/admission.hpp"
+#include "http/connection.hpp"
+#include "http/event_loop.hpp"
+#include "http/server.hpp"
+#include "http/timers.hpp"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace busbar::http {
+
+/// What all workers of a server share. Thread-safe.
+struct server_shared {
+  server_shared(server_settings given, monitoring::metrics& numbers);
+
+  const server_settings settings;
+  const std::string server_name; ///< For the electric-server header.
+  monitoring::metrics& metrics;
+  admission requests;
+  std::atomic<std::size_t> connections{0};
+  std::mutex drain_mutex;
+  std::condition_variable drained; ///< Told when `connections` falls while a worker drains.
+};
+
+/// Created on any thread; everything else but post() belongs to the thread that calls run().
+class worker {
+public:
+  worker(server_shared& shared, std::unique_ptr<event_loop> loop);
+  ~worker();
+
+  void post(task task) { tasks_->post(std::move(task)); } ///< Any thread.
+
+  /// Starts the session, then serves until stop(); destroys connections and session at the end.
+  void run(const session_factory& sessions, const std::function<void()>& started);
+  void stop() noexcept { stopping_ = true; }
+  void drain();
+  void adopt(owned_fd socket); ///< A connection counted in server_shared::connections.
+  event_loop& loop() noexcept { return *loop_; }
+
+  // For connections.
+  client_session& session() noexcept { return *session_; }
+  const server_settings& settings() const noexcept { return shared_.settings; }
+  std::string_view server_name() const noexcept { return shared_.server_name; }
+  admission& requests() noexcept { return shared_.requests; }
+  monitoring::metrics& metrics() noexcept { return shared_.metrics; }
+  const head_limits& limits() const noexcept { return limits_; }
+  bool draining() const noexcept { return draining_; }
+
+  std::string_view date() const noexcept { return date_; }
+  std::chrono::sys_seconds wall_clock() const noexcept { return wall_clock_; }
+  std::uint64_t random() { return random_(); }
+  std::span<char> read_buffer() noexcept { return read_buffer_; }
+  /// Where the text of a head is put together: at most one is under way in a thread.
+  std::string& head_text() noexcept { return head_text_; }
+
+  void arm(connection& client, phase in) noexcept;
+  void arm_lifetime(connection& client) noexcept { lifetimes_.arm(client, now_); }
+
+  /// run_deferred() for this connection before the loop waits again.
+  void defer(connection& client);
+  void retire(connection& client) noexcept; ///< It has closed; dies at the end of the turn.
+
+  /// A slice as one chunk of an SSE stream, built once for all clients that get it in this turn.
+  shared_bytes event_frame(const log_slice& slice);
+
+  void count_request(route where, int status);
+  std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
+  void count_parked(int change) noexcept { parked_change_ += change; }
+
+private:
+  int wait_milliseconds() const noexcept;
+  void read_clocks();
+  void run_deferred();
+  void expire();
+  void publish_metrics();
+  void bury() noexcept;
+  void close_all();
+
+  using connection_list =
+      boost::intrusive::list<connection, boost::intrusive::base_hook<connection_hook>,
+                             boost::intrusive::constant_time_size<false>>;
+
+  server_shared& shared_;
+  std::unique_ptr<event_loop> loop_;
+  std::shared_ptr<task_queue> tasks_;
+  std::unique_ptr<client_session> session_;
+  const head_limits limits_;
+  bool stopping_ = false;
+  bool draining_ = false;
+
+  connection_list open_;   // owns its elements, see adopt() and bury()
+  connection_list closed_; // likewise
+  std::vector<connection*> deferred_;
+  std::vector<connection*> deferred_now_;
+  std::array<deadline_list<phase_timer>, phases> phases_;
+  deadline_list<lifetime_timer> lifetimes_;
+
+  steady_time now_{};
+  std::chrono::sys_seconds wall_clock_{};
+  std::string date_;
+  std::mt19937_64 random_;
+  std::vector<char> read_buffer_;
+  std::string head_text_;
+
+  struct {
+    shared_bytes entries; // kept alive, so that its address stays its identity
+    std::uint64_t last_seen_lsn = 0;
+    bool up_to_date = false;
+    shared_bytes frame;
+  } event_frame_;
+
+  std::unordered_map<int, prometheus::Counter*> request_counters_;
+  std::uint64_t sent_bytes_ = 0;
+  int parked_change_ = 0;
+};
+
+} // namespace busbar::http

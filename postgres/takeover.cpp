@@ -1,0 +1,291 @@
+#include "postgres/takeover.hpp"
+
+#include "base/bytes.hpp"
+#include "postgres/session.hpp"
+
+#include <libpq-fe.h>
+#include <openssl/sha.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <charconv>
+
+namespace busbar::postgres {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds answer_max{30};        // of a statement that waits for nobody
+constexpr milliseconds lock_period{200}; // between two tries for the lock
+constexpr seconds breaker_period{10};
+constexpr seconds slot_wait_max{3600}; // a new slot waits for every open transaction to end
+
+auto broken(pg_error why) {
+  return tl::unexpected<pg_error>{std::move(why)};
+}
+auto fatal(std::string message) {
+  return broken({trouble::fatal, {}, std::move(message)});
+}
+
+deadline soon() {
+  return clock::now() + answer_max;
+}
+
+/// One step of the dialogue; `from` is what the steps share.
+struct dialogue {
+  connection& session;
+  const stream_settings& settings;
+  const std::atomic<bool>& stop;
+  taken_over result{};
+
+  pg_result_of<void> identify();
+  pg_result_of<void> wait_for_lock();
+  void break_lock(std::int64_t key);
+  pg_result_of<bool> prepare_publication();
+  pg_result_of<void> prepare_slot();
+  pg_result_of<bool> find_slot();
+  pg_result_of<void> create_slot();
+  pg_result_of<void> take_term();
+};
+
+pg_result_of<void> dialogue::identify() {
+  auto& leader = result.leader;
+  leader.server_version = session.server_version();
+  if (leader.server_version < 140000)
+    return fatal("PostgreSQL 14 or newer is required, this server is version " +
+                 std::to_string(leader.server_version / 10000));
+  auto system = session.command("IDENTIFY_SYSTEM", soon());
+  if (!system)
+    return broken(std::move(system).error());
+  leader.system_id = system->text(0, 0);
+  const auto timeline = system->text(0, 1);
+  std::from_chars(timeline.data(), timeline.data() + timeline.size(), leader.timeline);
+  leader.database = system->text(0, 3);
+
+  // English messages where the role may ask for them; SQLSTATEs do for nearly everything else.
+  auto known =
+      session.command("SELECT set_config('lc_messages', 'C', false) FROM pg_roles"
+                      " WHERE rolname = current_user AND rolsuper; "
+                      "SELECT current_setting('wal_level'),"
+                      " (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout')",
+                      soon());
+  if (!known)
+    return broken(std::move(known).error());
+  if (known->at(0, 0) != "logical")
+    return fatal("wal_level is '" + known->text(0, 0) +
+                 "': set wal_level = logical in postgresql.conf and restart PostgreSQL");
+  long timeout_ms = 0;
+  const auto setting = known->text(0, 1);
+  std::from_chars(setting.data(), setting.data() + setting.size(), timeout_ms);
+  result.feedback_period = milliseconds{seconds{15}};
+  if (timeout_ms > 0)
+    result.feedback_period = std::min(result.feedback_period, milliseconds{timeout_ms / 3});
+  return {};
+}
+
+/// Derived here, because hashtext() may change from one major version to the next.
+std::int64_t lock_key(const std::string& slot) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(slot.data()), slot.size(), digest.data());
+  return static_cast<std::int64_t>(read_be64(reinterpret_cast<const char*>(digest.data())));
+}
+
+/// Ends a session that holds the lock, has done nothing for a minute, and does not stream although
+/// the slot is there: a leader streams as soon as it has the lock. All is checked again in the same
+/// statement that ends it. (Its TCP keepalives should have ended such a session long before.)
+void dialogue::break_lock(std::int64_t key) {
+  const auto bits = static_cast<std::uint64_t>(key);
+  auto broken_lock =
+      session.command("SELECT l.pid, pg_terminate_backend(l.pid) FROM pg_locks l"
+                      " JOIN pg_stat_activity a ON a.pid = l.pid"
+                      " JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()"
+                      " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+                      " AND l.classid::text = '" +
+                          std::to_string(bits >> 32) +
+                          "'"
+                          " AND l.objid::text = '" +
+                          std::to_string(bits & 0xffffffffu) +
+                          "'"
+                          " AND l.pid <> pg_backend_pid() AND a.state = 'idle'"
+                          " AND a.state_change < clock_timestamp() - interval '60 s'"
+                          " AND EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = " +
+                          quote_literal(settings.slot()) + " AND NOT active)",
+                      soon());
+  if (!broken_lock)
+    spdlog::warn("cannot end the idle session that holds the lock: {}",
+                 broken_lock.error().message);
+  else
+    for (int row = 0; row < broken_lock->count(); ++row)
+      spdlog::warn("ended session {} that held the lock without streaming",
+                   broken_lock->text(row, 0));
+}
+
+pg_result_of<void> dialogue::wait_for_lock() {
+  // Tries again and again instead of queueing inside the server, so that `stop` is seen, and a
+  // waiting session holds no transaction open.
+  const auto key = lock_key(settings.slot());
+  const auto attempt = "SELECT pg_try_advisory_lock(" + std::to_string(key) + ")";
+  auto next_breaker = clock::now() + breaker_period;
+  for (bool told = false;; told = true) {
+    auto tried = session.command(attempt, soon());
+    if (!tried)
+      return broken(std::move(tried).error());
+    if (tried->at(0, 0) == "t")
+      return {};
+    if (!told)
+      spdlog::info("another node leads stream {}; waiting for its lock", settings.stream_id);
+    if (clock::now() >= next_breaker) {
+      break_lock(key);
+      next_breaker = clock::now() + breaker_period;
+    }
+    if (stop.load(std::memory_order_relaxed))
+      return broken({trouble::transient, {}, "stopped"});
+    if (wait_for(session.raw(), POLLIN, -1, clock::now() + lock_period) == waited::ready &&
+        PQconsumeInput(session.raw()) == 0)
+      return broken(result_error(session.raw(), nullptr));
+  }
+}
+
+/// True if the publication was not there, or not as it must be: no slot from before can be used.
+pg_result_of<bool> dialogue::prepare_publication() {
+  const auto name = settings.publication();
+  auto found = session.command(
+      "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot,"
+      " pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = " +
+          quote_literal(name),
+      soon());
+  if (!found)
+    return broken(std::move(found).error());
+  const bool exists = found->count() > 0;
+  if (exists && found->at(0, 0) == "t")
+    return false;
+  if (exists && found->at(0, 1) != "t")
+    return fatal("publication \"" + name +
+                 "\" must publish insert, update, delete and truncate, and not via the partition "
+                 "root; its owner must change that");
+  if (!exists) {
+    auto allowed =
+        session.command("SELECT has_database_privilege(current_database(), 'CREATE')", soon());
+    if (!allowed)
+      return broken(std::move(allowed).error());
+    if (allowed->at(0, 0) != "t")
+      return broken({trouble::fatal, "42501",
+                     "the role may not create publication \"" + name +
+                         "\"; run GRANT CREATE ON "
+                         "DATABASE, or create it as an administrator: CREATE PUBLICATION " +
+                         quote_identifier(name)});
+  }
+  // PostgreSQL looks the publication up as of each change, so an older slot would fail at the first
+  // change from before it (spec 1.5). The slot goes first: a crash in between leaves neither.
+  if (auto dropped = drop_slot(session, settings.slot(), soon()); !dropped)
+    return broken(std::move(dropped).error());
+  const bool generated = session.server_version() >= 180000;
+  auto made =
+      session.command(exists ? "ALTER PUBLICATION " + quote_identifier(name) +
+                                   " SET (publish = 'insert, update, delete, truncate',"
+                                   " publish_via_partition_root = false)"
+                             : "CREATE PUBLICATION " + quote_identifier(name) +
+                                   (generated ? " WITH (publish_generated_columns = stored)" : ""),
+                      soon());
+  if (!made && made.error().sqlstate != "42710")
+    return broken(std::move(made).error());
+  return true;
+}
+
+/// Whether a slot that can be used is there; sets confirmed_flush.
+pg_result_of<bool> dialogue::find_slot() {
+  const auto name = settings.slot();
+  auto found = session.command(
+      "SELECT plugin = 'pgoutput' AND slot_type = 'logical', database = current_database(),"
+      " database, wal_status = 'lost', confirmed_flush_lsn FROM pg_replication_slots"
+      " WHERE slot_name = " +
+          quote_literal(name),
+      soon());
+  if (!found)
+    return broken(std::move(found).error());
+  if (found->count() == 0)
+    return false;
+  if (found->at(0, 0) != "t" || found->at(0, 1) != "t")
+    return fatal("replication slot \"" + name + "\" is used for something else (database \"" +
+                 found->text(0, 2) + "\"); choose another stream id");
+  const auto position = parse_lsn(found->text(0, 4));
+  if (found->at(0, 3) == "t" || !position) {
+    spdlog::error("replication slot {} was invalidated; its WAL is gone", name);
+    if (auto dropped = drop_slot(session, name, soon()); !dropped)
+      return broken(std::move(dropped).error());
+    return false;
+  }
+  result.leader.confirmed_flush = *position;
+  return true;
+}
+
+pg_result_of<void> dialogue::create_slot() {
+  const auto name = settings.slot();
+  spdlog::info("creating replication slot {}; this waits for the transactions that are open now",
+               name);
+  const auto sql =
+      "CREATE_REPLICATION_SLOT " + quote_identifier(name) + " LOGICAL pgoutput NOEXPORT_SNAPSHOT";
+  if (PQsendQuery(session.raw(), sql.c_str()) == 0)
+    return broken(result_error(session.raw(), nullptr));
+  auto made = all_results(session.raw(), clock::now() + slot_wait_max, &stop);
+  if (!made)
+    return broken(std::move(made).error());
+  const auto position = parse_lsn(made->text(0, 1));
+  if (!position)
+    return broken({trouble::transient, {}, "the new replication slot has no position"});
+  result.leader.confirmed_flush = *position;
+  result.leader.slot_created = true;
+  return {};
+}
+
+pg_result_of<void> dialogue::prepare_slot() {
+  auto found = find_slot();
+  if (!found)
+    return broken(std::move(found).error());
+  if (*found)
+    return {};
+  return create_slot();
+}
+
+pg_result_of<void> dialogue::take_term() {
+  auto taken = session.command("SELECT pg_current_xact_id()", soon());
+  if (!taken)
+    return broken(std::move(taken).error());
+  const auto text = taken->text(0, 0);
+  std::from_chars(text.data(), text.data() + text.size(), result.leader.term);
+  return {};
+}
+
+} // namespace
+
+pg_result_of<void> drop_slot(connection& session, const std::string& slot, deadline until) {
+  auto dropped = session.command("SELECT pg_drop_replication_slot(slot_name)"
+                                 " FROM pg_replication_slots WHERE slot_name = " +
+                                     quote_literal(slot),
+                                 until);
+  if (!dropped && dropped.error().sqlstate != "42704")
+    return broken(std::move(dropped).error());
+  return {};
+}
+
+pg_result_of<taken_over> take_over(connection& session, const stream_settings& settings,
+                                   const std::atomic<bool>& stop) {
+  dialogue with{session, settings, stop};
+  if (auto done = with.identify(); !done)
+    return broken(std::move(done).error());
+  if (auto done = with.wait_for_lock(); !done)
+    return broken(std::move(done).error());
+  if (auto done = with.prepare_publication(); !done)
+    return broken(std::move(done).error());
+  if (auto done = with.prepare_slot(); !done)
+    return broken(std::move(done).error());
+  if (auto done = with.take_term(); !done)
+    return broken(std::move(done).error());
+  return with.result;
+}
+
+} // namespace busbar::postgres

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# The one list of Debian packages, by what they are needed for.
+#   scripts/packages.sh [build] [run] [test] [bench] [lint] [fresh]    default: the first four
+# Sourced, it only defines install_packages. Installs only what is missing, without recommendations.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+packages_build=(
+  g++ cmake ninja-build pkg-config ccache mold
+  libcaf-dev          # actors
+  libpq-dev           # PostgreSQL's protocol
+  libpg-query-dev     # PostgreSQL's parser, for where clauses
+  capnproto libcapnp-dev
+  librocksdb-dev
+  libboost1.81-dev    # Asio and Beast: the HTTP server
+  prometheus-cpp-dev
+  libexpected-dev     # result<>
+  libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev zlib1g-dev
+  libgtest-dev libgmock-dev
+)
+packages_run=(
+  postgresql-15       # quick start and tests run a private server
+  curl python3-minimal python3
+)
+packages_test=(nodejs npm clang-format)
+packages_bench=(nginx-light wrk)
+packages_lint=(clang-tidy)
+packages_fresh=(debootstrap)
+
+is_installed() {
+  case $1 in
+    # Other builds of Node bring npm along and exclude Debian's package of it.
+    nodejs | npm) command -v "${1/nodejs/node}" >/dev/null ;;
+    *) [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]] ;;
+  esac
+}
+
+# install_packages GROUP…
+install_packages() {
+  local group list package missing=() log=$top/build/packages.log root=() title
+  for group in "$@"; do
+    [[ -v packages_$group ]] || die "no package group '$group'"
+    list="packages_${group}[@]"
+    for package in "${!list}"; do
+      is_installed "$package" || missing+=("$package")
+    done
+  done
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null || die "please install: ${missing[*]}"
+  if ((EUID != 0)); then
+    as_root true # asks for the password, if one is needed, where it can be seen
+    root=(sudo)
+  fi
+  run_shown "Reading the package lists" 600 "$log" "${root[@]}" apt-get -q update
+  title="Installing ${#missing[@]} packages and what they need"
+  if [[ " ${missing[*]} " == *' postgresql-15 '* ]]; then
+    # Its installation would make and start a cluster of its own on port 5432, which nothing here
+    # needs: until it is installed, a line in the configuration of postgresql-common forbids that.
+    run_shown "Installing postgresql-common" 900 "$log" "${root[@]}" bash -c "$apt_install" \
+      apt_install postgresql-common
+    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$without_main_cluster$apt_install" \
+      apt_install "${missing[@]}"
+  else
+    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$apt_install" apt_install "${missing[@]}"
+  fi
+}
+apt_install='DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+  install --no-install-recommends "$@"'
+without_main_cluster='
+  file=/etc/postgresql-common/createcluster.conf
+  line="create_main_cluster = false # while packages of Busbar are installed"
+  trap "sed -i \"/^$line\$/d\" $file" EXIT
+  trap "exit 1" INT TERM
+  echo "$line" >>$file
+'
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+  (($#)) || set -- build run test bench
+  install_packages "$@"
+  say "All packages are installed."
+fi

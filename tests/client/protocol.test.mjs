@@ -1,0 +1,400 @@
+// protocol.test.mjs: reading a shape's log, request by request, byte by byte: bodies, offsets,
+// headers, caching and chunks (spec shape-protocol §6-§8, §11-§13, §23).
+import assert from 'node:assert/strict'
+import { expectCommonHeaders, expectMustRefetch, expectOnlyUpToDate } from './harness/expect.mjs'
+import { request } from './harness/raw.mjs'
+import { until } from './harness/processes.mjs'
+import { scenario } from './harness/scenario.mjs'
+import {
+  LogChecker, checkLogResponse, compareOffsets, follow, followTo, get, plainBooleans, rowKey, target,
+} from './harness/shapes.mjs'
+import { itemColumns, itemRows, itemSchema, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
+
+const chunkBytes = 10_000
+const postgres = await stagePostgres()
+const server = await stageBusbar(postgres, {
+  env: { BUSBAR_LONG_POLL_TIMEOUT: '1s', BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: String(chunkBytes) },
+})
+
+/** A WAL position that every shape will soon report: a published change follows it. */
+async function markPosition() {
+  const position = await server.walPosition()
+  await server.query(`INSERT INTO ${marker} DEFAULT VALUES`)
+  return position
+}
+const marker = await newTable(server, 'id serial PRIMARY KEY')
+await follow(server, { table: marker }) // From here on its changes are published.
+
+const key = (table, ...values) => rowKey('public', table, values)
+const changesOf = (messages) => messages.filter((message) => message.headers.operation !== undefined)
+
+scenario('an empty table answers -1 with snapshot-end alone, and 0_0 with up-to-date alone', async () => {
+  const table = await newTable(server, itemColumns)
+  const first = await get(server, { table, offset: '-1', log: 'full' })
+  expectCommonHeaders(first)
+  const start = checkLogResponse(first, { offset: '-1' })
+  assert.equal(start.offset, '0_0')
+  assert.equal(start.upToDate, false)
+  assert.equal(start.messages.length, 1)
+  const { control, xmin, xmax, xip_list: running } = start.messages[0].headers
+  assert.equal(control, 'snapshot-end')
+  assert.match(xmin, /^[0-9]+$/)
+  assert.match(xmax, /^[0-9]+$/)
+  assert.ok(BigInt(xmin) <= BigInt(xmax))
+  assert.ok(Array.isArray(running) && running.every((xid) => /^[0-9]+$/.test(xid)))
+  assert.match(start.handle, /^[A-Za-z0-9._~-]+$/)
+  assert.equal(first.header('electric-has-data'), 'true')
+  assert.equal(first.header('etag'), `"${start.handle}:-1:0_0"`)
+  assert.equal(first.header('cache-control'), 'public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746')
+  assert.deepEqual(JSON.parse(first.header('electric-schema')), itemSchema)
+
+  const second = await get(server, { table, offset: '0_0', handle: start.handle, log: 'full' })
+  expectCommonHeaders(second)
+  const end = checkLogResponse(second, { offset: '0_0' })
+  assert.equal(end.offset, '0_inf')
+  assert.equal(end.handle, start.handle)
+  expectOnlyUpToDate(second)
+  assert.equal(second.header('electric-has-data'), 'true')
+  assert.equal(second.header('etag'), `"${start.handle}:0_0:0_inf"`)
+  assert.equal(second.header('cache-control'), 'public, max-age=60, stale-while-revalidate=300')
+})
+
+scenario('the snapshot holds every row with its key and its texts', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const response = await get(server, { table, offset: '-1' })
+  const { messages } = checkLogResponse(response, { offset: '-1' })
+  assert.equal(messages.at(-1).headers.control, 'snapshot-end')
+  const headers = { operation: 'insert', relation: ['public', table] }
+  const rows = messages.slice(0, -1).map((row) => ({ ...row, value: plainBooleans(row.value, ['done']) }))
+  assert.deepEqual(new Map(rows.map((row) => [row.key, row])), new Map([
+    { key: key(table, '1'), value: { done: 'f', id: '1', note: null, title: 'Buy milk' }, headers },
+    { key: key(table, '2'), value: { done: 't', id: '2', note: 'a/b', title: 'Call "Bob"' }, headers },
+    { key: key(table, '3'), value: { done: 'f', id: '3', note: '', title: 'Ünïcode' }, headers },
+  ].map((row) => [row.key, row])))
+  assert.equal(rows.length, 3)
+})
+
+scenario('insert, update and delete arrive as the log entries of the transcripts', async () => {
+  const table = await newTable(server, itemColumns)
+  const state = await follow(server, { table })
+  const poll = async (statement) => {
+    const answer = get(server, { table, offset: state.offset, handle: state.handle, live: 'true', cursor: state.cursor ?? '' }, { timeoutMs: 20_000 })
+    const before = await server.walPosition()
+    const [row] = await server.query(`${statement} RETURNING pg_current_xact_id()::xid::text AS xid`)
+    let response = await answer
+    // The poll may have ended just before the change was committed; the next one brings it.
+    for (let again = 0; again < 20 && response.header('electric-has-data') === 'false'; again++) {
+      response = await get(server, { table, offset: state.offset, handle: state.handle, live: 'true' })
+    }
+    const page = checkLogResponse(response, { offset: state.offset, live: true })
+    assert.equal(page.messages.length, 2, response.text)
+    const [entry, upToDate] = page.messages
+    const { lsn } = entry.headers
+    assert.ok(BigInt(lsn) >= before)
+    assert.deepEqual(entry.headers.txids, [Number(row.xid)])
+    assert.equal(page.offset, `${lsn}_0`)
+    assert.equal(upToDate.headers.global_last_seen_lsn, lsn)
+    assert.equal(response.header('etag'), `"${state.handle}:${state.offset}:${page.offset}"`)
+    assert.equal(response.header('cache-control'), 'public, max-age=5, stale-while-revalidate=5')
+    assert.equal(response.header('electric-has-data'), 'true')
+    expectCommonHeaders(response)
+    state.offset = page.offset
+    state.cursor = response.header('electric-cursor')
+    return { ...entry, headers: { ...entry.headers, txids: 'X', lsn: 'L' } }
+  }
+  const headers = (operation) => ({ operation, relation: ['public', table], lsn: 'L', op_position: 0, txids: 'X', last: true })
+  assert.deepEqual(await poll(`INSERT INTO ${table} VALUES (4,'New',false,NULL)`), {
+    key: key(table, '4'), value: { done: 'f', id: '4', note: null, title: 'New' }, headers: headers('insert'),
+  })
+  assert.deepEqual(await poll(`UPDATE ${table} SET done = true WHERE id = 4`), {
+    key: key(table, '4'), value: { done: 't', id: '4' }, headers: headers('update'),
+  })
+  assert.deepEqual(await poll(`DELETE FROM ${table} WHERE id = 4`), {
+    key: key(table, '4'), value: { id: '4' }, headers: headers('delete'),
+  })
+})
+
+scenario('a primary key change is a delete and an insert, and positions grow by two per change', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const other = await newTable(server, 'id int PRIMARY KEY, x int', '(1, 0)')
+  const state = await follow(server, { table })
+  await follow(server, { table: other })
+  await server.query(`BEGIN; UPDATE ${other} SET x = 1; UPDATE ${table} SET title = 'Milk!' WHERE id = 1; ` +
+    `UPDATE ${table} SET id = 30 WHERE id = 3; COMMIT`)
+  const from = state.offset
+  const response = await until(async () => {
+    const answer = await get(server, { table, offset: from, handle: state.handle })
+    return answer.json.length > 1 && answer
+  }, 'the transaction to arrive')
+  const page = checkLogResponse(response, { offset: from })
+  const { lsn, txids } = page.messages[0].headers
+  const common = { relation: ['public', table], lsn, txids }
+  assert.deepEqual(page.messages, [
+    { key: key(table, '1'), value: { id: '1', title: 'Milk!' }, headers: { ...common, operation: 'update', op_position: 2 } },
+    { key: key(table, '3'), value: { id: '3' }, headers: { ...common, operation: 'delete', op_position: 4, key_change_to: key(table, '30') } },
+    {
+      key: key(table, '30'), value: { done: 'f', id: '30', note: '', title: 'Ünïcode' },
+      headers: { ...common, operation: 'insert', op_position: 5, key_change_from: key(table, '3'), last: true },
+    },
+    { headers: { control: 'up-to-date', global_last_seen_lsn: page.messages[3].headers.global_last_seen_lsn } },
+  ])
+  assert.ok(BigInt(page.messages[3].headers.global_last_seen_lsn) >= BigInt(lsn))
+  assert.equal(page.offset, `${lsn}_5`)
+
+  const etag = response.header('etag')
+  assert.equal(etag, `"${state.handle}:${from}:${lsn}_5"`)
+  const again = await get(server, { table, offset: from, handle: state.handle }, { headers: { 'if-none-match': `"other", ${etag}` } })
+  assert.equal(again.status, 304)
+  expectCommonHeaders(again)
+  assert.equal(again.header('etag'), etag)
+  assert.equal(again.header('electric-handle'), state.handle)
+  assert.equal(again.header('electric-offset'), page.offset)
+  assert.equal(again.header('electric-up-to-date'), '')
+  assert.equal(again.header('electric-schema'), undefined)
+  assert.equal(again.header('cache-control'), 'public, max-age=60, stale-while-revalidate=300')
+  const changed = await get(server, { table, offset: from, handle: state.handle }, { headers: { 'if-none-match': `"${state.handle}:${from}:1_0"` } })
+  assert.equal(changed.status, 200)
+})
+
+scenario('the snapshot and its end are revalidated with 304 too', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const state = await follow(server, { table })
+  for (const [index, offset] of ['-1', '0_0'].entries()) {
+    const etag = state.responses[index].header('etag')
+    const response = await get(server, { table, offset, handle: state.handle }, { headers: { 'if-none-match': etag } })
+    assert.equal(response.status, 304, `offset ${offset}, etag ${etag}`)
+    assert.equal(response.header('etag'), etag)
+    assert.equal(response.header('cache-control'), state.responses[index].header('cache-control'))
+  }
+})
+
+scenario('columns and where decide what a shape holds, and rows move in and out of it', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const shape = { table, columns: '"id","title"', where: 'done = $1', 'params[1]': 'true' }
+  const state = await follow(server, shape)
+  assert.deepEqual(state.schema, { id: itemSchema.id, title: itemSchema.title })
+  assert.deepEqual(changesOf(state.messages).map(({ key, value }) => ({ key, value })), [
+    { key: key(table, '2'), value: { id: '2', title: 'Call "Bob"' } },
+  ])
+  for (const statement of [
+    `INSERT INTO ${table} VALUES (4,'New',false,NULL)`, // never visible
+    `UPDATE ${table} SET done = true WHERE id = 4`, // moves in
+    `DELETE FROM ${table} WHERE id = 4`,
+    `UPDATE ${table} SET done = true WHERE id = 1`,
+    `UPDATE ${table} SET note = 'x' WHERE id = 1`, // an unselected column
+    `UPDATE ${table} SET done = false WHERE id = 1`, // moves out
+  ]) await server.query(statement)
+  const seen = state.messages.length
+  await followTo(server, shape, state, await markPosition())
+  assert.deepEqual(changesOf(state.messages.slice(seen)).map(({ key, value, headers }) => [headers.operation, key, value, headers.last]), [
+    ['insert', key(table, '4'), { id: '4', title: 'New' }, true],
+    ['delete', key(table, '4'), { id: '4' }, true],
+    ['insert', key(table, '1'), { id: '1', title: 'Buy milk' }, true],
+    ['delete', key(table, '1'), { id: '1' }, true],
+  ])
+})
+
+scenario('replica=full sends whole rows and the old values of what changed', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const shape = { table, replica: 'full' }
+  const state = await follow(server, shape)
+  await server.query(`UPDATE ${table} SET title = 'Oat milk', note = 'x' WHERE id = 1`)
+  await server.query(`UPDATE ${table} SET id = 20 WHERE id = 2`)
+  await server.query(`DELETE FROM ${table} WHERE id = 1`)
+  const seen = state.messages.length
+  await followTo(server, shape, state, await markPosition())
+  const changes = changesOf(state.messages.slice(seen))
+  const full = { done: 'f', id: '1', note: 'x', title: 'Oat milk' }
+  const bob = { done: 't', note: 'a/b', title: 'Call "Bob"' }
+  assert.deepEqual(changes.map(({ value, old_value: old, headers }) => ({ operation: headers.operation, value, old })), [
+    { operation: 'update', value: full, old: { title: 'Buy milk', note: null } },
+    { operation: 'delete', value: { id: '2', ...bob }, old: undefined },
+    { operation: 'insert', value: { id: '20', ...bob }, old: undefined },
+    { operation: 'delete', value: full, old: undefined },
+  ])
+})
+
+scenario('an update of unselected columns only is not an entry', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const state = await follow(server, { table, columns: 'id,title' })
+  await server.query(`UPDATE ${table} SET note = 'unseen'`)
+  await server.query(`UPDATE ${table} SET title = title || '!' WHERE id = 2`)
+  const seen = state.messages.length
+  await followTo(server, { table, columns: 'id,title' }, state, await markPosition())
+  assert.deepEqual(changesOf(state.messages.slice(seen)).map((entry) => entry.value), [{ id: '2', title: 'Call "Bob"!' }])
+})
+
+scenario('now skips the past; changes_only has no rows', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const response = await get(server, { table, offset: 'now', log: 'changes_only', handle: 'ignored' })
+  const page = checkLogResponse(response, { offset: 'now' })
+  expectOnlyUpToDate(response)
+  assert.equal(page.offset, '0_inf')
+  assert.equal(response.header('electric-has-data'), 'false')
+  assert.equal(response.header('cache-control'), 'public, max-age=60, stale-while-revalidate=300')
+  assert.match(response.header('etag'), new RegExp(`^"${page.handle}:now:0_inf:.+"$`))
+  const start = checkLogResponse(await get(server, { table, offset: '-1', log: 'changes_only' }), { offset: '-1' })
+  assert.equal(start.handle, page.handle)
+  assert.deepEqual(start.messages.map((message) => message.headers.control), ['snapshot-end'])
+  const full = checkLogResponse(await get(server, { table, offset: '-1' }), { offset: '-1' })
+  assert.notEqual(full.handle, page.handle, 'the log mode is part of the identity')
+  await server.query(`INSERT INTO ${table} VALUES (7, 'later', true, NULL)`)
+  const later = await get(server, { table, offset: page.offset, handle: page.handle, log: 'changes_only', live: 'true' })
+  assert.deepEqual(changesOf(checkLogResponse(later, { offset: page.offset, live: true }).messages).map((m) => m.value.id), ['7'])
+  const now = checkLogResponse(await get(server, { table, offset: 'now', log: 'changes_only' }))
+  assert.equal(now.offset, later.header('electric-offset'))
+})
+
+scenario('a snapshot above the threshold comes in chunks 0_0, 0_1, … of stable sizes', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY, body text')
+  await server.query(`INSERT INTO ${table} SELECT i, rpad(i::text, 900, 'x') FROM generate_series(1, 30) i`)
+  const state = await follow(server, { table })
+  const offsets = state.responses.map((response) => response.header('electric-offset'))
+  const counts = state.responses.map((response) => changesOf(response.json).length)
+  assert.equal(counts.reduce((a, b) => a + b), 30)
+  assert.deepEqual(offsets, [...offsets.slice(0, -1).map((_, index) => `0_${index}`), '0_inf'])
+  assert.ok(offsets.length >= 4, `${offsets}`)
+  assert.equal(state.messages.filter((message) => message.headers.control === 'snapshot-end').length, 1)
+  assert.equal(state.responses.at(-2).json.at(-1).headers.control, 'snapshot-end')
+  // Each chunk ends with the row that brings it to the threshold: all but the last are just above.
+  for (const response of state.responses.slice(0, -2)) {
+    const sizes = changesOf(response.json).map((message) => Buffer.byteLength(JSON.stringify(message)) + 1)
+    const total = sizes.reduce((a, b) => a + b, 0)
+    assert.ok(total >= chunkBytes && total - sizes.at(-1) < chunkBytes, `chunk of ${total} bytes`)
+  }
+  // The same request brings the same bytes.
+  for (const [index, offset] of ['-1', ...offsets.slice(0, -2)].entries()) {
+    const again = await get(server, { table, offset, handle: state.handle })
+    assert.ok(again.body.equals(state.responses[index].body), `the chunk after ${offset} is the same again`)
+  }
+  // A live request inside the snapshot is answered at once with the next chunk.
+  const live = await get(server, { table, offset: '0_0', handle: state.handle, live: 'true', cursor: '' }, { timeoutMs: 900 })
+  assert.equal(live.header('electric-offset'), '0_1')
+  assert.ok(live.body.equals(state.responses[1].body))
+})
+
+scenario('one row above the threshold closes its chunk; snapshot-end follows alone', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY, body text')
+  await server.query(`INSERT INTO ${table} VALUES (1, rpad('', ${chunkBytes + 5000}, 'y'))`)
+  const state = await follow(server, { table })
+  assert.deepEqual(state.responses.map((response) => response.header('electric-offset')), ['0_0', '0_1', '0_inf'])
+  assert.equal(state.responses[0].json.length, 1)
+  assert.deepEqual(state.responses[1].json.map((message) => message.headers.control), ['snapshot-end'])
+})
+
+scenario('catch-up is cut at stable chunk ends, also inside a transaction', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY, body text')
+  await server.query(`INSERT INTO ${table} SELECT i, 'a' FROM generate_series(1, 30) i`)
+  const shape = { table }
+  const state = await follow(server, shape)
+  const from = state.offset
+  await server.query(`UPDATE ${table} SET body = rpad(id::text, 1000, 'z')`)
+  // Each live poll brings one piece; only the last is up to date.
+  const pieces = []
+  for (let offset = from; pieces.length < 20;) {
+    const response = await get(server, { ...shape, offset, handle: state.handle, live: 'true', cursor: '' })
+    const page = checkLogResponse(response, { offset, live: true })
+    if (changesOf(page.messages).length === 0) continue // timed out before the commit
+    pieces.push({ from: offset, page, response })
+    offset = page.offset
+    if (page.upToDate) break
+  }
+  assert.ok(pieces.length >= 3, `${pieces.length} pieces`)
+  for (const { page } of pieces.slice(0, -1)) {
+    const sizes = page.messages.map((message) => Buffer.byteLength(JSON.stringify(message)))
+    const total = sizes.reduce((a, b) => a + b, 0)
+    // A byte more or less an entry, as the separator may count.
+    assert.ok(total + sizes.length >= chunkBytes && total - sizes.at(-1) < chunkBytes, `piece of ${total} bytes`)
+  }
+  const entries = pieces.flatMap(({ page }) => changesOf(page.messages))
+  assert.equal(entries.length, 30)
+  assert.equal(new Set(entries.map((entry) => entry.headers.lsn)).size, 1)
+  assert.deepEqual(entries.map((entry) => entry.headers.op_position), entries.map((_, index) => index * 2))
+  assert.deepEqual(entries.filter((entry) => entry.headers.last), [entries.at(-1)])
+  // A plain catch-up finds the same ends, and complete chunks are the same bytes, also after more writes.
+  await server.query(`UPDATE ${table} SET body = 'short' WHERE id = 1`)
+  for (const { from, page, response } of pieces.slice(0, -1)) {
+    const again = await get(server, { ...shape, offset: from, handle: state.handle })
+    assert.equal(again.header('electric-offset'), page.offset)
+    assert.equal(again.header('electric-up-to-date'), undefined)
+    assert.ok(again.body.equals(response.body))
+  }
+  // From the middle of a piece one reaches the same end.
+  const inside = `${entries[2].headers.lsn}_${entries[2].headers.op_position}`
+  const rest = checkLogResponse(await get(server, { ...shape, offset: inside, handle: state.handle }), { offset: inside })
+  assert.equal(rest.offset, pieces[0].page.offset)
+  assert.equal(rest.messages.length, pieces[0].page.messages.length - 3)
+})
+
+scenario('following the log from nothing ends in the table, with every entry once and in order', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY, n int, body text')
+  const shape = { table }
+  await follow(server, shape)
+  await server.query(`INSERT INTO ${table} SELECT i, 0, rpad('', 300, 'b') FROM generate_series(1, 100) i`)
+  for (let round = 1; round <= 5; round++) {
+    await server.query(`UPDATE ${table} SET n = n + ${round} WHERE id % ${round + 1} = 0; DELETE FROM ${table} WHERE id % 17 = ${round}`)
+  }
+  const position = await server.walPosition()
+  await server.query(`INSERT INTO ${table} VALUES (1000, 1000, '')`)
+  const state = await until(async () => {
+    const all = await follow(server, shape, { checker: new LogChecker(table) })
+    return all.checker.seen >= position && all
+  }, 'all entries to arrive')
+  let last = '-1'
+  for (const response of state.responses) {
+    const offset = response.header('electric-offset')
+    assert.ok(compareOffsets(offset, last) > 0)
+    last = offset
+  }
+  const expected = await server.query(`SELECT * FROM ${table} ORDER BY id`)
+  const found = [...state.checker.rows.values()].sort((a, b) => Number(a.id) - Number(b.id))
+  assert.deepEqual(found, expected)
+})
+
+scenario('an untouched shape soon reports the LSN that another shape delivered', async () => {
+  const touched = await newTable(server, 'id int PRIMARY KEY')
+  const still = await newTable(server, 'id int PRIMARY KEY')
+  const one = await follow(server, { table: touched })
+  const two = await follow(server, { table: still })
+  await server.query(`INSERT INTO ${touched} VALUES (1)`)
+  const page = await until(async () => {
+    const response = await get(server, { table: touched, offset: one.offset, handle: one.handle, live: 'true' })
+    return changesOf(response.json).length === 1 && response.json
+  }, 'the insert to arrive')
+  const lsn = BigInt(page[0].headers.lsn)
+  await until(async () => {
+    const response = await get(server, { table: still, offset: two.offset, handle: two.handle })
+    assert.equal(response.header('electric-offset'), two.offset)
+    return expectOnlyUpToDate(response) >= lsn
+  }, `the untouched shape to report ${lsn}`, { deadlineMs: 3_000 })
+})
+
+scenario('HEAD is GET without the body', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const head = await request(server, target({ table, offset: '-1' }), { method: 'HEAD' })
+  const got = await request(server, target({ table, offset: '-1' }))
+  assert.equal(head.status, 200)
+  assert.equal(head.body.length, 0)
+  for (const name of ['electric-handle', 'electric-offset', 'electric-schema', 'electric-has-data', 'etag', 'cache-control', 'content-type']) {
+    assert.equal(head.header(name), got.header(name), name)
+  }
+  expectCommonHeaders(head)
+})
+
+scenario('an unknown or foreign handle is answered 409 with a handle that works', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const fresh = await get(server, { table, offset: '0_0', handle: '12345-67890' })
+  const handle = expectMustRefetch(fresh, { handle: true })
+  expectCommonHeaders(fresh)
+  const state = await follow(server, { table })
+  assert.equal(state.handle, handle, 'the 409 named the shape that exists now')
+  const other = await follow(server, { table, where: 'id > 1' })
+  assert.equal(expectMustRefetch(await get(server, { table, offset: '0_0', handle: other.handle })), handle)
+  assert.equal(expectMustRefetch(await get(server, { table, offset: '0_inf', handle: 'nonsense', live: 'true' })), handle)
+  // -1 and now ignore the handle.
+  for (const offset of ['-1', 'now']) {
+    const response = await get(server, { table, offset, handle: 'nonsense' })
+    assert.equal(response.status, 200)
+    assert.equal(response.header('electric-handle'), handle)
+  }
+})

@@ -1,0 +1,379 @@
+#include "postgres/catalog.hpp"
+#include "postgres/publication.hpp"
+#include "tests/integration/stream_reader.hpp"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+
+namespace busbar::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class StreamTest : public PostgresTest {
+protected:
+  void SetUp() override {
+    PostgresTest::SetUp();
+    sql("CREATE TABLE item (id int PRIMARY KEY, name text, body text)");
+  }
+
+  /// A running stream with `table` published.
+  stream_reader started(const std::string& table = "item") {
+    stream_reader stream{stream_settings()};
+    publish(table);
+    stream.start();
+    return stream;
+  }
+  void publish(const std::string& table) {
+    auto found = must(postgres::find_table(*admin_, "public", table, in(10s)));
+    ASSERT_TRUE(found.has_value());
+    must(postgres::ensure_published(*admin_, stream_settings().publication(), *found, false,
+                                    in(10s)));
+  }
+  std::string slot_position() {
+    return value("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                 stream_settings().slot() + "'");
+  }
+};
+
+TEST_F(StreamTest, DeliversEachKindOfChangeWithItsPosition) {
+  auto stream = started();
+  sql("BEGIN; INSERT INTO item VALUES (1, 'a', NULL), (2, '', 'x');"
+      "UPDATE item SET name = 'b' WHERE id = 1; DELETE FROM item WHERE id = 2;"
+      "TRUNCATE item; COMMIT");
+  const auto seen = stream.next_transaction();
+  EXPECT_THAT(seen.changes, ElementsAre("0 item + 1|a|~", "2 item + 2||x", "4 item 1|a|~ > 1|b|~",
+                                        "6 item - 2||x", "8 item truncate"));
+  EXPECT_GT(seen.end, seen.commit);
+}
+
+TEST_F(StreamTest, FillsUnchangedToastValuesFromTheOldRow) {
+  sql("ALTER TABLE item ALTER body SET STORAGE EXTERNAL");
+  auto stream = started();
+  sql("INSERT INTO item VALUES (1, 'a', repeat('x', 10000))");
+  sql("UPDATE item SET name = 'b'");
+  const std::string big(10000, 'x');
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 item + 1|a|" + big));
+  EXPECT_THAT(stream.next_transaction().changes,
+              ElementsAre("0 item 1|a|" + big + " > 1|b|" + big));
+}
+
+TEST_F(StreamTest, AChangedPrimaryKeyIsOneUpdate) {
+  auto stream = started();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  sql("UPDATE item SET id = 2");
+  stream.next_transaction();
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 item 1|a|x > 2|a|x"));
+}
+
+TEST_F(StreamTest, MessagesKeepTheirPlaceAmongTheData) {
+  auto stream = started();
+  sql("BEGIN; INSERT INTO item VALUES (1, 'a', 'x');"
+      "SELECT pg_logical_emit_message(true, 'busbar', 'hello');"
+      "SELECT pg_logical_emit_message(true, 'other', 'not ours');"
+      "SELECT pg_logical_emit_message(false, 'busbar', 'not transactional');"
+      "INSERT INTO item VALUES (2, 'b', 'y'); COMMIT");
+  EXPECT_THAT(stream.next_transaction().changes,
+              ElementsAre("0 item + 1|a|x", "message hello", "2 item + 2|b|y"));
+  const std::string content{"\0\\ \xff'", 5};
+  must(postgres::emit_message(*admin_, content, in(10s)));
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("message " + content));
+}
+
+TEST_F(StreamTest, ARolledBackMessageNeverComes) {
+  auto stream = started();
+  sql("BEGIN; SELECT pg_logical_emit_message(true, 'busbar', 'no'); ROLLBACK");
+  must(postgres::emit_message(*admin_, "yes", in(10s)));
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("message yes"));
+}
+
+TEST_F(StreamTest, IdlePositionAdvancesWithoutChanges) {
+  auto stream = started();
+  sql("CREATE TABLE unpublished (id int)");
+  sql("INSERT INTO unpublished SELECT generate_series(1, 1000)");
+  const auto written = parse_lsn(value("SELECT pg_current_wal_lsn()")).value();
+  EXPECT_TRUE(stream.wait_for_idle(written));
+}
+
+TEST_F(StreamTest, ConfirmMovesTheSlotAndNeverBack) {
+  auto stream = started();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  const auto end = stream.next_transaction().end;
+  must(stream->confirm(end));
+  wait_until("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                 stream_settings().slot() + "'",
+             to_pg_string(end));
+  must(stream->confirm(lsn{to_number(end) - 8}));
+  sql("INSERT INTO item VALUES (2, 'a', 'x')");
+  stream.next_transaction();
+  EXPECT_EQ(slot_position(), to_pg_string(end));
+}
+
+TEST_F(StreamTest, ARestartResendsWhatWasNotConfirmedAndNothingElse) {
+  lsn first_end{};
+  std::uint64_t first_term = 0;
+  {
+    auto stream = started();
+    EXPECT_TRUE(stream->leader().slot_created);
+    first_term = stream->leader().term;
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    sql("INSERT INTO item VALUES (2, 'b', 'y')");
+    first_end = stream.next_transaction().end;
+    stream.next_transaction();
+    must(stream->confirm(first_end));
+    wait_until("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                   stream_settings().slot() + "'",
+               to_pg_string(first_end));
+  }
+  stream_reader again{stream_settings()};
+  EXPECT_FALSE(again->leader().slot_created);
+  EXPECT_GT(again->leader().term, first_term);
+  EXPECT_EQ(again->leader().confirmed_flush, first_end);
+  again.start(first_end);
+  EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
+}
+
+TEST_F(StreamTest, WhatIsDurableBeyondTheSlotIsNotSentAgain) {
+  lsn durable{};
+  {
+    auto stream = started();
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    durable = stream.next_transaction().end;
+  }
+  sql("INSERT INTO item VALUES (2, 'b', 'y')");
+  stream_reader again{stream_settings()};
+  ASSERT_LT(again->leader().confirmed_flush, durable);
+  again.start(durable);
+  EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
+}
+
+TEST_F(StreamTest, ALargeTransactionComesInSeveralFrames) {
+  auto settings = stream_settings();
+  settings.frame_bytes_max = 64 * 1024;
+  stream_reader stream{settings};
+  publish("item");
+  stream.start();
+  sql("INSERT INTO item SELECT i, repeat('n', 50), repeat('b', 50) FROM generate_series(1, 10000) "
+      "i");
+  const auto seen = stream.next_transaction();
+  ASSERT_EQ(seen.changes.size(), 10000u);
+  EXPECT_GT(seen.frames, 10u);
+  EXPECT_THAT(seen.changes.back(), ::testing::StartsWith("19998 item + 10000|"));
+}
+
+TEST_F(StreamTest, WakeEndsWaitingAndPausing) {
+  auto stream = started();
+  must(stream.next_event(in(2s)));
+  for (const bool paused : {false, true}) {
+    std::thread waker{[&] { stream->wake(); }};
+    const auto begun = std::chrono::steady_clock::now();
+    for (bool woken = false; !woken;) {
+      if (paused) {
+        must(stream->pause(in(20s)));
+        woken = true;
+      } else {
+        const auto event = must(stream->next(in(20s)));
+        woken = event.transactions.empty() && to_number(event.idle_up_to) == 0;
+      }
+      ASSERT_LT(std::chrono::steady_clock::now() - begun, 10s);
+    }
+    waker.join();
+  }
+}
+
+TEST_F(StreamTest, AStandbyWaitsForTheLockAndTakesOverWhenTheLeaderGoes) {
+  std::optional<stream_reader> leader{started()};
+  std::atomic<bool> stop{false};
+  std::optional<std::uint64_t> term;
+  std::thread standby{[&] {
+    auto opened = postgres::replication_stream::open(stream_settings(), stop);
+    if (opened && opened->start({}))
+      term = opened->leader().term;
+  }};
+  wait_until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busbar replication'"
+             " AND query LIKE 'SELECT pg_try_advisory_lock%' AND datname = current_database()",
+             "1");
+  const auto first = (*leader)->leader().term;
+  leader.reset();
+  standby.join();
+  ASSERT_TRUE(term.has_value());
+  EXPECT_GT(*term, first);
+}
+
+TEST_F(StreamTest, StopEndsTheWaitForTheLock) {
+  auto leader = started();
+  std::atomic<bool> stop{false};
+  std::optional<std::string> said;
+  std::thread standby{[&] {
+    auto opened = postgres::replication_stream::open(stream_settings(), stop);
+    said = opened ? "opened" : opened.error().message;
+  }};
+  stop = true;
+  standby.join();
+  EXPECT_EQ(said, "stopped");
+}
+
+TEST_F(StreamTest, StopEndsTheWaitForANewSlot) {
+  auto writer = connect();
+  must(writer.command("BEGIN; INSERT INTO item VALUES (1)", in(5s)));
+  std::atomic<bool> stop{false};
+  std::optional<std::string> said;
+  std::thread opener{[&] {
+    auto opened = postgres::replication_stream::open(stream_settings(), stop);
+    said = opened ? "opened" : opened.error().message;
+  }};
+  wait_until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE_REPLICATION_SLOT%'"
+             " AND wait_event_type = 'Lock' AND datname = current_database()",
+             "1");
+  stop = true;
+  opener.join();
+  EXPECT_EQ(said, "stopped");
+  must(writer.command("COMMIT", in(5s)));
+}
+
+TEST_F(StreamTest, ADroppedSlotIsReportedAndMadeAnew) {
+  { auto stream = started(); }
+  wait_until("SELECT count(*) FROM pg_replication_slots WHERE active", "0");
+  std::atomic<bool> stop{false};
+  {
+    auto opened = must(postgres::replication_stream::open(stream_settings(), stop));
+    EXPECT_FALSE(opened.leader().slot_created);
+    sql("SELECT pg_drop_replication_slot('" + stream_settings().slot() + "')");
+    auto begun = opened.start({});
+    ASSERT_FALSE(begun);
+    EXPECT_EQ(begun.error().kind, postgres::trouble::slot_lost) << begun.error().message;
+  }
+  const auto again = must(postgres::replication_stream::open(stream_settings(), stop));
+  EXPECT_TRUE(again.leader().slot_created);
+}
+
+TEST_F(StreamTest, ARecreatedPublicationMakesANewSlot) {
+  { auto stream = started(); }
+  sql("DROP PUBLICATION " + stream_settings().publication());
+  stream_reader again{stream_settings()};
+  EXPECT_TRUE(again->leader().slot_created);
+  publish("item");
+  again.start();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 1|a|x"));
+}
+
+TEST_F(StreamTest, APublicationDroppedWhileStreamingLosesTheSlot) {
+  auto stream = started();
+  sql("DROP PUBLICATION " + stream_settings().publication());
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  std::optional<postgres::pg_error> why;
+  for (const auto until = in(10s); !why && std::chrono::steady_clock::now() < until;)
+    if (auto event = stream->next(until); !event)
+      why = event.error();
+  ASSERT_TRUE(why.has_value());
+  EXPECT_EQ(why->kind, postgres::trouble::slot_lost) << why->message;
+  EXPECT_EQ(value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
+                  stream_settings().slot() + "'"),
+            "0");
+}
+
+TEST_F(StreamTest, ACrashOfPostgresIsTransientAndLosesNothing) {
+  {
+    auto stream = started();
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    must(stream->confirm(stream.next_transaction().end));
+    sql("INSERT INTO item VALUES (2, 'b', 'y')");
+    sql("CHECKPOINT");
+    server().stop(SIGQUIT);
+    std::optional<postgres::pg_error> why;
+    for (const auto until = in(10s); !why && std::chrono::steady_clock::now() < until;)
+      if (auto event = stream->next(until); !event)
+        why = event.error();
+    server().start();
+    ASSERT_TRUE(why.has_value());
+    EXPECT_EQ(why->kind, postgres::trouble::transient) << why->message;
+  }
+  admin_ = connect("admin");
+  sql("INSERT INTO item VALUES (3, 'c', 'z')");
+  stream_reader again{stream_settings()};
+  EXPECT_FALSE(again->leader().slot_created);
+  again.start();
+  std::vector<std::string> all;
+  while (all.empty() || all.back() != "0 item + 3|c|z") {
+    const auto seen = again.next_transaction();
+    ASSERT_FALSE(seen.changes.empty());
+    all.insert(all.end(), seen.changes.begin(), seen.changes.end());
+  }
+  EXPECT_THAT(all, ::testing::Contains("0 item + 2|b|y"));
+}
+
+TEST_F(StreamTest, AChangedTableIsDescribedAgain) {
+  auto stream = started();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  stream.next_transaction();
+  sql("INSERT INTO item VALUES (2, 'a', 'x')");
+  EXPECT_THAT(stream.next_transaction().relations, IsEmpty());
+  sql("ALTER TABLE item ADD extra int");
+  sql("INSERT INTO item VALUES (3, 'a', 'x', 7)");
+  const auto seen = stream.next_transaction();
+  EXPECT_THAT(seen.relations, ElementsAre("public.item id name body extra full"));
+  EXPECT_THAT(seen.changes, ElementsAre("0 item + 3|a|x|7"));
+}
+
+TEST_F(StreamTest, LeavesOfAPartitionedTableStreamWithOldRows) {
+  sql("CREATE TABLE part (id int, name text) PARTITION BY RANGE (id);"
+      "CREATE TABLE part_low PARTITION OF part FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE part_high PARTITION OF part FOR VALUES FROM (10) TO (20)");
+  auto stream = started("part");
+  sql("INSERT INTO part VALUES (1, 'a')");
+  sql("UPDATE part SET name = 'b'");
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 part_low + 1|a"));
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 part_low 1|a > 1|b"));
+  sql("UPDATE part SET id = 11");
+  EXPECT_THAT(stream.next_transaction().changes,
+              ElementsAre("0 part_low - 1|b", "2 part_high + 11|b"));
+}
+
+TEST_F(StreamTest, ALostIdentityMarksChangesAsKeyOnly) {
+  auto stream = started();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  sql("ALTER TABLE item REPLICA IDENTITY DEFAULT");
+  sql("UPDATE item SET name = 'b'");
+  sql("UPDATE item SET id = 2");
+  sql("DELETE FROM item");
+  stream.next_transaction();
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 item key only > 1|b|x"));
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 item key only 1|~|~ > 2|b|x"));
+  EXPECT_THAT(stream.next_transaction().changes, ElementsAre("0 item key only - 2|~|~"));
+}
+
+TEST_F(StreamTest, WalLevelAndMissingPrivilegesAreFatalWithAClearLine) {
+  sql("CREATE ROLE plain LOGIN PASSWORD 'secret'; CREATE ROLE repl LOGIN REPLICATION PASSWORD "
+      "'secret'");
+  std::atomic<bool> stop{false};
+  auto settings = stream_settings();
+  settings.url = postgres::connection_url::parse(server().url(database_, "plain")).value();
+  auto opened = postgres::replication_stream::open(settings, stop);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, postgres::trouble::fatal);
+  EXPECT_THAT(opened.error().message, HasSubstr("ALTER ROLE"));
+
+  settings.url = postgres::connection_url::parse(server().url(database_, "repl")).value();
+  opened = postgres::replication_stream::open(settings, stop);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, postgres::trouble::fatal);
+  EXPECT_THAT(opened.error().message, HasSubstr("may not create publication"));
+  sql("DROP ROLE plain; DROP ROLE repl");
+
+  admin_.reset();
+  server().stop(SIGINT);
+  server().start({"wal_level=replica"});
+  opened = postgres::replication_stream::open(stream_settings(), stop);
+  server().stop(SIGINT);
+  server().start();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, postgres::trouble::fatal);
+  EXPECT_THAT(opened.error().message, HasSubstr("set wal_level = logical"));
+}
+
+} // namespace
+} // namespace busbar::testing

@@ -1,0 +1,292 @@
+#include "app/settings.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace busbar::app {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+using strings = std::vector<std::string>;
+using namespace std::chrono_literals;
+
+constexpr auto url = "DATABASE_URL=postgresql://ann:pa55word@db.example:5433/shop";
+
+/// Of an environment that is complete but for what is added.
+result<invocation> serve(strings environment, strings flags = {}) {
+  environment.emplace_back(url);
+  flags.insert(flags.begin(), "serve");
+  return parse_invocation(flags, environment);
+}
+
+result<invocation> serve_insecure(strings environment, strings flags = {}) {
+  environment.emplace_back("BUSBAR_INSECURE=true");
+  return serve(std::move(environment), std::move(flags));
+}
+
+settings config_of(const result<invocation>& parsed) {
+  EXPECT_TRUE(parsed) << parsed.error().message;
+  return parsed ? parsed->config : settings{};
+}
+
+std::string message_of(const result<invocation>& parsed) {
+  EXPECT_FALSE(parsed);
+  if (parsed)
+    return {};
+  EXPECT_EQ(parsed.error().code, errc::misconfigured);
+  EXPECT_THAT(parsed.error().message, AllOf(Not(IsEmpty()), Not(HasSubstr("\n"))));
+  return parsed.error().message;
+}
+
+TEST(Settings, DefaultsHoldWhereNothingIsSaid) {
+  const auto config = config_of(serve({"BUSBAR_SECRET=s3cret"}));
+  EXPECT_EQ(config.database_url, "postgresql://ann:pa55word@db.example:5433/shop");
+  EXPECT_EQ(config.snapshot_database_url, config.database_url);
+  EXPECT_EQ(config.secret, "s3cret");
+  EXPECT_EQ(config.port, 3000);
+  EXPECT_EQ(config.metrics_port, 9464);
+  EXPECT_EQ(config.storage_dir, "./busbar-data");
+  EXPECT_EQ(config.stream_id, "default");
+  EXPECT_EQ(config.long_poll, 20s);
+  EXPECT_EQ(config.initial_requests_max, 300u);
+}
+
+TEST(Settings, EveryElectricNameMeansTheSameAsOurs) {
+  const auto config = config_of(
+      serve({"ELECTRIC_SECRET=s", "ELECTRIC_PORT=4000", "ELECTRIC_PROMETHEUS_PORT=9000",
+             "ELECTRIC_STORAGE_DIR=/srv/shapes", "ELECTRIC_REPLICATION_STREAM_ID=blue_2",
+             "ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD=64KiB", "ELECTRIC_LONG_POLL_TIMEOUT=1500",
+             "ELECTRIC_CACHE_MAX_AGE=1", "ELECTRIC_CACHE_STALE_AGE=2m",
+             "ELECTRIC_ENABLE_INTEGRATION_TESTING=true", "ELECTRIC_TCP_SEND_TIMEOUT=5s",
+             "ELECTRIC_TCP_READ_TIMEOUT=90s", "ELECTRIC_LOG_LEVEL=warning",
+             "ELECTRIC_MAX_CONCURRENT_REQUESTS={\"initial\":3,\"existing\":7}",
+             "ELECTRIC_QUERY_DATABASE_URL=postgresql://ann@pooler/shop"}));
+  EXPECT_EQ(config.secret, "s");
+  EXPECT_EQ(config.port, 4000);
+  EXPECT_EQ(config.metrics_port, 9000);
+  EXPECT_EQ(config.storage_dir, "/srv/shapes");
+  EXPECT_EQ(config.stream_id, "blue_2");
+  EXPECT_EQ(config.chunk_bytes, 65'536u);
+  EXPECT_EQ(config.long_poll, 1500ms);
+  EXPECT_EQ(config.cache_max_age, 1s);
+  EXPECT_EQ(config.cache_stale_age, 120s);
+  EXPECT_TRUE(config.integration_testing);
+  EXPECT_EQ(config.send_timeout, 5s);
+  EXPECT_EQ(config.idle_timeout, 90s);
+  EXPECT_EQ(config.log_level, "warning");
+  EXPECT_EQ(config.initial_requests_max, 3u);
+  EXPECT_EQ(config.existing_requests_max, 7u);
+  EXPECT_EQ(config.snapshot_database_url, "postgresql://ann@pooler/shop");
+}
+
+TEST(Settings, AFlagWinsOverTheEnvironment) {
+  const auto config =
+      config_of(serve_insecure({"BUSBAR_PORT=4000", "BUSBAR_STORAGE_DIR=/a"}, {"--port", "5000"}));
+  EXPECT_EQ(config.port, 5000);
+  EXPECT_EQ(config.storage_dir, "/a");
+}
+
+TEST(Settings, EverythingCanBeSaidWithFlagsAlone) {
+  const auto config = config_of(parse_invocation(
+      {"serve", "--database-url=postgresql://ann@db/shop", "--insecure", "--metrics-port=0"}, {}));
+  EXPECT_EQ(config.database_url, "postgresql://ann@db/shop");
+  EXPECT_EQ(config.secret, std::nullopt);
+  EXPECT_EQ(config.metrics_port, 0);
+}
+
+TEST(Settings, ASwitchCanBeSwitchedOffByFlag) {
+  EXPECT_THAT(message_of(serve_insecure({}, {"--insecure=false"})), HasSubstr("BUSBAR_SECRET"));
+}
+
+TEST(Settings, AnEmptyVariableCountsAsNotSet) {
+  const auto config = config_of(serve_insecure({"BUSBAR_SECRET=", "BUSBAR_PORT="}));
+  EXPECT_EQ(config.secret, std::nullopt);
+  EXPECT_EQ(config.port, 3000);
+}
+
+TEST(Settings, RefusesToStartWithoutSecretOrInsecureModeAndSaysWhatToSet) {
+  EXPECT_THAT(message_of(serve({})),
+              AllOf(HasSubstr("BUSBAR_SECRET"), HasSubstr("BUSBAR_INSECURE=true")));
+  EXPECT_THAT(message_of(serve({"BUSBAR_INSECURE=false"})), HasSubstr("BUSBAR_SECRET"));
+}
+
+TEST(Settings, RefusesASecretInInsecureModeWithoutRepeatingIt) {
+  EXPECT_THAT(message_of(serve_insecure({"ELECTRIC_SECRET=hunter2"})),
+              AllOf(HasSubstr("BUSBAR_INSECURE"), Not(HasSubstr("hunter2"))));
+}
+
+TEST(Settings, RefusesToStartWithoutDatabase) {
+  EXPECT_THAT(message_of(parse_invocation({"serve"}, {"BUSBAR_INSECURE=true"})),
+              HasSubstr("DATABASE_URL is not set"));
+}
+
+TEST(Settings, AMalformedDatabaseUrlIsRefusedWithoutItsPassword) {
+  for (const auto* bad :
+       {"mysql://ann:pa55word@db/shop", "postgresql://ann:pa55word@/shop",
+        "postgresql://:pa55word@db/shop", "postgresql://ann:pa55word@db:port/shop",
+        "postgresql://ann:pa55word@db/shop?replication=database", "pa55word",
+        "postgresql://ann:p/pa55word@db/shop", "postgresql://ann:p@pa55word@db/shop",
+        "postgresql://ann:pa55word@db/shop?sslmode=maybe",
+        "postgresql://ann:pa55word@db/shop?colour=red"}) {
+    const auto message = message_of(
+        parse_invocation({"serve"}, {"BUSBAR_INSECURE=true", std::string{"DATABASE_URL="} + bad}));
+    EXPECT_THAT(message, AllOf(StartsWith("DATABASE_URL: "), Not(HasSubstr("pa55word")))) << bad;
+  }
+}
+
+TEST(Settings, AnUnknownVariableIsRefusedWithTheNearestName) {
+  EXPECT_THAT(message_of(serve_insecure({"BUSBAR_PROT=1"})),
+              HasSubstr("unknown setting BUSBAR_PROT, did you mean BUSBAR_PORT?"));
+  EXPECT_THAT(message_of(serve_insecure({"ELECTRIC_STORAGE_DRI=/a"})),
+              HasSubstr("did you mean ELECTRIC_STORAGE_DIR?"));
+  EXPECT_THAT(message_of(serve_insecure({"BUSBAR_PROMETHEUS_PORT=1"})),
+              HasSubstr("did you mean BUSBAR_METRICS_PORT?"));
+  EXPECT_THAT(
+      message_of(serve_insecure({"BUSBAR_XYZZYPLUGH=1"})),
+      AllOf(HasSubstr("BUSBAR_XYZZYPLUGH"), HasSubstr("--help"), Not(HasSubstr("did you mean"))));
+}
+
+TEST(Settings, VariablesOfOthersAreNoConcernOfOurs) {
+  const auto parsed = serve_insecure({"PATH=/bin", "PGPASSWORD=x", "ELECTRICITY=on", "NOVALUE"});
+  EXPECT_TRUE(parsed) << parsed.error().message;
+}
+
+TEST(Settings, VariablesThatKubernetesAddsForAServiceOfOurNameAreIgnored) {
+  const auto config = config_of(
+      serve_insecure({"BUSBAR_PORT=tcp://10.0.0.7:3000", "BUSBAR_SERVICE_HOST=10.0.0.7",
+                      "BUSBAR_SERVICE_PORT_HTTP=3000", "BUSBAR_PORT_3000_TCP_ADDR=10.0.0.7",
+                      "ELECTRIC_SERVICE_HOST=10.0.0.8", "ELECTRIC_PORT=4000"}));
+  EXPECT_EQ(config.port, 4000);
+}
+
+TEST(Settings, ElectricVariablesWithoutCounterpartAreAcceptedAndNotedIfTheyMatter) {
+  const auto parsed = serve_insecure({"ELECTRIC_DB_POOL_SIZE=5", "ELECTRIC_MAX_SHAPES=10",
+                                      "ELECTRIC_MANUAL_TABLE_PUBLISHING=false",
+                                      "ELECTRIC_TELEMETRY_LONG_GC_THRESHOLD=1"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_THAT(parsed->notes, ElementsAre(StartsWith("ELECTRIC_MAX_SHAPES has no effect")));
+}
+
+TEST(Settings, TwoNamesOfOneSettingMustAgree) {
+  EXPECT_EQ(config_of(serve_insecure({"BUSBAR_PORT=4000", "ELECTRIC_PORT=4000"})).port, 4000);
+  EXPECT_THAT(message_of(serve_insecure({"BUSBAR_PORT=4000", "ELECTRIC_PORT=4001"})),
+              AllOf(HasSubstr("BUSBAR_PORT"), HasSubstr("ELECTRIC_PORT")));
+  EXPECT_THAT(message_of(serve({"BUSBAR_SECRET=hunter2", "ELECTRIC_SECRET=hunter3"})),
+              AllOf(HasSubstr("BUSBAR_SECRET"), Not(HasSubstr("hunter"))));
+}
+
+TEST(Settings, AValueOutOfRangeIsRefusedUnderTheNameThatWasUsed) {
+  const auto wrong = serve_insecure({"ELECTRIC_PORT=65536"});
+  EXPECT_THAT(message_of(wrong), StartsWith("ELECTRIC_PORT: '65536'"));
+  EXPECT_EQ(wrong.error().field, "BUSBAR_PORT");
+  EXPECT_THAT(message_of(serve_insecure({}, {"--port", "x"})), StartsWith("--port: 'x'"));
+  for (const auto* bad :
+       {"BUSBAR_INSECURE=perhaps", "BUSBAR_LONG_POLL_TIMEOUT=0", "BUSBAR_LONG_POLL_TIMEOUT=20h",
+        "BUSBAR_TCP_SEND_TIMEOUT=999", "BUSBAR_CACHE_MAX_AGE=-1", "BUSBAR_LOG_LEVEL=loud",
+        "BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD=10MiBs", "BUSBAR_LISTEN_ADDRESS=localhost",
+        "BUSBAR_SNAPSHOT_CONNECTIONS=0", "BUSBAR_CACHE_BYTES=1"}) {
+    const std::string line = bad;
+    EXPECT_THAT(message_of(serve_insecure({line})), StartsWith(line.substr(0, line.find('='))));
+  }
+}
+
+TEST(Settings, TheStreamIdFitsIntoTheNamesOfSlotAndPublication) {
+  EXPECT_EQ(config_of(serve_insecure({"BUSBAR_REPLICATION_STREAM_ID=" + std::string(44, 'a')}))
+                .stream_id.size(),
+            44u);
+  for (const auto& bad : {std::string{"Blue"}, std::string{"a-b"}, std::string(45, 'a')})
+    EXPECT_THAT(message_of(serve_insecure({"BUSBAR_REPLICATION_STREAM_ID=" + bad})),
+                HasSubstr(bad));
+}
+
+TEST(Settings, ConcurrentRequestsAreAJsonObjectOfTheTwoClasses) {
+  const auto one = config_of(serve_insecure({R"(BUSBAR_MAX_CONCURRENT_REQUESTS={"initial":5})"}));
+  EXPECT_EQ(one.initial_requests_max, 5u);
+  EXPECT_EQ(one.existing_requests_max, 10'000u);
+  for (const auto* bad : {"300", "{", "[]", R"({"initial":0})", R"({"initial":"5"})",
+                          R"({"initial":-1})", R"({"exiting":5})"})
+    EXPECT_THAT(message_of(serve_insecure({std::string{"BUSBAR_MAX_CONCURRENT_REQUESTS="} + bad})),
+                HasSubstr(R"({"initial":300,"existing":10000})"))
+        << bad;
+}
+
+TEST(Settings, HttpAndMetricsNeedPortsOfTheirOwn) {
+  EXPECT_THAT(message_of(serve_insecure({"BUSBAR_PORT=9464"})),
+              AllOf(HasSubstr("BUSBAR_METRICS_PORT"), HasSubstr("9464")));
+  EXPECT_TRUE(serve_insecure({"BUSBAR_PORT=0", "BUSBAR_METRICS_PORT=0"}));
+}
+
+TEST(Settings, ACertificateFileBecomesPartOfBothUrls) {
+  const auto config = config_of(serve_insecure(
+      {"ELECTRIC_DATABASE_CA_CERTIFICATE_FILE=/etc/my ca.pem",
+       "BUSBAR_POOLED_DATABASE_URL=postgresql://ann@pooler/shop?connect_timeout=5"}));
+  EXPECT_THAT(config.database_url, HasSubstr("/shop?sslrootcert=/etc/my%20ca.pem"));
+  EXPECT_THAT(config.snapshot_database_url,
+              HasSubstr("connect_timeout=5&sslrootcert=/etc/my%20ca.pem"));
+}
+
+TEST(Settings, ACertificateFileWithoutTlsIsAContradiction) {
+  EXPECT_THAT(message_of(parse_invocation(
+                  {"serve"}, {"BUSBAR_INSECURE=true", "BUSBAR_DATABASE_CA_CERTIFICATE_FILE=/ca.pem",
+                              "DATABASE_URL=postgresql://ann@db/shop?sslmode=disable"})),
+              AllOf(StartsWith("BUSBAR_DATABASE_CA_CERTIFICATE_FILE: "), HasSubstr("disable")));
+}
+
+TEST(Settings, AnUnknownFlagIsRefusedWithoutItsValue) {
+  EXPECT_THAT(
+      message_of(serve_insecure({}, {"--secert", "hunter2"})),
+      AllOf(HasSubstr("--secert"), HasSubstr("did you mean --secret?"), Not(HasSubstr("hunter2"))));
+  EXPECT_THAT(message_of(serve_insecure({}, {"--secert=hunter2"})), Not(HasSubstr("hunter2")));
+  EXPECT_THAT(message_of(serve_insecure({}, {"hunter2"})), Not(HasSubstr("hunter2")));
+  EXPECT_THAT(message_of(serve_insecure({}, {"--port"})), HasSubstr("--port"));
+}
+
+TEST(Settings, TheEffectiveConfigurationMasksSecrets) {
+  const auto text = describe(config_of(serve({"BUSBAR_SECRET=hunter2", "BUSBAR_PORT=4000"})));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("BUSBAR_PORT=4000\n"), HasSubstr("BUSBAR_LONG_POLL_TIMEOUT=20s"),
+                    HasSubstr("DATABASE_URL=ann@db.example:5433/shop\n"), Not(HasSubstr("hunter2")),
+                    Not(HasSubstr("pa55word"))));
+}
+
+TEST(CommandLine, VersionIsOneLine) {
+  const auto parsed = parse_invocation({"--version"}, {});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::print_version);
+  EXPECT_EQ(parsed->text, "busbar 0.1.0\n");
+}
+
+TEST(CommandLine, HelpNeedsNoSettings) {
+  for (const auto& arguments : {strings{}, strings{"--help"}, strings{"-h"}}) {
+    const auto parsed = parse_invocation(arguments, {"BUSBAR_PROT=1"});
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(parsed->what, command::print_help);
+    EXPECT_THAT(parsed->text, HasSubstr("busbar serve"));
+  }
+}
+
+TEST(CommandLine, HelpOfServeListsEverySettingThatDescribeShows) {
+  const auto parsed = parse_invocation({"serve", "--help"}, {});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->what, command::print_help);
+  EXPECT_THAT(parsed->text, HasSubstr("--port    BUSBAR_PORT, ELECTRIC_PORT\n"));
+  EXPECT_THAT(parsed->text, HasSubstr("Default: 20s."));
+  const auto listed = describe(settings{});
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < listed.size(); at = listed.find('\n', at) + 1, ++count)
+    EXPECT_THAT(parsed->text, HasSubstr(listed.substr(at, listed.find('=', at) - at)));
+  EXPECT_GE(count, 20u);
+}
+
+TEST(CommandLine, AnUnknownCommandIsRefused) {
+  EXPECT_THAT(message_of(parse_invocation({"srve"}, {})),
+              AllOf(HasSubstr("srve"), HasSubstr("busbar serve")));
+}
+
+} // namespace
+} // namespace busbar::app

@@ -1,0 +1,86 @@
+#include "http/event_loop.hpp"
+#include "http/socket_writer.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <string>
+
+namespace busbar::http {
+namespace {
+
+class SocketWriter : public testing::Test {
+protected:
+  void SetUp() override {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    ours_ = owned_fd{ends[0]};
+    theirs_ = owned_fd{ends[1]};
+  }
+
+  std::string read_all() {
+    std::string text;
+    std::array<char, 65536> buffer;
+    while (true) {
+      const auto count = ::recv(theirs_.get(), buffer.data(), buffer.size(), 0);
+      if (count <= 0)
+        return text;
+      text.append(buffer.data(), static_cast<std::size_t>(count));
+    }
+  }
+
+  owned_fd ours_;
+  owned_fd theirs_;
+  socket_writer writer_;
+  std::uint64_t sent_ = 0;
+};
+
+TEST_F(SocketWriter, SendsFragmentsInOrder) {
+  const auto body = share("body");
+  const std::array<fragment, 4> fragments{{{"head "}, {""}, {*body, &body}, {" tail"}}};
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::sent);
+  EXPECT_TRUE(writer_.idle());
+  EXPECT_EQ(read_all(), "head body tail");
+  EXPECT_EQ(sent_, 14u);
+}
+
+TEST_F(SocketWriter, WhatDoesNotFitIsSentLaterUnchanged) {
+  std::string expected;
+  std::string received;
+  for (int i = 0; i < 40; ++i) {
+    std::string head = "head" + std::to_string(i);
+    const auto body = share(std::string(100'000, static_cast<char>('a' + i % 26)));
+    expected += head + *body;
+    const std::array<fragment, 2> fragments{{{head}, {*body, &body}}};
+    ASSERT_NE(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::broken);
+    head.assign(head.size(), '#'); // the caller's buffer is its own again
+  }
+  EXPECT_FALSE(writer_.idle());
+  EXPECT_EQ(writer_.backlog_bytes() + sent_, expected.size());
+  for (int turns = 0; !writer_.idle() && turns < 1000; ++turns) {
+    received += read_all();
+    ASSERT_NE(writer_.flush(ours_.get(), sent_), socket_writer::outcome::broken);
+  }
+  received += read_all();
+  EXPECT_TRUE(received == expected);
+  EXPECT_EQ(sent_, expected.size());
+}
+
+TEST_F(SocketWriter, SharedBytesAreNotCopied) {
+  const auto body = share(std::string(4'000'000, 'x'));
+  const std::array<fragment, 1> fragments{{{*body, &body}}};
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::stalled);
+  EXPECT_EQ(body.use_count(), 2);
+  writer_.drop();
+  EXPECT_EQ(body.use_count(), 1);
+}
+
+TEST_F(SocketWriter, AClosedPeerIsBroken) {
+  theirs_.reset();
+  const std::array<fragment, 1> fragments{{{"x"}}};
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::broken);
+}
+
+} // namespace
+} // namespace busbar::http

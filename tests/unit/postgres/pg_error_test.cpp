@@ -1,0 +1,65 @@
+#include "postgres/session.hpp"
+
+#include <gtest/gtest.h>
+
+namespace busbar::testing {
+namespace {
+
+using postgres::trouble;
+
+TEST(PgError, SqlstatesTellWhatToDo) {
+  struct {
+    const char* state;
+    const char* message;
+    trouble expected;
+  } const cases[] = {
+      {"57P01", "terminating connection due to administrator command", trouble::transient},
+      {"57P03", "the database system is starting up", trouble::transient},
+      {"53300", "sorry, too many clients already", trouble::transient},
+      {"55006", "replication slot \"s\" is active for PID 7", trouble::transient},
+      {"57014", "canceling statement due to user request", trouble::transient},
+      {"53100", "could not write: No space left on device", trouble::transient},
+      {"99999", "something new", trouble::transient},
+      {"55000", "logical decoding requires wal_level >= logical", trouble::fatal},
+      {"42501", "must be superuser or replication role to start walsender", trouble::fatal},
+      {"28P01", "password authentication failed for user \"u\"", trouble::fatal},
+      {"28000", "no pg_hba.conf entry for host", trouble::fatal},
+      {"28000", "branch \"b\" does not exist", trouble::transient},
+      {"3D000", "database \"d\" does not exist", trouble::fatal},
+      {"42601", "syntax error", trouble::fatal},
+      {"XX000", "password authentication failed", trouble::fatal},
+      {"XX000", "cache lookup failed", trouble::transient},
+      {"55000", "can no longer get changes from replication slot \"s\"", trouble::slot_lost},
+      {"42704", "replication slot \"s\" does not exist", trouble::slot_lost},
+      {"42704", "publication \"p\" does not exist", trouble::slot_lost},
+      {"58P01", "requested WAL segment 000000010000000000000001 has already been removed",
+       trouble::slot_lost},
+      {"", "connection to server at \"h\" failed: Connection refused", trouble::transient},
+      {"", "server closed the connection unexpectedly", trouble::transient},
+      {"", "could not translate host name \"h\" to address: Name or service not known",
+       trouble::fatal},
+      {"", "could not translate host name \"h\": Temporary failure in name resolution",
+       trouble::transient},
+      {"", "server does not support SSL, but SSL was required", trouble::fatal},
+      {"", "SSL error: certificate verify failed", trouble::fatal},
+      {"", "fe_sendauth: no password supplied", trouble::fatal},
+  };
+  for (const auto& each : cases)
+    EXPECT_EQ(postgres::classify(each.state, each.message).kind, each.expected)
+        << each.state << " " << each.message;
+}
+
+TEST(PgError, OnlyFatalTroubleIsAMisconfiguration) {
+  EXPECT_EQ(postgres::classify("28P01", "no").to_error().code, errc::misconfigured);
+  EXPECT_EQ(postgres::classify("57P01", "no").to_error().code, errc::unavailable);
+  EXPECT_EQ(postgres::classify("42704", "publication").to_error().code, errc::unavailable);
+  EXPECT_EQ(postgres::classify("57P01", "bye").to_error().message, "bye (SQLSTATE 57P01)");
+}
+
+TEST(PgError, MessagesAreOneLine) {
+  EXPECT_EQ(postgres::one_line("a\n\tb  c\r\n"), "a b c");
+  EXPECT_EQ(postgres::one_line("\n"), "");
+}
+
+} // namespace
+} // namespace busbar::testing

@@ -1,0 +1,129 @@
+// The conformance vectors of tests/data/where-vectors.json: PostgreSQL's own answers.
+
+#include "tests/unit/sql/clause.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+namespace busbar::sql {
+namespace {
+
+using nlohmann::json;
+
+json vectors() {
+  std::ifstream file{BUSBAR_TEST_DATA "/where-vectors.json"};
+  return json::parse(file);
+}
+
+column column_of(const std::string& name, std::string type) {
+  column out;
+  out.name = name;
+  if (type.ends_with("[]")) {
+    out.dimensions = 1;
+    type.resize(type.size() - 2);
+  }
+  if (const auto modifier = type.find('('); modifier != std::string::npos)
+    type.resize(modifier);
+  if (type == "mood")
+    out.type_class = "e";
+  if (type == "posint" || type == "email")
+    out.type_class = "d";
+  if (type == "int4range")
+    out.type_class = "r";
+  out.type_name = type;
+  return out;
+}
+
+struct prepared {
+  std::string id;
+  std::string where;
+  test::columns columns;
+  std::vector<std::string> parameters;
+  test::row row;
+  json expected;
+};
+
+prepared prepare(const json& vector) {
+  prepared out;
+  out.id = vector.at("id");
+  out.where = vector.at("where");
+  out.expected = vector.at("expect");
+  for (const auto& [name, type] : vector.at("columns").items()) {
+    out.columns.push_back(column_of(name, type));
+    const auto& text = vector.at("row").at(name);
+    out.row.push_back(text.is_null() ? std::nullopt : std::optional{text.get<std::string>()});
+  }
+  if (vector.contains("params"))
+    for (std::size_t n = 1; vector["params"].contains(std::to_string(n)); ++n)
+      out.parameters.push_back(vector["params"][std::to_string(n)]);
+  return out;
+}
+
+truth answer_of(const json& expected) {
+  return expected.is_null() ? truth::unknown : expected.get<bool>() ? truth::yes : truth::no;
+}
+
+TEST(WhereVectors, NoClauseIsAnsweredWrong) {
+  std::size_t right = 0;
+  std::size_t refused = 0;
+  std::size_t rejected = 0;
+  std::string refused_ids;
+  for (const auto& vector : vectors()) {
+    const auto v = prepare(vector);
+    const auto made = predicate::compile(v.where, v.parameters, v.columns);
+    if (v.expected.is_string()) {
+      EXPECT_FALSE(made) << v.id << " must be rejected: " << v.where;
+      ++rejected;
+    } else if (!made) {
+      ++refused;
+      refused_ids += " " + v.id;
+    } else {
+      EXPECT_EQ(test::evaluate(**made, v.row), answer_of(v.expected)) << v.id << ": " << v.where;
+      ++right;
+    }
+  }
+  std::cout << "answered " << right << ", refused " << refused << ", rejected as they must be "
+            << rejected << "\n";
+  if (std::getenv("BUSBAR_SHOW_REFUSED") != nullptr)
+    std::cout << "refused:" << refused_ids << "\n";
+  EXPECT_GE(right, 571u);
+  EXPECT_EQ(rejected, 111u);
+}
+
+TEST(WhereVectors, EmittedSqlCompilesToTheSameClauseAndTheSameAnswer) {
+  for (const auto& vector : vectors()) {
+    const auto v = prepare(vector);
+    const auto made = predicate::compile(v.where, v.parameters, v.columns);
+    if (!made)
+      continue;
+    const auto again = predicate::compile((*made)->to_sql(), {}, v.columns);
+    ASSERT_TRUE(again) << v.id << ": " << (*made)->to_sql() << ": " << again.error().message;
+    EXPECT_EQ((*again)->to_sql(), (*made)->to_sql()) << v.id;
+    EXPECT_EQ((*again)->canonical(), (*made)->canonical()) << v.id;
+    const auto canonical = predicate::compile((*made)->canonical(), {}, v.columns);
+    ASSERT_TRUE(canonical) << v.id << ": " << (*made)->canonical();
+    for (const auto& other : {*again, *canonical})
+      EXPECT_EQ(test::evaluate(*other, v.row), test::evaluate(**made, v.row)) << v.id;
+  }
+}
+
+TEST(WhereVectors, NegationGivesTheNegatedAnswer) {
+  for (const auto& vector : vectors()) {
+    const auto v = prepare(vector);
+    const auto made = predicate::compile(v.where, v.parameters, v.columns);
+    if (!made)
+      continue;
+    const auto negated = predicate::compile("NOT (" + v.where + "\n)", v.parameters, v.columns);
+    ASSERT_TRUE(negated) << v.id << ": " << negated.error().message;
+    const auto plain = test::evaluate(**made, v.row);
+    const auto expected = plain == truth::yes ? truth::no : plain == truth::no ? truth::yes : plain;
+    EXPECT_EQ(test::evaluate(**negated, v.row), expected) << v.id;
+  }
+}
+
+} // namespace
+} // namespace busbar::sql
