@@ -226,5 +226,7 @@ int main(int argc, char** argv) {
     return EXIT_SUCCESS;
   }
   spdlog::info("configuration:\n{}", app::describe(call->config));
+  for (const auto& note : call->notes)
+    spdlog::warn("{}", note);
   return serve(call->config);
 }

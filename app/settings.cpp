@@ -53,7 +53,7 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 std::string version_text() {
-  return "busbar " BUSBAR_VERSION "\n";
+  return "busbar " BUSBAR_VERSION;
 }
 
 std::string help_text() {
@@ -63,7 +63,7 @@ std::string help_text() {
          "  busbar serve [--<setting> <value>]...   run the service\n"
          "  busbar serve --help                     list the settings\n"
          "  busbar --version                        print the version\n"
-         "  busbar --help                           print this\n";
+         "  busbar --help                           print this";
 }
 
 std::string serve_help_text() {
@@ -83,6 +83,7 @@ std::string serve_help_text() {
     append_wrapped(
         out, "Default: " + standard + (s.takes.empty() ? "." : ". Takes " + s.takes + "."), 6);
   }
+  out.pop_back(); // the last line's end is the caller's
   return out;
 }
 

@@ -44,7 +44,7 @@ enum class command { serve, print_version, print_help };
 
 struct invocation {
   command what = command::serve;
-  std::string text; ///< For print_version and print_help: what to print, with its last newline.
+  std::string text; ///< For print_version and print_help: what to print, without its last newline.
   settings config;  ///< For serve.
   std::vector<std::string> notes = {}; ///< For serve: what to warn of in the log, a line each.
 };

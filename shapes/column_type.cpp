@@ -9,7 +9,7 @@ namespace busbar {
 namespace {
 
 void append_unit(std::string& out, std::uint32_t unit) {
-  char text[8];
+  char text[16];
   std::snprintf(text, sizeof text, "\\u%04x", static_cast<unsigned>(unit));
   out += text;
 }

@@ -46,7 +46,9 @@ async function write(random, progress, enough) {
       if (random.chance(0.1)) {
         // Stays open while others commit: snapshots taken now must not see it, and then get it.
         const others = progress.commits + random.int(2, 12)
-        await until(() => progress.commits >= others || enough(), 'other commits', { deadlineMs: 30_000, everyMs: 2 })
+        progress.waiting++
+        await until(() => progress.commits >= others || progress.waiting === writers || enough(), 'other commits', { everyMs: 2 })
+        progress.waiting--
       }
       await client.query(random.chance(0.1) ? 'ROLLBACK' : 'COMMIT')
     } catch (error) {
@@ -116,10 +118,10 @@ scenario(`clients equal the table (seed ${seed}, ${rounds} rounds)`, async ({ cl
   await follow(server, { table: 'marker' })
 
   for (let round = 1; round <= rounds; round++) {
-    const progress = { commits: 0, conflicts: 0 }
+    const progress = { commits: 0, conflicts: 0, waiting: 0 }
     const enough = () => progress.commits >= transactionsPerRound
     const writing = Promise.all(Array.from({ length: writers }, () => write(random.fork(), progress, enough)))
-    writing.catch(() => {})
+    writing.catch((error) => (progress.error = error))
 
     // What happens in this round, in the order of the commit count at which it happens.
     const events = []
@@ -136,7 +138,10 @@ scenario(`clients equal the table (seed ${seed}, ${rounds} rounds)`, async ({ cl
     }
     events.sort(([a], [b]) => a - b)
     for (const [commits, event] of events) {
-      await until(() => progress.commits >= commits, () => `${commits} commits in round ${round}`, { deadlineMs: 30_000, everyMs: 2 })
+      await until(() => {
+        if (progress.error) throw progress.error
+        return progress.commits >= commits
+      }, () => `${commits} commits in round ${round}`, { deadlineMs: 30_000, everyMs: 2 })
       await event()
     }
     await writing

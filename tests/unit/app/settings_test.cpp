@@ -258,7 +258,7 @@ TEST(CommandLine, VersionIsOneLine) {
   const auto parsed = parse_invocation({"--version"}, {});
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->what, command::print_version);
-  EXPECT_EQ(parsed->text, "busbar 0.1.0\n");
+  EXPECT_EQ(parsed->text, "busbar 0.1.0");
 }
 
 TEST(CommandLine, HelpNeedsNoSettings) {

@@ -89,7 +89,7 @@ TEST(PgoutputFuzz, ATrailingByteIsAnError) {
 TEST(PgoutputFuzz, EveryMutatedByteIsAnErrorOrAFrameThatFitsTogether) {
   for (std::size_t broken = 0; broken < valid_messages().size(); ++broken)
     for (std::size_t at = 0; at < valid_messages()[broken].size(); ++at)
-      for (const unsigned char byte : {0x00, 0x01, 0x7f, 0x80, 0xff, 'n', 'u', 't', 'K', 'N'}) {
+      for (const int byte : {0x00, 0x01, 0x7f, 0x80, 0xff, +'n', +'u', +'t', +'K', +'N'}) {
         postgres::pgoutput_decoder decoder{1};
         for (std::size_t i = 0; i < valid_messages().size(); ++i) {
           auto message = valid_messages()[i];

@@ -3,6 +3,8 @@
 
 #include "sql/predicate.hpp"
 
+#include <gtest/gtest.h>
+
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
@@ -60,15 +62,19 @@ inline truth verdict(std::string_view where, const columns& table = {}, const ro
   return made ? evaluate(**made, values) : truth::failed;
 }
 
-/// to_sql() of a clause, or the complaint about it.
+/// to_sql() of a clause that must compile.
 inline std::string emitted(std::string_view where, const columns& table = {}) {
   const auto made = compile(where, table);
-  return made ? (*made)->to_sql() : made.error().message;
+  EXPECT_TRUE(made) << where << ": " << (made ? "" : made.error().message);
+  return made ? (*made)->to_sql() : "";
 }
+
+/// canonical() of a clause that must compile.
 inline std::string canonical(std::string_view where, const columns& table = {},
                              const std::vector<std::string>& parameters = {}) {
   const auto made = compile(where, table, parameters);
-  return made ? (*made)->canonical() : made.error().message;
+  EXPECT_TRUE(made) << where << ": " << (made ? "" : made.error().message);
+  return made ? (*made)->canonical() : "";
 }
 
 } // namespace test
