@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <iterator>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -96,8 +97,8 @@ struct materializer_state {
     wrote = false;
   }
 
-  /// Goes over a frame: for all shapes, or only for one that catches up.
-  void apply(const frame& whole, owned_shape* only) {
+  /// Goes over a frame: for all shapes, or only for one that catches up, and then without `void_tx`.
+  void apply(const frame& whole, owned_shape* only, std::uint64_t void_tx = 0) {
     const auto root = whole.read();
     const auto changes = root.getChanges();
     const auto messages = root.getMessages();
@@ -107,6 +108,8 @@ struct materializer_state {
     for (std::uint32_t t = 0; t < transactions.size(); ++t) {
       const auto transaction = transactions[t];
       const auto tx = transaction.getCommitLsn();
+      if (void_tx > 0 && tx == void_tx)
+        continue;
       const auto xid = transaction.getXid();
       change_position at{.commit_lsn = tx,
                          .xid = xid,
@@ -144,6 +147,9 @@ struct materializer_state {
                                .identity_full = from.getIdentityFull()};
       for (const auto column : from.getColumns())
         relation.columns.push_back({column.getName().cStr(), column.getTypeOid()});
+      if (const auto before = relations_seen.find(relation.oid);
+          before != relations_seen.end() && !before->second.has_same_rows(relation))
+        give_up_awaiting(relation.oid);
       if (const auto found = tables.find(relation.oid); found != tables.end())
         found->second.describe(relation);
       relations_seen[relation.oid] = std::move(relation);
@@ -193,7 +199,7 @@ struct materializer_state {
     if (only) {
       if (touched.erase(&only->log) > 0)
         commit_log(only->log, tx);
-      note_passed(only->log, xid);
+      note_passed(only->log, tx, xid);
       return;
     }
     for (auto* log : touched)
@@ -208,7 +214,7 @@ struct materializer_state {
         splicing_shape = splicing.erase(splicing_shape);
         continue;
       }
-      note_passed(owned->second->log, xid);
+      note_passed(owned->second->log, tx, xid);
       ++splicing_shape;
     }
     last_commit = tx;
@@ -219,20 +225,21 @@ struct materializer_state {
     moved.insert(&log);
   }
 
-  void note_passed(shape_log_writer& log, std::uint32_t xid) {
-    if (log.passes(xid))
-      writes.mark_splice_passed(log.shape()->id());
+  void note_passed(shape_log_writer& log, std::uint64_t tx, std::uint32_t xid) {
+    if (log.passes(tx, xid))
+      writes.mark_splice_passed(log.shape()->id(), tx);
   }
 
   /// Makes the batch visible, then shows it; false if the disk refused.
   bool write_out() {
-    const bool unfinished = open_tx > 0 && !touched.empty();
-    if (unfinished && !open_on_disk && !writes.empty()) {
-      writes.open_transaction(open_tx);
-      open_on_disk = true;
-    } else if (!unfinished && open_on_disk) {
-      writes.close_transaction();
-      open_on_disk = false;
+    const auto unfinished = touched.empty() ? 0 : open_tx;
+    if (unfinished != open_on_disk) { // one may end and another begin in the same frame
+      const bool in_parts = unfinished > 0 && !writes.empty();
+      if (in_parts)
+        writes.open_transaction(env.number, unfinished);
+      else if (open_on_disk > 0)
+        writes.close_transaction(env.number);
+      open_on_disk = in_parts ? unfinished : 0;
     }
     if (!writes.empty()) {
       auto done = env.store->commit(writes);
@@ -292,7 +299,7 @@ struct materializer_state {
       aside_bytes = 0;
       return;
     }
-    aside.push_back(done);
+    aside.push_back({done});
     aside_bytes += done.size_bytes();
     while (aside_bytes > aside_bytes_max && !awaiting.empty()) {
       const auto id = *awaiting.begin(); // ids rise, so this is the oldest
@@ -316,8 +323,13 @@ struct materializer_state {
       log->abandon();
     }
     touched.clear();
+    for (auto& kept : aside) {
+      const auto transactions = kept.whole.read().getTransactions();
+      if (open_tx > 0 && transactions.size() > 0 &&
+          transactions[transactions.size() - 1].getCommitLsn() == open_tx)
+        kept.void_tx = open_tx;
+    }
     open_tx = 0;
-    relations_seen.clear();
     if (!write_out()) {
       disk_refuses = true;
       return false;
@@ -376,7 +388,7 @@ struct materializer_state {
 
   caf::result<bool> splice(shape_id id, const snapshot& sees) {
     const auto found = shapes.find(id);
-    if (found == shapes.end())
+    if (found == shapes.end() || found->second->log.shape()->progress().gone)
       return to_caf(error{errc::must_refetch, "the shape was removed"});
     auto& owned = *found->second;
     const std::unordered_set<std::uint64_t> running{sees.xip.begin(), sees.xip.end()};
@@ -388,7 +400,7 @@ struct materializer_state {
     splicing.insert(id);
     awaiting.erase(id);
     for (const auto& kept : aside)
-      apply(kept, &owned);
+      apply(kept.whole, &owned, kept.void_tx);
     if (applied_front)
       apply(backlog.front(), &owned);
     if (awaiting.empty()) {
@@ -424,6 +436,18 @@ struct materializer_state {
     touched.erase(&log);
     log.stop();
     self->send(others->directory, invalid_atom_v, shape, why);
+  }
+
+  /// The frames kept aside hold rows that the table's new description does not fit.
+  void give_up_awaiting(std::uint32_t oid) {
+    for (auto id = awaiting.begin(); id != awaiting.end();) {
+      const auto owned = shapes.find(*id);
+      const bool concerned = owned != shapes.end() &&
+                             owned->second->log.shape()->definition().table->oid == oid;
+      if (concerned)
+        give_up(owned->second->log, "the table was altered while its snapshot was being opened");
+      id = concerned ? awaiting.erase(id) : std::next(id);
+    }
   }
 
   void forget(const shape_ptr& shape) {
@@ -493,7 +517,11 @@ struct materializer_state {
   std::unordered_map<std::string, shape_id> expected;                  ///< By handle.
   std::set<shape_id> awaiting; ///< Creation message seen, snapshot not opened yet.
   std::set<shape_id> splicing; ///< Snapshot opened, not yet passed by the stream.
-  std::vector<frame> aside;
+  struct kept_frame {
+    frame whole;
+    std::uint64_t void_tx = 0; ///< A piece of this transaction that has been sent again since.
+  };
+  std::vector<kept_frame> aside;
   std::size_t aside_bytes = 0;
   std::deque<std::pair<std::uint32_t, std::uint64_t>> recent_commits; ///< xid, commit LSN
 
@@ -502,7 +530,7 @@ struct materializer_state {
   bool disk_refuses = false;
   storage::batch writes;
   bool wrote = false;          ///< Since the flusher was last told.
-  bool open_on_disk = false;   ///< Part of an unfinished transaction is stored.
+  std::uint64_t open_on_disk = 0; ///< The transaction that storage knows to be written in part.
   std::uint64_t open_tx = 0;   ///< Commit LSN of the stream's unfinished transaction, if any.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
   std::unordered_set<shape_log_writer*> moved;   ///< Logs with unpublished commits.

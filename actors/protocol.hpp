@@ -31,7 +31,7 @@ struct adoption {
   shape_ptr shape;
   std::uint64_t created_lsn = 0;
   snapshot visibility;
-  bool splice_passed = false;
+  std::uint64_t splice_passed = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
   std::uint64_t open_chunk_bytes = 0;
 };
 using adoption_list = std::vector<adoption>;

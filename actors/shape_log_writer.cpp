@@ -25,13 +25,15 @@ void shape_log_writer::seal(std::uint64_t tx, bool last, storage::batch& writes)
     entry.json.insert(entry.last_at, last_header);
   work_->block.add(entry.op, entry.json);
   chunk_bytes_ += entry.json.size();
-  if (watched && !work_->news_too_large) {
+  if (!watched) {
+    work_->news_incomplete = true; // who begins to watch now must not get the rest for the whole
+  } else if (!work_->news_incomplete) {
     auto& news = work_->news;
     if (!news.empty())
       news.push_back(',');
     news += entry.json;
     work_->news_ends.push_back(static_cast<std::uint32_t>(news.size()));
-    work_->news_too_large = news.size() > news_bytes_max;
+    work_->news_incomplete = news.size() > news_bytes_max;
   }
   work_->held_back.reset();
   if (chunk_bytes_ >= chunk_bytes_max_) {
@@ -57,7 +59,7 @@ void shape_log_writer::commit(std::uint64_t tx, storage::batch& writes) {
   flush(tx, writes);
   committed_ = {tx, last_op};
   committed_chunk_bytes_ = chunk_bytes_;
-  work_->boundary |= work_->boundary_open;
+  boundary_ |= work_->boundary_open;
   work_->boundary_open = false;
 }
 
@@ -70,24 +72,24 @@ std::optional<head_move> shape_log_writer::publish() {
   if (committed_ == published_)
     return std::nullopt;
   head_move move{.shape = shape_->id(), .from = published_, .to = committed_, .body = nullptr};
-  const bool boundary = work_ && work_->boundary;
   shape_->update([&](shape_progress& p) {
     p.head = committed_;
-    p.has_boundaries |= boundary;
+    p.has_boundaries |= boundary_;
   });
   if (work_) {
     // In the middle of a transaction the news would hold entries that nobody may see yet.
-    if (watched && !boundary && !work_->news_too_large && !work_->held_back && work_->block.empty())
+    const bool in_transaction = work_->held_back.has_value();
+    if (watched && !boundary_ && !work_->news_incomplete && !in_transaction)
       move.body = std::make_shared<const move_body>(std::move(work_->news), std::move(work_->news_ends));
-    if (!work_->held_back && work_->block.empty() && !work_->boundary_open) {
+    if (!in_transaction) {
       work_.reset();
     } else {
       work_->news.clear();
       work_->news_ends.clear();
-      work_->news_too_large = true; // its beginning is missing
-      work_->boundary = false;
+      work_->news_incomplete = true; // its beginning is missing
     }
   }
+  boundary_ = false;
   published_ = committed_;
   return move;
 }

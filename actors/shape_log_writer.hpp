@@ -30,7 +30,7 @@ public:
   /// the log already (a replay), and the snapshot has not seen it.
   bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {
     return accepting_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
-           (splice_passed_ || !visibility_.sees(xid));
+           (is_past_splice(commit_lsn) || !visibility_.sees(xid));
   }
 
   /// Adds an entry of the open transaction. Returns true if it is the transaction's first here.
@@ -50,7 +50,7 @@ public:
     visibility_ = std::move(visibility);
     accepting_ = true;
   }
-  void resume(log_offset head, std::uint64_t open_chunk_bytes, bool splice_passed) noexcept {
+  void resume(log_offset head, std::uint64_t open_chunk_bytes, std::uint64_t splice_passed) noexcept {
     committed_ = published_ = head;
     chunk_bytes_ = committed_chunk_bytes_ = open_chunk_bytes;
     splice_passed_ = splice_passed;
@@ -61,16 +61,22 @@ public:
     abandon();
   }
   /// True exactly once: when the first transaction past the snapshot has come by.
-  bool passes(std::uint32_t xid) noexcept {
-    if (!accepting_ || splice_passed_ || !visibility_.is_past(xid))
+  bool passes(std::uint64_t commit_lsn, std::uint32_t xid) noexcept {
+    if (!accepting_ || splice_passed() || !visibility_.is_past(xid))
       return false;
-    return splice_passed_ = true;
+    splice_passed_ = commit_lsn;
+    return true;
   }
-  bool splice_passed() const noexcept { return splice_passed_; }
+  bool splice_passed() const noexcept { return splice_passed_ > 0; }
 
   bool watched = false; ///< Some session wants head moves with their bytes.
 
 private:
+  /// The visibility is asked only before this point, because xids come round again; but there it is
+  /// asked also when a transaction is sent once more.
+  bool is_past_splice(std::uint64_t commit_lsn) const noexcept {
+    return splice_passed() && commit_lsn >= splice_passed_;
+  }
   void seal(std::uint64_t tx, bool last, storage::batch& writes);
   void flush(std::uint64_t tx, storage::batch& writes);
 
@@ -79,23 +85,23 @@ private:
   std::uint64_t created_lsn_ = ~std::uint64_t{0};
   snapshot visibility_;
   bool accepting_ = false;
-  bool splice_passed_ = false;
+  std::uint64_t splice_passed_ = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
 
   log_offset committed_ = log_offset::snapshot_end(); ///< Head once the present batch is visible.
   log_offset published_ = log_offset::snapshot_end(); ///< Head that readers see.
   std::uint64_t chunk_bytes_ = 0;                     ///< Of the open chunk, open transaction included.
   std::uint64_t committed_chunk_bytes_ = 0;
+  bool boundary_ = false; ///< A chunk has ended in what is committed and unpublished.
 
   /// Of the open transaction and the unpublished entries; freed when there are none, because most
   /// shapes idle most of the time.
   struct work {
     block_builder block;
     std::optional<encoded_entry> held_back;
-    bool boundary = false;       ///< A chunk has ended in what is unpublished.
-    bool boundary_open = false;  ///< The same, of the open transaction.
+    bool boundary_open = false;  ///< A chunk has ended in the open transaction.
     std::string news;            ///< Unpublished entries for the watchers …
     std::vector<std::uint32_t> news_ends;
-    bool news_too_large = false;
+    bool news_incomplete = false; ///< … unless some are missing here.
   };
   std::unique_ptr<work> work_;
 };

@@ -7,14 +7,12 @@ namespace {
 constexpr std::size_t piece_bytes_max = 256 * 1024;
 } // namespace
 
-result<void> snapshot_writer::add_row(std::string_view json) {
-  if (piece_.size_bytes() >= piece_bytes_max)
-    if (auto done = close_piece(false); !done)
-      return done;
-  piece_.add(row_++, json);
-  chunk_bytes_ += json.size() + 1;
+result<void> snapshot_writer::end_row() {
+  chunk_bytes_ += piece_.end_entry(row_++) + 1;
   if (chunk_bytes_ >= chunk_bytes_max_)
     return close_piece(true);
+  if (piece_.size_bytes() >= piece_bytes_max)
+    return close_piece(false);
   return {};
 }
 
@@ -25,7 +23,7 @@ result<void> snapshot_writer::end(std::string_view snapshot_end) {
 
 result<void> snapshot_writer::close_piece(bool ends_chunk) {
   // In a snapshot's pieces "chunk bytes after" only says whether the chunk goes on: 0 = no.
-  const auto block = piece_.finish(ends_chunk ? 0 : chunk_bytes_);
+  const auto& block = piece_.finish(ends_chunk ? 0 : chunk_bytes_);
   // A single piece, as most snapshots are, goes through the write-ahead log like everything else;
   // which ones that will be shows only at the end, so the first is always logged.
   const bool logged = pieces_ == 0;

@@ -22,7 +22,12 @@ public:
       : store_{store}, shape_{shape}, chunk_bytes_max_{chunk_bytes_max},
         chunk_done_{std::move(chunk_done)} {}
 
-  result<void> add_row(std::string_view json);
+  /// `append_row` appends one complete entry to the string that it is given.
+  template <class Append>
+  result<void> add_row(Append&& append_row) {
+    append_row(piece_.begin_entry());
+    return end_row();
+  }
   /// Adds the snapshot-end message and closes the last chunk.
   result<void> end(std::string_view snapshot_end);
 
@@ -31,6 +36,7 @@ public:
   bool needs_flush() const noexcept { return pieces_ > 1; }
 
 private:
+  result<void> end_row();
   result<void> close_piece(bool ends_chunk);
 
   storage::store& store_;

@@ -148,16 +148,15 @@ struct snapshotter_state {
     result<void> stored;
     if (!definition.changes_only) {
       entry_encoder encoder{*definition.table, definition.selected, definition.replica_full};
-      std::string json;
       const postgres::snapshot_query query{.table = definition.table.get(),
                                            .columns = definition.selected,
                                            .where = definition.filter ? definition.filter->to_sql()
                                                                       : std::string_view{}};
       auto copied = snap.copy(query, steady_clock::now() + first_row_patience, stall_patience,
                               [&](std::span<const sql::cell> cells) {
-                                json.clear();
-                                encoder.append_snapshot_row(json, cells);
-                                stored = writer.add_row(json);
+                                stored = writer.add_row([&](std::string& json) {
+                                  encoder.append_snapshot_row(json, cells);
+                                });
                                 return stored.has_value() && !shape->progress().gone;
                               });
       if (!stored)

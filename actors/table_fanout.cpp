@@ -157,13 +157,17 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   // One view's shapes may be given up on the way, which can end the view itself.
   for (std::size_t v = 0; v < views_.size();) {
     auto* view = views_[v].get();
+    const auto is_there = [&] { return v < views_.size() && views_[v].get() == view; };
     const auto give_up_all = [&](const std::string& why) {
       std::vector<shape_log_writer*> lost;
       for (const auto& [clause, filter] : view->filters)
         for (const auto& member : filter.members)
-          lost.push_back(member.log);
+          if (to.wanted(*member.log))
+            lost.push_back(member.log);
       for (auto* log : lost)
         to.broken(*log, why);
+      if (is_there())
+        ++v;
     };
     if (!view->mapped) {
       if (!described_) {
@@ -174,11 +178,15 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
       std::vector<std::pair<shape_log_writer*, std::string>> lost;
       for (const auto& [clause, filter] : view->filters)
         for (const auto& member : filter.members)
-          if (std::string why; !fits(*view, member.log->shape()->definition(), why))
-            lost.emplace_back(member.log, why);
+          if (std::string why; !fits(*view, member.log->shape()->definition(), why)) {
+            if (to.wanted(*member.log))
+              lost.emplace_back(member.log, why);
+            else
+              view->mapped = false; // a new shape, or a replay: ask again at the next change
+          }
       for (auto& [log, why] : lost)
         to.broken(*log, why);
-      if (v >= views_.size() || views_[v].get() != view)
+      if (!is_there())
         continue; // the view went with its last shape
     }
     if (lacks_old) {
@@ -193,7 +201,7 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
       continue;
     }
     route_in(*view, has_old, has_new, at, to);
-    if (v < views_.size() && views_[v].get() == view)
+    if (is_there())
       ++v;
   }
 }

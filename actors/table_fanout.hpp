@@ -21,12 +21,16 @@ struct stream_relation {
   struct column {
     std::string name;
     std::uint32_t type_oid = 0;
+    friend bool operator==(const column&, const column&) = default;
   };
   std::uint32_t oid = 0;
   std::string schema;
   std::string name;
   std::vector<column> columns;
   bool identity_full = false;
+
+  /// True if rows of the one mean the same when read as rows of the other.
+  bool has_same_rows(const stream_relation& other) const { return columns == other.columns; }
 };
 
 /// All shapes of one MATERIALIZER on one table. Each distinct filter is asked once a row, each
@@ -43,7 +47,7 @@ public:
 
   /// Calls `affected` with the log and the entries for each shape that the change concerns, and
   /// `broken` for each that must be given up, with the reason. `wanted` says whether a log takes
-  /// part in this transaction at all.
+  /// part in this transaction at all; if not, nothing in it can do the shape harm.
   struct sink {
     std::function<bool(const shape_log_writer&)> wanted;
     std::function<void(shape_log_writer&, std::vector<encoded_entry>&, bool may_take)> affected;

@@ -156,9 +156,12 @@ result<void> refuse_unknown(const environment_map& environment) {
   }
   for (const auto& unused : unused_names())
     known.push_back(unused.name);
+  const auto is_ours = [](std::string_view name) {
+    return std::ranges::any_of(prefixes, [&](auto prefix) { return name.starts_with(prefix); }) &&
+           !name.starts_with("ELECTRIC_TELEMETRY_"); // thresholds of Electric's runtime
+  };
   for (const auto& [name, value] : environment)
-    if (std::ranges::any_of(prefixes, [&](auto prefix) { return name.starts_with(prefix); }) &&
-        !name.starts_with("ELECTRIC_TELEMETRY_") && std::ranges::find(known, name) == known.end())
+    if (is_ours(name) && std::ranges::find(known, name) == known.end())
       return fail(errc::misconfigured, "unknown setting " + std::string{name} + suggestion(name),
                   std::string{name});
   return {};

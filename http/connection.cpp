@@ -72,23 +72,23 @@ void connection::on_io(std::uint32_t events) {
 // --- Input ---------------------------------------------------------------------------------------
 
 void connection::read_input() {
-  while (state_ == state::reading && readable_ && !broken_) {
-    const auto buffer = worker_.read_buffer();
-    const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (count == 0)
-      return on_input_end();
-    if (count < 0) {
-      if (errno == EINTR)
-        continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK)
-        return close();
-      readable_ = false;
-      break;
-    }
+  if (state_ != state::reading || !readable_ || broken_)
+    return;
+  const auto buffer = worker_.read_buffer();
+  const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (count == 0)
+    return on_input_end();
+  if (count < 0) {
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+      return close();
+    readable_ = errno == EINTR;
+  } else {
     // A short read emptied the socket; what comes later is a new event.
     readable_ = peer_done_ || static_cast<std::size_t>(count) == buffer.size();
     feed({buffer.data(), static_cast<std::size_t>(count)});
   }
+  if (readable_ && state_ == state::reading)
+    worker_.defer(*this); // others first
 }
 
 void connection::feed(std::string_view bytes) {
@@ -123,6 +123,11 @@ std::size_t connection::consume(std::string_view input) {
       continue;
     }
     const auto rest = input.substr(used);
+    if (rest.starts_with("\r\n")) { // between requests: an old client bug, to be skipped
+      scanner_.reset();
+      used += 2;
+      continue;
+    }
     const auto length = scanner_.scan(rest, worker_.limits());
     if (!length) {
       reject(length.error());
@@ -282,6 +287,7 @@ bool connection::write_piece() {
       body_.reset();
     } else {
       body.slice = std::move(body.later.front());
+      body.later_bytes -= body.slice.ready ? body.slice.ready->size() : 0;
       body.later.pop_front();
       body.any = false;
     }
@@ -294,7 +300,9 @@ void connection::stream_slice(const log_slice& slice) {
   if (ending_ || broken_)
     return;
   if (body_) {
-    if (body_->later.size() == stream_backlog_slices_max)
+    body_->later_bytes += slice.ready ? slice.ready->size() : 0;
+    if (body_->later.size() == stream_backlog_slices_max ||
+        body_->later_bytes > stream_backlog_bytes_max)
       return break_off(); // the client comes back with the offset it has
     body_->later.push_back(slice);
     return;

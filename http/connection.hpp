@@ -87,6 +87,7 @@ private:
     log_slice slice;
     bool any = false;            // an entry is already out
     std::deque<log_slice> later; // SSE: what came while this one is being written
+    std::size_t later_bytes = 0;
   };
 
   // Input (connection.cpp)

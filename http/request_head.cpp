@@ -179,7 +179,6 @@ std::string_view next_list_element(std::string_view& list) noexcept {
 }
 
 parsed<std::size_t> head_scanner::scan(std::string_view bytes, const head_limits& limits) {
-  constexpr std::size_t leading_lines_bytes_max = 8;
   while (true) {
     const bool first = lines_ == 0;
     const std::size_t line_max = first ? limits.request_line_bytes_max : limits.header_bytes_max;
@@ -204,14 +203,8 @@ parsed<std::size_t> head_scanner::scan(std::string_view bytes, const head_limits
       return tl::unexpected{too_long};
     scanned_ = static_cast<std::uint32_t>(end + 1);
     line_ = scanned_;
-    if (length == 0) {
-      if (!first)
-        return end + 1;
-      // An empty line before a request is a known client bug; a stream of them is not.
-      if (end >= leading_lines_bytes_max)
-        return tl::unexpected{400};
-      continue;
-    }
+    if (length == 0)
+      return first ? parsed<std::size_t>{tl::unexpected{400}} : end + 1;
     if (lines_ > limits.headers_max)
       return tl::unexpected{431};
     ++lines_;
@@ -219,8 +212,6 @@ parsed<std::size_t> head_scanner::scan(std::string_view bytes, const head_limits
 }
 
 parsed<request_head> parse_request_head(std::string_view bytes) {
-  while (bytes.starts_with("\r\n"))
-    bytes.remove_prefix(2);
   request_head head;
   seen_headers seen;
   bool first = true;

@@ -44,7 +44,8 @@ template <class T>
 using parsed = tl::expected<T, int>;
 
 /// Finds the end of a head in bytes that arrive bit by bit, and looks at none of them twice. All
-/// calls until reset() get the same bytes, with more at the end.
+/// calls until reset() get the same bytes, with more at the end. Empty lines before a request are
+/// the caller's to skip.
 class head_scanner {
 public:
   /// The length of the head with its empty line; 0 while that is not there yet.

@@ -19,10 +19,9 @@ struct server_settings {
   std::string address = "0.0.0.0";
   std::uint16_t port = 3000;
   std::size_t io_threads = 1;
-  std::optional<std::string> secret; ///< nullopt = insecure mode.
-  bool allow_delete = false;         ///< DELETE /v1/shape.
-  std::chrono::milliseconds long_poll{
-      20'000}; ///< For cursor arithmetic; the session keeps the time.
+  std::optional<std::string> secret;           ///< nullopt = insecure mode.
+  bool allow_delete = false;                   ///< DELETE /v1/shape.
+  std::chrono::milliseconds long_poll{20'000}; ///< For cursors; the session keeps the time.
   std::chrono::seconds sse_lifetime{60};
   std::chrono::seconds sse_keepalive{21};
   std::chrono::seconds send_timeout{30};       ///< A write that makes no progress this long: drop.

@@ -13,6 +13,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 namespace busbar::monitoring {
@@ -27,7 +28,7 @@ void knock(std::uint16_t port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  std::ignore = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   ::close(fd);
 }
 

@@ -15,12 +15,13 @@ auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
 }
 
-std::string session_options(std::string_view purpose) {
-  std::string name{"busbar "};
-  name += purpose;
+std::string with_session_options(const connection_url& url, std::string_view purpose) {
+  std::string conninfo = url.conninfo();
   // UTF8 even from servers in another encoding; the start-up packet is the one place where a
   // setting also passes a pooler.
-  return " client_encoding='UTF8' application_name='" + name + "'";
+  append_option(conninfo, "client_encoding", "UTF8");
+  append_option(conninfo, "application_name", "busbar " + std::string{purpose});
+  return conninfo;
 }
 
 pg_result_of<PGconn*> connect(const std::string& conninfo, deadline until) {
@@ -82,15 +83,16 @@ std::string rows::text(int row, int column) const {
 
 pg_result_of<connection> connection::open(const connection_url& url, std::string_view purpose,
                                           deadline until) {
-  auto session = connect(url.conninfo() + session_options(purpose), until);
+  auto session = connect(with_session_options(url, purpose), until);
   if (!session)
     return broken(std::move(session).error());
   return connection{*session};
 }
 
 pg_result_of<connection> connection::open_replication(const connection_url& url, deadline until) {
-  auto session =
-      connect(url.conninfo() + session_options("replication") + " replication='database'", until);
+  auto conninfo = with_session_options(url, "replication");
+  append_option(conninfo, "replication", "database");
+  auto session = connect(conninfo, until);
   if (!session) {
     auto why = std::move(session).error();
     if (why.sqlstate == "42501")

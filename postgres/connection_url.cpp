@@ -1,4 +1,5 @@
 #include "postgres/connection.hpp"
+#include "postgres/session.hpp"
 
 #include <libpq-fe.h>
 
@@ -31,18 +32,6 @@ struct option_list {
 
 auto refuse(std::string message) {
   return fail(errc::invalid_argument, "connection URL: " + std::move(message));
-}
-
-void append_option(std::string& out, std::string_view keyword, std::string_view value) {
-  if (!out.empty())
-    out.push_back(' ');
-  out.append(keyword).append("='");
-  for (const char c : value) {
-    if (c == '\'' || c == '\\')
-      out.push_back('\\');
-    out.push_back(c);
-  }
-  out.push_back('\'');
 }
 
 std::vector<std::string_view> split(std::string_view list) {
@@ -107,6 +96,18 @@ result<void> check_before_libpq(std::string_view url) {
 }
 
 } // namespace
+
+void append_option(std::string& out, std::string_view keyword, std::string_view value) {
+  if (!out.empty())
+    out.push_back(' ');
+  out.append(keyword).append("='");
+  for (const char c : value) {
+    if (c == '\'' || c == '\\')
+      out.push_back('\\');
+    out.push_back(c);
+  }
+  out.push_back('\'');
+}
 
 result<connection_url> connection_url::parse(std::string_view url) {
   if (auto checked = check_before_libpq(url); !checked)

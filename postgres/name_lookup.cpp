@@ -129,7 +129,11 @@ pg_result_of<std::string> look_up_hosts(const std::string& conninfo, deadline un
   }
   if (host_list.empty())
     return tl::unexpected<pg_error>{*last};
-  return " host='" + host_list + "' hostaddr='" + address_list + "' port='" + port_list + "'";
+  std::string out;
+  append_option(out, "host", host_list);
+  append_option(out, "hostaddr", address_list);
+  append_option(out, "port", port_list);
+  return " " + out;
 }
 
 } // namespace busbar::postgres

@@ -1,15 +1,6 @@
 #include "postgres/pgoutput.hpp"
 
-#include "base/bytes.hpp"
-#include "postgres/pgoutput_wire.hpp"
-
-#include <capnp/message.h>
-
-#include <optional>
-#include <string>
-#include <unordered_map>
-#include <utility>
-#include <vector>
+#include "postgres/pgoutput_state.hpp"
 
 namespace busbar::postgres {
 
@@ -17,110 +8,8 @@ namespace {
 
 // A Cap'n Proto list has at most 2^29 - 1 elements.
 constexpr std::size_t rows_bytes_max = (std::size_t{1} << 29) - 1;
-// What a change costs in the finished frame beside its images.
-constexpr std::size_t change_bytes = 24;
-// Scratch memory beyond this is given back after an unusually large frame.
-constexpr std::size_t kept_bytes_max = std::size_t{8} << 20;
-
-struct known_relation {
-  std::string described; ///< The R message, to recognise its repetition.
-  std::uint16_t columns = 0;
-  bool identity_full = false;
-};
-
-struct transaction {
-  std::uint64_t commit = 0;
-  std::uint64_t end = 0;
-  std::int64_t micros = 0;
-  std::uint32_t xid = 0;
-  std::uint32_t first_change = 0;
-  std::uint64_t first_position = 0;
-  bool begins = false;
-};
-
-struct change {
-  schema::Change::Kind kind = schema::Change::Kind::INSERT;
-  std::uint32_t relation = 0;
-  std::uint32_t old_at = 0;
-  std::uint32_t old_bytes = 0;
-  std::uint32_t new_at = 0;
-  std::uint32_t new_bytes = 0;
-  bool key_only = false;
-};
-
-/// A message that is kept as it came until take().
-struct described_relation {
-  std::string message;
-  std::uint32_t before_change = 0;
-};
-
-struct logical_message {
-  std::string content;
-  std::uint32_t before_change = 0;
-  std::uint32_t transaction = 0;
-};
-
-std::string_view schema_name(std::string_view as_sent) {
-  return as_sent.empty() ? "pg_catalog" : as_sent; // pgoutput's abbreviation
-}
-
-capnp::Text::Reader to_text(std::string_view text) {
-  // `text` comes from cursor::text(), so a NUL byte follows it.
-  return text.empty() ? capnp::Text::Reader{""} : capnp::Text::Reader{text.data(), text.size()};
-}
-
-void describe(schema::Relation::Builder out, const described_relation& from) {
-  cursor in{from.message};
-  in.u8();
-  out.setOid(in.u32());
-  out.setSchema(to_text(schema_name(in.text())));
-  out.setName(to_text(in.text()));
-  out.setIdentityFull(in.u8() == 'f');
-  out.setBeforeChange(from.before_change);
-  auto columns = out.initColumns(in.u16());
-  for (auto column : columns) {
-    in.u8();
-    column.setName(to_text(in.text()));
-    column.setTypeOid(in.u32());
-    column.setTypeModifier(static_cast<std::int32_t>(in.u32()));
-  }
-}
 
 } // namespace
-
-struct pgoutput_decoder::state {
-  explicit state(std::uint64_t t) : term{t} {}
-
-  const char* begin(cursor& in);
-  const char* commit(cursor& in);
-  const char* relation(cursor& in, std::string_view whole);
-  const char* insert(cursor& in);
-  const char* update(cursor& in);
-  const char* remove(cursor& in);
-  const char* truncate(cursor& in);
-  const char* message(cursor& in);
-  const char* add(change what, const tuple* before, const tuple* after);
-  const char* append_filled(const tuple& after, const tuple* before, bool& key_only);
-  known_relation* find(std::uint32_t oid);
-  std::uint32_t next_index() const { return static_cast<std::uint32_t>(changes.size()); }
-
-  const std::uint64_t term;
-  std::string rows;
-  std::vector<change> changes;
-  std::vector<transaction> transactions; ///< The last one is open if `open`.
-  std::vector<described_relation> relations;
-  std::vector<logical_message> messages;
-  std::size_t other_bytes = 0; ///< Of relations, messages and transactions.
-
-  std::unordered_map<std::uint32_t, known_relation> known;
-  std::uint32_t last_oid = 0; ///< A change is mostly of the same table as the one before.
-  known_relation* last_known = nullptr;
-
-  bool open = false;
-  bool news = false; ///< take() has something to give.
-  std::uint64_t next_position = 0;
-  std::uint64_t last_end = 0;
-};
 
 known_relation* pgoutput_decoder::state::find(std::uint32_t oid) {
   if (last_known != nullptr && oid == last_oid)
@@ -430,85 +319,6 @@ bool pgoutput_decoder::in_transaction() const noexcept {
 
 lsn pgoutput_decoder::last_end() const noexcept {
   return lsn{state_->last_end};
-}
-
-frame pgoutput_decoder::take() {
-  auto& s = *state_;
-  if (!s.news)
-    return {};
-  // One first segment that is large enough, so that nothing is moved before build() flattens it.
-  // The sizes are upper bounds: names and contents each end on a word of their own.
-  std::size_t words =
-      64 + s.rows.size() / 8 + s.changes.size() * change_bytes / 8 + s.transactions.size() * 8;
-  for (const auto& relation : s.relations)
-    words += 16 + relation.message.size(); // a column of 11 bytes takes 5 words
-  for (const auto& message : s.messages)
-    words += 6 + message.content.size() / 8;
-  capnp::MallocMessageBuilder builder{static_cast<capnp::uint>(words)};
-  auto root = builder.initRoot<schema::Frame>();
-  root.setTerm(s.term);
-
-  auto transactions = root.initTransactions(static_cast<capnp::uint>(s.transactions.size()));
-  for (std::size_t i = 0; i < s.transactions.size(); ++i) {
-    const auto& from = s.transactions[i];
-    const auto next =
-        i + 1 < s.transactions.size() ? s.transactions[i + 1].first_change : s.next_index();
-    auto to = transactions[static_cast<capnp::uint>(i)];
-    to.setCommitLsn(from.commit);
-    to.setEndLsn(from.end);
-    to.setCommitMicros(from.micros);
-    to.setXid(from.xid);
-    to.setFirstChange(from.first_change);
-    to.setChangeCount(next - from.first_change);
-    to.setBegins(from.begins);
-    to.setEnds(from.end != 0);
-    to.setFirstPosition(from.first_position);
-  }
-  auto changes = root.initChanges(static_cast<capnp::uint>(s.changes.size()));
-  for (std::size_t i = 0; i < s.changes.size(); ++i) {
-    const auto& from = s.changes[i];
-    auto to = changes[static_cast<capnp::uint>(i)];
-    to.setKind(from.kind);
-    to.setRelation(from.relation);
-    to.setOldAt(from.old_at);
-    to.setOldBytes(from.old_bytes);
-    to.setNewAt(from.new_at);
-    to.setNewBytes(from.new_bytes);
-    to.setKeyOnly(from.key_only);
-  }
-  auto relations = root.initRelations(static_cast<capnp::uint>(s.relations.size()));
-  for (std::size_t i = 0; i < s.relations.size(); ++i)
-    describe(relations[static_cast<capnp::uint>(i)], s.relations[i]);
-  auto messages = root.initMessages(static_cast<capnp::uint>(s.messages.size()));
-  for (std::size_t i = 0; i < s.messages.size(); ++i) {
-    const auto& from = s.messages[i];
-    auto to = messages[static_cast<capnp::uint>(i)];
-    to.setContent({reinterpret_cast<const capnp::byte*>(from.content.data()), from.content.size()});
-    to.setBeforeChange(from.before_change);
-    to.setTransaction(from.transaction);
-  }
-  root.setRows({reinterpret_cast<const capnp::byte*>(s.rows.data()), s.rows.size()});
-
-  // The rest of an open transaction goes on at change 0 of the next frame.
-  std::optional<transaction> rest;
-  if (s.open) {
-    rest = s.transactions.back();
-    rest->first_change = 0;
-    rest->first_position = s.next_position;
-    rest->begins = false;
-  }
-  s.rows.clear();
-  s.changes.clear();
-  s.transactions.clear();
-  s.relations.clear();
-  s.messages.clear();
-  s.other_bytes = 0;
-  if (s.rows.capacity() > kept_bytes_max)
-    std::string{}.swap(s.rows);
-  if (rest)
-    s.transactions.push_back(*rest);
-  s.news = false;
-  return frame::build(builder);
 }
 
 } // namespace busbar::postgres

@@ -13,6 +13,9 @@
 
 namespace busbar::postgres {
 
+/// A change is `keyOnly` if its old image is missing or holds only the identity (frame.capnp); also
+/// if its images together exceed what a frame can hold (512 MB): it then has neither.
+///
 /// Gathers decoded messages until take() turns them into one Frame. No I/O, no clock; one thread.
 class pgoutput_decoder {
 public:

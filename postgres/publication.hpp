@@ -12,7 +12,12 @@ namespace busbar::postgres {
 /// Takes locks with a short lock_timeout and retries until the deadline; errors say which privilege
 /// or setting is missing. Cheap (one catalog query) if all is in place already; the barrier runs
 /// only if something had to be changed, or `force_barrier`: a caller that cannot know that an
-/// earlier barrier finished must force it.
+/// earlier barrier finished must force it. There are two such callers: one whose predecessor died
+/// between ADD TABLE and the end of its barrier, and one that runs while another caller, who made
+/// the change, still waits in his; both find all in place. A node that begins to serve a table and
+/// has not itself seen true or false come back for it since it started forces it. (The barrier is
+/// two queries if nobody writes, so forcing is cheap.) Returns whether anything had to be changed.
+/// A table that is gone or renamed is SQLSTATE 42P01.
 pg_result_of<bool> ensure_published(connection& session, std::string_view publication,
                                     const table_info& table, bool force_barrier, deadline until);
 

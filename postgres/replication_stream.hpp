@@ -18,6 +18,8 @@ struct stream_settings {
   std::string publication() const { return "busbar_publication_" + stream_id; }
   std::string slot() const { return "busbar_slot_" + stream_id; }
   std::size_t frame_bytes_max = 512 * 1024;
+  /// Who holds the lock, but neither streams nor speaks for so long, is ended by a waiting node.
+  std::chrono::milliseconds lock_idle_max{60'000};
 };
 
 /// What was found when leadership was gained.
@@ -38,10 +40,15 @@ struct stream_event {
 };
 
 /// Owned by the feed thread, which alone calls it (wake() excepted: any thread).
+/// After an error it is of no more use: destroy it, which gives up the lock, then open() anew.
+/// After trouble::slot_lost open() makes a new slot and says so (slot_created); nobody else need
+/// drop it.
 class replication_stream {
 public:
-  /// Connects, waits for the stream's advisory lock (checking wake() and the lock breaker of spec
-  /// 1.6 every 10 s), creates the publication, then the slot, as needed, and takes a term.
+  /// Connects, waits for the stream's advisory lock (trying several times a second, so `stop` is
+  /// seen soon; every 10 s the lock breaker of spec 1.6), creates the publication, then the slot,
+  /// as needed, and takes a term. A new slot waits for every transaction that is open then. The
+  /// caller should start() soon: see lock_idle_max.
   static pg_result_of<replication_stream> open(const stream_settings& settings,
                                                std::atomic<bool>& stop);
   replication_stream(replication_stream&&) noexcept;
@@ -50,12 +57,13 @@ public:
 
   const leadership& leader() const noexcept;
 
-  /// START_REPLICATION at the slot's position with messages on. Nothing at or below `durable` (ends
-  /// of transactions) need be sent again.
+  /// START_REPLICATION at the slot's position with messages on. Nothing at or below `durable` (an
+  /// end of a transaction) is sent again.
   pg_result_of<void> start(lsn durable);
 
   /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
-  /// more is readable at once. Sends feedback when due. An event with neither part is a wake-up.
+  /// more is readable at once (a mere piece of a transaction waits for its rest). Sends feedback
+  /// when due. An event with neither part is a wake-up.
   pg_result_of<stream_event> next(deadline until);
 
   /// Like next(), but does not read: for back-pressure. Returns at wake() or `until`.

@@ -15,6 +15,8 @@ pg_error connect_error(const pg_conn* session);
 /// The server's error, or the session's if there is no result.
 pg_error result_error(const pg_conn* session, const pg_result* result);
 pg_error timed_out(std::string_view doing);
+/// Adds ` keyword='value'` to a conninfo string.
+void append_option(std::string& conninfo, std::string_view keyword, std::string_view value);
 /// Newlines become spaces, runs of blanks one blank.
 std::string one_line(std::string_view text);
 

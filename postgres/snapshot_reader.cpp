@@ -80,8 +80,11 @@ pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadli
                                "SELECT pg_catalog.pg_current_snapshot(), "
                                "pg_catalog.pg_current_wal_lsn()",
                                until);
-  if (!begun)
+  if (!begun) {
+    if (session.usable())
+      (void)session.command("ROLLBACK", until);
     return broken(std::move(begun).error());
+  }
   auto visibility = parse_snapshot(begun->text(0, 0));
   const auto position = parse_lsn(begun->text(0, 1));
   if (!visibility || !position)

@@ -28,9 +28,10 @@ public:
   lsn wal_position() const noexcept { return wal_position_; } ///< pg_current_wal_lsn() at begin().
 
   /// Streams the rows by COPY … TO STDOUT. Calls `on_row` with one cell for each wanted column
-  /// (text of the type's output function; borrowed until the call returns); stops early if it
-  /// returns false. `first_row_until` bounds the wait for the first row only; after it, a stall of
-  /// `stall_max` without any data fails. Errors keep their SQLSTATE (42P01, 42703: schema changed).
+  /// (text of the type's output function; borrowed until the call returns). If it returns false,
+  /// the rest is cancelled and the session closed, which is no error. `first_row_until` bounds the
+  /// wait for the first row only; after it, a stall of `stall_max` without any data fails. Errors
+  /// keep their SQLSTATE (42P01, 42703: schema changed).
   pg_result_of<std::uint64_t> copy(const snapshot_query& query, deadline first_row_until,
                                    std::chrono::seconds stall_max,
                                    const std::function<bool(std::span<const sql::cell>)>& on_row);

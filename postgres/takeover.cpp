@@ -21,7 +21,7 @@ using std::chrono::seconds;
 
 constexpr seconds answer_max{30};        // of a statement that waits for nobody
 constexpr milliseconds lock_period{200}; // between two tries for the lock
-constexpr seconds breaker_period{10};
+constexpr milliseconds breaker_period{10'000};
 constexpr seconds slot_wait_max{3600}; // a new slot waits for every open transaction to end
 
 auto broken(pg_error why) {
@@ -46,7 +46,6 @@ struct dialogue {
   pg_result_of<void> wait_for_lock();
   void break_lock(std::int64_t key);
   pg_result_of<bool> prepare_publication();
-  pg_result_of<void> prepare_slot();
   pg_result_of<bool> find_slot();
   pg_result_of<void> create_slot();
   pg_result_of<void> take_term();
@@ -94,9 +93,10 @@ std::int64_t lock_key(const std::string& slot) {
   return static_cast<std::int64_t>(read_be64(reinterpret_cast<const char*>(digest.data())));
 }
 
-/// Ends a session that holds the lock, has done nothing for a minute, and does not stream although
-/// the slot is there: a leader streams as soon as it has the lock. All is checked again in the same
-/// statement that ends it. (Its TCP keepalives should have ended such a session long before.)
+/// Ends a session that holds the lock, has done nothing for lock_idle_max, and does not stream
+/// although the slot is there: a leader streams as soon as it has the lock. All is checked again in
+/// the same statement that ends it. (Its TCP keepalives should have ended such a session long
+/// before.)
 void dialogue::break_lock(std::int64_t key) {
   const auto bits = static_cast<std::uint64_t>(key);
   auto broken_lock =
@@ -111,7 +111,9 @@ void dialogue::break_lock(std::int64_t key) {
                           std::to_string(bits & 0xffffffffu) +
                           "'"
                           " AND l.pid <> pg_backend_pid() AND a.state = 'idle'"
-                          " AND a.state_change < clock_timestamp() - interval '60 s'"
+                          " AND a.state_change < clock_timestamp() - interval '" +
+                          std::to_string(settings.lock_idle_max.count()) +
+                          " ms'"
                           " AND EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = " +
                           quote_literal(settings.slot()) + " AND NOT active)",
                       soon());
@@ -129,7 +131,8 @@ pg_result_of<void> dialogue::wait_for_lock() {
   // waiting session holds no transaction open.
   const auto key = lock_key(settings.slot());
   const auto attempt = "SELECT pg_try_advisory_lock(" + std::to_string(key) + ")";
-  auto next_breaker = clock::now() + breaker_period;
+  const auto period = std::min(breaker_period, settings.lock_idle_max);
+  auto next_breaker = clock::now() + period;
   for (bool told = false;; told = true) {
     auto tried = session.command(attempt, soon());
     if (!tried)
@@ -140,7 +143,7 @@ pg_result_of<void> dialogue::wait_for_lock() {
       spdlog::info("another node leads stream {}; waiting for its lock", settings.stream_id);
     if (clock::now() >= next_breaker) {
       break_lock(key);
-      next_breaker = clock::now() + breaker_period;
+      next_breaker = clock::now() + period;
     }
     if (stop.load(std::memory_order_relaxed))
       return broken({trouble::transient, {}, "stopped"});
@@ -150,7 +153,7 @@ pg_result_of<void> dialogue::wait_for_lock() {
   }
 }
 
-/// True if the publication was not there, or not as it must be: no slot from before can be used.
+/// True if the publication was not there, or not as it must be, and so the slot had to go.
 pg_result_of<bool> dialogue::prepare_publication() {
   const auto name = settings.publication();
   auto found = session.command(
@@ -242,15 +245,6 @@ pg_result_of<void> dialogue::create_slot() {
   return {};
 }
 
-pg_result_of<void> dialogue::prepare_slot() {
-  auto found = find_slot();
-  if (!found)
-    return broken(std::move(found).error());
-  if (*found)
-    return {};
-  return create_slot();
-}
-
 pg_result_of<void> dialogue::take_term() {
   auto taken = session.command("SELECT pg_current_xact_id()", soon());
   if (!taken)
@@ -264,7 +258,8 @@ pg_result_of<void> dialogue::take_term() {
 
 pg_result_of<void> drop_slot(connection& session, const std::string& slot, deadline until) {
   auto dropped = session.command("SELECT pg_drop_replication_slot(slot_name)"
-                                 " FROM pg_replication_slots WHERE slot_name = " +
+                                 " FROM pg_replication_slots WHERE slot_type = 'logical'"
+                                 " AND database = current_database() AND slot_name = " +
                                      quote_literal(slot),
                                  until);
   if (!dropped && dropped.error().sqlstate != "42704")
@@ -279,10 +274,15 @@ pg_result_of<taken_over> take_over(connection& session, const stream_settings& s
     return broken(std::move(done).error());
   if (auto done = with.wait_for_lock(); !done)
     return broken(std::move(done).error());
-  if (auto done = with.prepare_publication(); !done)
-    return broken(std::move(done).error());
-  if (auto done = with.prepare_slot(); !done)
-    return broken(std::move(done).error());
+  auto slot_found = with.find_slot();
+  if (!slot_found)
+    return broken(std::move(slot_found).error());
+  auto slot_dropped = with.prepare_publication();
+  if (!slot_dropped)
+    return broken(std::move(slot_dropped).error());
+  if (!*slot_found || *slot_dropped)
+    if (auto done = with.create_slot(); !done)
+      return broken(std::move(done).error());
   if (auto done = with.take_term(); !done)
     return broken(std::move(done).error());
   return with.result;

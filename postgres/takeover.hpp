@@ -16,7 +16,8 @@ struct taken_over {
 pg_result_of<taken_over> take_over(connection& session, const stream_settings& settings,
                                    const std::atomic<bool>& stop);
 
-/// Drops the slot if it is there, so that the next take-over makes a new one.
+/// Drops this database's slot of that name if it is there, so that the next take-over makes a new
+/// one.
 pg_result_of<void> drop_slot(connection& session, const std::string& slot, deadline until);
 
 } // namespace busbar::postgres

@@ -18,6 +18,36 @@ capnp::ReaderOptions reader_options() {
   return options;
 }
 
+/// Visits everything that a reader may ask for, so that it can rely on it: Cap'n Proto checks each
+/// pointer (by throwing) only when it is followed, and indices are ours to check.
+bool is_sound(schema::Frame::Reader root) {
+  const auto changes = root.getChanges();
+  const auto rows = root.getRows().size();
+  const auto transactions = root.getTransactions();
+  const auto inside = [](std::uint64_t at, std::uint64_t count, std::uint64_t size) {
+    return at + count <= size;
+  };
+  for (const auto transaction : transactions)
+    if (!inside(transaction.getFirstChange(), transaction.getChangeCount(), changes.size()))
+      return false;
+  for (const auto change : changes)
+    if (!inside(change.getOldAt(), change.getOldBytes(), rows) ||
+        !inside(change.getNewAt(), change.getNewBytes(), rows))
+      return false;
+  for (const auto relation : root.getRelations()) {
+    relation.getSchema();
+    relation.getName();
+    for (const auto column : relation.getColumns())
+      column.getName();
+  }
+  for (const auto message : root.getMessages()) {
+    message.getContent();
+    if (message.getTransaction() >= transactions.size())
+      return false;
+  }
+  return true;
+}
+
 } // namespace
 
 frame::body::body(kj::Array<capnp::word> taken)
@@ -34,9 +64,15 @@ result<frame> frame::parse(std::string_view bytes) {
   auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
   std::memcpy(words.begin(), bytes.data(), bytes.size());
   std::shared_ptr<const body> parsed;
-  auto problem = kj::runCatchingExceptions([&] { parsed = std::make_shared<const body>(kj::mv(words)); });
+  bool sound = false;
+  auto problem = kj::runCatchingExceptions([&] {
+    parsed = std::make_shared<const body>(kj::mv(words));
+    sound = is_sound(parsed->root);
+  });
   KJ_IF_MAYBE (what, problem)
     return fail(errc::corrupt, std::string{"frame: "} + what->getDescription().cStr());
+  if (!sound)
+    return fail(errc::corrupt, "frame: an index points nowhere");
   return frame{std::move(parsed)};
 }
 

@@ -30,8 +30,8 @@ count() {
   say "$(printf '%-28s %5d passed, %d failed%s' "$1" "$2" "$3" "$( (($4)) && echo ", $4 skipped")")"
   (($3)) || return 0
   failures+=("$1: $5")
-  printf -- '--- the end of %s\n' "$5"
-  tail -n 60 "$5"
+  printf -- '--- from %s\n' "$5"
+  grep -E '^(not ok|\[  FAILED  \])' "$5" | head -n 40 || tail -n 40 "$5"
 }
 
 # A check that is one test.

@@ -37,7 +37,8 @@ void append_modifier(std::string& out, const table_column& column) {
     append_number(out, modifier > 0 ? "precision" : "type_mod", modifier);
   } else if (type == "numeric") {
     append_number(out, "precision", ((modifier - 4) >> 16) & 0xffff);
-    append_number(out, "scale", static_cast<std::int16_t>((modifier - 4) & 0xffff));
+    // Eleven bits, signed: a scale may be negative since PostgreSQL 15.
+    append_number(out, "scale", (((modifier - 4) & 0x7ff) ^ 1024) - 1024);
   } else if (type == "interval") {
     if (!column.interval_fields.empty()) {
       out += ",\"fields\":";

@@ -10,6 +10,10 @@ namespace busbar {
 namespace {
 
 void append_doubling(std::string& out, std::string_view text, std::string_view doubled) {
+  if (text.find_first_of(doubled) == std::string_view::npos) {
+    out += text; // nearly always
+    return;
+  }
   for (const char c : text) {
     out.push_back(c);
     if (doubled.find(c) != std::string_view::npos)

@@ -5,29 +5,36 @@
 namespace busbar {
 
 namespace {
-constexpr std::size_t head_bytes = 12;
+constexpr std::size_t trailer_bytes = 12;
 constexpr std::size_t row_bytes = 12;
 } // namespace
 
 void block_builder::add(std::int64_t op, std::string_view json) {
-  if (!ops_.empty())
-    entries_.push_back(',');
-  entries_.append(json);
-  ops_.push_back(op);
-  ends_.push_back(static_cast<std::uint32_t>(entries_.size()));
+  begin_entry().append(json);
+  end_entry(op);
 }
 
-std::string block_builder::finish(std::uint64_t chunk_bytes_after) const {
-  std::string out;
-  out.reserve(head_bytes + ops_.size() * row_bytes + entries_.size());
-  append_be32(out, static_cast<std::uint32_t>(ops_.size()));
-  append_be64(out, chunk_bytes_after);
+std::string& block_builder::begin_entry() {
+  if (!ops_.empty())
+    entries_.push_back(',');
+  entry_begin_ = entries_.size();
+  return entries_;
+}
+
+std::size_t block_builder::end_entry(std::int64_t op) {
+  ops_.push_back(op);
+  ends_.push_back(static_cast<std::uint32_t>(entries_.size()));
+  return entries_.size() - entry_begin_;
+}
+
+const std::string& block_builder::finish(std::uint64_t chunk_bytes_after) {
   for (std::size_t i = 0; i < ops_.size(); ++i) {
-    append_be64(out, static_cast<std::uint64_t>(ops_[i]));
-    append_be32(out, ends_[i]);
+    append_be64(entries_, static_cast<std::uint64_t>(ops_[i]));
+    append_be32(entries_, ends_[i]);
   }
-  out += entries_;
-  return out;
+  append_be64(entries_, chunk_bytes_after);
+  append_be32(entries_, static_cast<std::uint32_t>(ops_.size()));
+  return entries_;
 }
 
 void block_builder::clear() {
@@ -37,16 +44,18 @@ void block_builder::clear() {
 }
 
 result<block_view> block_view::open(std::string_view stored) {
-  if (stored.size() < head_bytes)
+  if (stored.size() < trailer_bytes)
     return fail(errc::corrupt, "entry block of " + std::to_string(stored.size()) + " bytes");
   block_view view;
-  view.count_ = read_be32(stored.data());
-  view.chunk_bytes_after_ = read_be64(stored.data() + 4);
+  const auto trailer = stored.substr(stored.size() - trailer_bytes);
+  view.chunk_bytes_after_ = read_be64(trailer.data());
+  view.count_ = read_be32(trailer.data() + 8);
+  stored.remove_suffix(trailer_bytes);
   const auto table_bytes = std::uint64_t{view.count_} * row_bytes;
-  if (view.count_ == 0 || stored.size() - head_bytes < table_bytes)
+  if (view.count_ == 0 || stored.size() < table_bytes)
     return fail(errc::corrupt, "entry block with a table of " + std::to_string(view.count_) + " rows");
-  view.table_ = stored.substr(head_bytes, table_bytes);
-  view.entries_ = stored.substr(head_bytes + table_bytes);
+  view.table_ = stored.substr(stored.size() - table_bytes);
+  view.entries_ = stored.substr(0, stored.size() - table_bytes);
   std::uint32_t previous = 0;
   for (std::uint32_t i = 0; i < view.count_; ++i) {
     const auto end = view.end_of(i);

@@ -1,9 +1,10 @@
 // shapes/entry_block.hpp: a run of entries of one shape, as it is stored and handed around.
 //
-//   count (u32) | chunk bytes after (u64) | count × ( op (u64) | end (u32) ) | entries, comma between
+//   entries, comma between | count × ( op (u64) | end (u32) ) | chunk bytes after (u64) | count (u32)
 //
-// Integers are big-endian. `end` is where the entry ends in the bytes after the table. `chunk bytes
-// after` is the running size of the open chunk once this block is appended: 0 if it closed one.
+// Integers are big-endian; the table stands behind the entries, so that writing a block copies
+// nothing. `end` is where the entry ends. `chunk bytes after` is the running size of the open chunk
+// once this block is appended: 0 if it closed one.
 #pragma once
 
 #include "base/result.hpp"
@@ -21,16 +22,21 @@ class block_builder {
 public:
   /// `json` is one complete entry.
   void add(std::int64_t op, std::string_view json);
+  /// The same in two steps, for who writes the entry in place: append exactly one entry to what
+  /// begin_entry() returns, then call end_entry(), which answers with its size.
+  std::string& begin_entry();
+  std::size_t end_entry(std::int64_t op);
   bool empty() const noexcept { return ops_.empty(); }
   std::size_t size_bytes() const noexcept { return entries_.size(); }
   std::size_t count() const noexcept { return ops_.size(); }
   std::int64_t last_op() const noexcept { return ops_.back(); }
-  const std::string& entries() const noexcept { return entries_; } ///< Comma between, none around.
-  std::string finish(std::uint64_t chunk_bytes_after) const;
+  /// Completes the block's bytes, valid until clear(); nothing can be added any more.
+  const std::string& finish(std::uint64_t chunk_bytes_after);
   void clear();
 
 private:
   std::string entries_;
+  std::size_t entry_begin_ = 0;
   std::vector<std::int64_t> ops_;
   std::vector<std::uint32_t> ends_;
 };

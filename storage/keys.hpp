@@ -4,7 +4,7 @@
 //
 //   family     key                                                        value
 //   directory  's' shape(u64)                                             ShapeRecord (records.capnp)
-//              'p' shape(u64)                                             empty: the snapshot splice has passed
+//              'p' shape(u64)                                             lsn(u64): first commit past the snapshot
 //   log        shape(u64) tx(u64) last op(u64)                            entry block (shapes/entry_block.hpp)
 //   chunks     shape(u64) 'p' chunk(u64) piece(u32)                       entry block of snapshot rows
 //              shape(u64) 'b' tx(u64) op(u64)                             empty: a chunk of the log ends here
@@ -12,7 +12,7 @@
 //   node       "identity"                                                 NodeRecord (records.capnp)
 //              "control key"                                              32 bytes, for signing control messages
 //              "durable"                                                  lsn(u64): all up to here is synced
-//              "open"                                                     tx(u64): a transaction written in part
+//              "open" writer(u32)                                         tx(u64): a transaction written in part
 //              "next shape"                                               shape(u64)
 #pragma once
 

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <set>
 #include <system_error>
 
 namespace busbar::storage {
@@ -27,7 +28,8 @@ namespace {
 constexpr char identity_name[] = "identity";
 constexpr char control_key_name[] = "control key";
 constexpr char durable_name[] = "durable";
-constexpr char open_name[] = "open";
+constexpr char open_prefix[] = "open";
+constexpr char open_prefix_end[] = "opeo";
 constexpr char next_shape_name[] = "next shape";
 constexpr std::size_t control_key_bytes = 32;
 
@@ -43,6 +45,12 @@ std::string number_text(std::uint64_t x) {
   std::string text;
   append_be64(text, x);
   return text;
+}
+
+std::string open_key(std::uint32_t writer) {
+  std::string key = open_prefix;
+  append_be32(key, writer);
+  return key;
 }
 
 std::string encode(const node_identity& who) {
@@ -136,17 +144,17 @@ void batch::mark_boundary(shape_id shape, log_offset end) {
   numbered_family chunks{family::chunks};
   body_->writes.Put(&chunks, boundary_key(shape, end), {});
 }
-void batch::mark_splice_passed(shape_id shape) {
+void batch::mark_splice_passed(shape_id shape, std::uint64_t commit_lsn) {
   numbered_family directory{family::directory};
-  body_->writes.Put(&directory, shape_key('p', shape), {});
+  body_->writes.Put(&directory, shape_key('p', shape), number_text(commit_lsn));
 }
-void batch::open_transaction(std::uint64_t commit_lsn) {
+void batch::open_transaction(std::uint32_t writer, std::uint64_t commit_lsn) {
   numbered_family node{family::node};
-  body_->writes.Put(&node, open_name, number_text(commit_lsn));
+  body_->writes.Put(&node, open_key(writer), number_text(commit_lsn));
 }
-void batch::close_transaction() {
+void batch::close_transaction(std::uint32_t writer) {
   numbered_family node{family::node};
-  body_->writes.Delete(&node, open_name);
+  body_->writes.Delete(&node, open_key(writer));
 }
 void batch::drop_transaction(shape_id shape, std::uint64_t commit_lsn) {
   numbered_family log{family::log};
@@ -208,7 +216,9 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
   const auto status = rocksdb::DB::Open(options, settings.directory, descriptors, &handles, &opened);
   if (!status.ok()) {
     const auto text = status.ToString();
-    if (text.find("lock") != std::string::npos)
+    // By RocksDB's own words: the file lock of another process, or that of this one.
+    if (status.IsIOError() && (text.find("While lock file") != std::string::npos ||
+                               text.find("lock hold by current process") != std::string::npos))
       return fail(errc::misconfigured,
                   "storage directory " + settings.directory + " is in use by another process");
     return fail(status.IsCorruption() ? errc::corrupt : errc::misconfigured,
@@ -283,10 +293,15 @@ result<lsn> store::durable() const {
 
 result<std::vector<recovered_shape>> store::recover() {
   auto& db = *body_->db;
-  std::string open_tx;
-  const auto open_status = body_->get(family::node, open_name, open_tx);
-  if (!open_status.ok() && !open_status.IsNotFound())
-    return fail(to_error(open_status, "recover"));
+  std::set<std::uint64_t> open;
+  {
+    const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::node))};
+    for (it->Seek(open_prefix); it->Valid() && it->key().starts_with(open_prefix); it->Next())
+      if (it->value().size() == 8)
+        open.insert(read_be64(it->value().data()));
+    if (!it->status().ok())
+      return fail(to_error(it->status(), "recover"));
+  }
 
   std::vector<recovered_shape> shapes;
   std::vector<shape_id> unfinished;
@@ -312,14 +327,14 @@ result<std::vector<recovered_shape>> store::recover() {
     if (auto removed = remove_shape(id); !removed)
       return fail(std::move(removed).error());
 
-  if (open_status.ok() && open_tx.size() == 8) {
-    // The process died between two batches of one transaction: its first part is on disk, but no
-    // reader has seen it. It will be sent again, and may then be cut into other blocks.
-    const auto tx = read_be64(open_tx.data());
+  if (!open.empty()) {
+    // The process died between two batches of one transaction: its first part is on disk. It has not
+    // been acknowledged, so it will be sent again, and may then be cut into other blocks.
     batch repair;
     for (const auto& shape : shapes)
-      repair.drop_transaction(shape.id, tx);
-    repair.close_transaction();
+      for (const auto tx : open)
+        repair.drop_transaction(shape.id, tx);
+    repair.body_->writes.DeleteRange(body_->of(family::node), open_prefix, open_prefix_end);
     rocksdb::WriteOptions options;
     options.sync = true;
     if (const auto status = db.Write(options, &repair.body_->writes); !status.ok())
@@ -350,7 +365,8 @@ result<std::vector<recovered_shape>> store::recover() {
       continue;
     }
     std::string passed;
-    shape.splice_passed = body_->get(family::directory, shape_key('p', shape.id), passed).ok();
+    if (body_->get(family::directory, shape_key('p', shape.id), passed).ok() && passed.size() == 8)
+      shape.splice_passed = read_be64(passed.data());
     sound.push_back(std::move(shape));
   }
   return sound;
@@ -402,7 +418,7 @@ result<void> store::remove_all_shapes() {
   writes.DeleteRange(body_->of(family::directory), "p", "t");
   writes.DeleteRange(body_->of(family::log), begin, end);
   writes.DeleteRange(body_->of(family::chunks), begin, end);
-  writes.Delete(body_->of(family::node), open_name);
+  writes.DeleteRange(body_->of(family::node), open_prefix, open_prefix_end);
   rocksdb::WriteOptions options;
   options.sync = true;
   if (const auto status = body_->db->Write(options, &writes); !status.ok())

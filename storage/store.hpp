@@ -39,10 +39,12 @@ public:
 
   void append_block(shape_id shape, log_offset last, std::string_view block);
   void mark_boundary(shape_id shape, log_offset end);
-  void mark_splice_passed(shape_id shape);
-  /// Written with the first part of a transaction that needs several batches …
-  void open_transaction(std::uint64_t commit_lsn);
-  void close_transaction(); ///< … and taken back with the last.
+  /// The first transaction past the shape's snapshot has come by; `commit_lsn` is its.
+  void mark_splice_passed(shape_id shape, std::uint64_t commit_lsn);
+  /// Written with the first part of a transaction that needs several batches of this writer (the
+  /// number of a materializer) …
+  void open_transaction(std::uint32_t writer, std::uint64_t commit_lsn);
+  void close_transaction(std::uint32_t writer); ///< … and taken back with the last.
   /// Takes back what was appended of a transaction.
   void drop_transaction(shape_id shape, std::uint64_t commit_lsn);
   bool empty() const noexcept;
@@ -60,7 +62,7 @@ struct recovered_shape {
   shape_record record;
   log_offset head;                   ///< snapshot_end() if nothing has been appended.
   std::uint64_t open_chunk_bytes = 0; ///< Size of the log's last, open chunk.
-  bool splice_passed = false;
+  std::uint64_t splice_passed = 0;    ///< As given to mark_splice_passed(); 0 = not yet.
 };
 
 struct store_settings {

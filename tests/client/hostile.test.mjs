@@ -92,7 +92,7 @@ scenario('HTTP/1.0 is answered without chunks and the connection closed', async 
   const connection = await RawConnection.open(server.port)
   cleanup(() => connection.destroy())
   connection.send(`GET ${target({ table: 'items', offset: '-1' })} HTTP/1.0\r\n\r\n`)
-  const response = await connection.readResponse()
+  const response = await connection.readResponse({ version: '1.0' })
   assert.equal(response.status, 200)
   assert.equal(response.header('transfer-encoding'), undefined)
   assert.equal(checkLogResponse(response, { offset: '-1' }).messages.length, 4)
@@ -187,6 +187,48 @@ scenario('an unfinished head is given up after a while', async ({ cleanup }) => 
   connection.send('GET /v1/health HTTP/1.1\r\n')
   await connection.closed(30_000)
 }, { deadlineMs: 45_000 })
+
+scenario('forged and replayed control messages in the WAL are ignored', async ({ cleanup }) => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const spy = 'spy_slot'
+  const publication = `busbar_publication_${server.streamId}`
+  await server.query(`SELECT pg_create_logical_replication_slot('${spy}', 'pgoutput')`)
+  cleanup(() => server.query(`SELECT pg_drop_replication_slot('${spy}')`))
+  const state = await follow(server, { table })
+  // pgoutput's message: 'M', flags, LSN, prefix ended by NUL, length, content.
+  const seen = await server.query(`SELECT encode(data, 'hex') AS hex FROM pg_logical_slot_peek_binary_changes('${spy}', NULL, NULL,
+    'proto_version', '1', 'publication_names', '${publication}', 'messages', 'true') WHERE get_byte(data, 0) = ascii('M')`)
+  const genuine = seen.map(({ hex }) => {
+    const bytes = Buffer.from(hex, 'hex')
+    const end = bytes.indexOf(0, 10)
+    return { prefix: bytes.toString('utf8', 10, end), content: bytes.subarray(end + 5) }
+  })
+  assert.ok(genuine.length > 0, 'the creation of the shape was a message')
+  const emit = (transactional, prefix, content) =>
+    server.query('SELECT pg_logical_emit_message($1, $2, $3::bytea)', [transactional, prefix, content])
+  for (const transactional of [true, false]) {
+    for (const { prefix, content } of [...genuine, ...genuine]) {
+      await emit(transactional, prefix, content)
+      for (const at of [0, 8, content.length >> 1, content.length - 1]) {
+        const flipped = Buffer.from(content)
+        flipped[at] ^= 0x40
+        await emit(transactional, prefix, flipped)
+        await emit(transactional, prefix, content.subarray(0, at))
+      }
+      await emit(transactional, prefix, Buffer.alloc(100_000, 0xff))
+      await emit(transactional, prefix.slice(0, -1), content)
+      await emit(transactional, `${prefix}x`, content)
+    }
+  }
+  await server.query(`INSERT INTO ${table} VALUES (4, 'four', true, NULL)`)
+  const rest = await until(async () => {
+    const all = await follow(server, { table }, { offset: state.offset, handle: state.handle })
+    return all.messages.length > 1 && all
+  }, 'the change after the forgeries')
+  assert.deepEqual(rest.messages.filter((message) => message.key).map((message) => message.value.id), ['4'])
+  assert.equal((await follow(server, { table })).checker.rows.size, 4)
+  assert.deepEqual(await server.health(), { code: 200, status: 'active' })
+})
 
 scenario('metrics are on their own port', async () => {
   const response = await until(() => fetch(`http://127.0.0.1:${server.metricsPort}/metrics`).catch(() => undefined), 'the metrics port')

@@ -193,10 +193,38 @@ scenario('TRUNCATE: waiting readers get a 409, later ones a 409 with the new han
   assert.deepEqual([...fresh.checker.rows.values()].map((row) => row.id), ['10'])
 })
 
-scenario('DELETE removes a shape, by handle or by definition, and wakes its readers', async () => {
+scenario('changes of the schema end the shapes they touch, and no others', async () => {
   const table = await newTable(quick, itemColumns, itemRows)
-  let state = await follow(quick, { table })
-  const remove = (params) => request(quick, target(params), { method: 'DELETE' })
+  const all = { table }
+  const some = { table, columns: 'id,title' }
+  const states = [await follow(quick, all), await follow(quick, some)]
+  const survives = async (shape, state) => {
+    await quick.query(`UPDATE ${table} SET title = title || '.' WHERE id = 1`)
+    await until(async () => {
+      const response = await get(quick, { ...shape, offset: state.offset, handle: state.handle })
+      return checkLogResponse(response, { offset: state.offset }).messages.length > 1
+    }, 'a change of a shape that survives')
+  }
+  await quick.query(`ANALYZE ${table}; CREATE INDEX ON ${table} (title); GRANT SELECT ON ${table} TO public; COMMENT ON TABLE ${table} IS 'x'`)
+  await survives(all, states[0])
+  await survives(some, states[1])
+  const { answer } = await poll(quick, { ...all, offset: (await follow(quick, all)).offset, handle: states[0].handle })
+  await quick.query(`ALTER TABLE ${table} ADD COLUMN extra int; INSERT INTO ${table} VALUES (50, 'new', true, NULL, 7)`)
+  const woken = await answer
+  if (woken.status === 200) expectOnlyUpToDate(woken) // The poll had just ended.
+  else expectMustRefetch(woken)
+  await until(async () => (await get(quick, { ...all, offset: states[0].offset, handle: states[0].handle })).status === 409, 'the 409')
+  const fresh = await follow(quick, all)
+  assert.equal(fresh.checker.rows.size, 4)
+  assert.ok('extra' in fresh.schema)
+  await survives(some, states[1])
+})
+
+const remove = (params) => request(quick, target(params), { method: 'DELETE' })
+
+scenario('DELETE removes a shape by its handle and wakes its readers', async () => {
+  const table = await newTable(quick, itemColumns, itemRows)
+  const state = await follow(quick, { table })
   const { answer } = await poll(quick, { table, offset: state.offset, handle: state.handle })
   const removed = await remove({ handle: state.handle })
   assert.equal(removed.status, 202)
@@ -205,16 +233,24 @@ scenario('DELETE removes a shape, by handle or by definition, and wakes its read
   expectMustRefetch(await answer)
   const next = expectMustRefetch(await get(quick, { table, offset: state.offset, handle: state.handle }), { handle: true })
   assert.notEqual(next, state.handle)
+  assert.equal((await follow(quick, { table })).handle, next)
+  assert.equal((await remove({ handle: state.handle })).status, 404)
+  expectInvalid(await remove({}), 'handle', { method: 'DELETE' })
+})
 
-  state = await follow(quick, { table })
-  assert.equal(state.handle, next)
+scenario('DELETE removes a shape by its definition, alone or with its handle', async () => {
+  const table = await newTable(quick, itemColumns, itemRows)
+  let { handle } = await follow(quick, { table })
   assert.equal((await remove({ table, columns: 'id,title' })).status, 404)
   assert.equal((await remove({ table, handle: 'not-this-one' })).status, 400)
   assert.equal((await remove({ table })).status, 202)
-  assert.equal((await remove({ handle: state.handle })).status, 404)
-  expectInvalid(await remove({}), 'handle')
-  expectInvalid(await remove({ table: 'nothing_here' }), 'table')
-  assert.notEqual((await follow(quick, { table })).handle, state.handle)
+  assert.equal((await remove({ handle })).status, 404)
+  expectInvalid(await remove({ table: 'nothing_here' }), 'table', { method: 'DELETE' })
+  const next = await follow(quick, { table })
+  assert.notEqual(next.handle, handle)
+  handle = next.handle
+  assert.equal((await remove({ table, handle })).status, 202)
+  assert.notEqual((await follow(quick, { table })).handle, handle)
 })
 
 scenario('DELETE is refused unless integration testing is enabled', async () => {

@@ -198,7 +198,7 @@ scenario('every where clause holds the rows that PostgreSQL selects, from snapsh
   await server.query(`UPDATE ${name} SET n = n + 1, flag = NOT flag, amount = -amount, atz = atz + interval '1 hour' WHERE id % 2 = 0`)
   await server.query(`UPDATE ${name} SET name = NULL, n = NULL WHERE id % 5 = 0; DELETE FROM ${name} WHERE id % 7 = 0`)
   const position = await markPosition()
-  for (const { shape, state } of states) await followTo(server, shape, state, position)
+  await Promise.all(states.map(({ shape, state }) => followTo(server, shape, state, position)))
   await compare('stream')
 }, { deadlineMs: 120_000 })
 

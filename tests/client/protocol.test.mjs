@@ -214,6 +214,24 @@ scenario('replica=full sends whole rows and the old values of what changed', asy
   ])
 })
 
+scenario('a large value that an update leaves alone is still known', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY, big text, n int')
+  await server.query(`ALTER TABLE ${table} ALTER big SET STORAGE EXTERNAL; INSERT INTO ${table} VALUES (1, repeat('toast', 40000), 1)`)
+  const shapes = [{ table }, { table, replica: 'full' }, { table, where: 'n > 1' }]
+  const states = await Promise.all(shapes.map((shape) => follow(server, shape)))
+  await server.query(`UPDATE ${table} SET n = 2`)
+  const position = await markPosition()
+  await Promise.all(shapes.map((shape, index) => followTo(server, shape, states[index], position)))
+  const big = 'toast'.repeat(40_000)
+  const changes = states.map((state) => changesOf(state.messages).at(-1))
+  assert.deepEqual(changes.map(({ value, headers }) => [headers.operation, value]), [
+    ['update', { id: '1', n: '2' }],
+    ['update', { id: '1', big, n: '2' }],
+    ['insert', { id: '1', big, n: '2' }],
+  ])
+  assert.deepEqual(changes[1].old_value, { n: '1' })
+})
+
 scenario('an update of unselected columns only is not an entry', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const state = await follow(server, { table, columns: 'id,title' })

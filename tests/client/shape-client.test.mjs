@@ -131,7 +131,7 @@ scenario('deleting the shape makes every client refetch', async ({ cleanup }) =>
   const table = await newTable(server, itemColumns, itemRows)
   const followers = Array.from({ length: 5 }, () => follow(cleanup, server, { table }))
   for (const follower of followers) await follower.reaches((rows) => rows.length === 3, 'three rows')
-  const response = await request(server, target({ table, handle: followers[0].stream.shapeHandle }), { method: 'DELETE' })
+  const response = await request(server, target({ handle: followers[0].stream.shapeHandle }), { method: 'DELETE' })
   assert.equal(response.status, 202)
   for (const follower of followers) {
     await until(() => follower.refetches === 1, 'the refetch')

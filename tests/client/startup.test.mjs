@@ -116,19 +116,34 @@ scenario('refused: storage that cannot be written', async () => {
   await refuses(await settings({ BUSBAR_STORAGE_DIR: storage }), /storage|BUSBAR_STORAGE_DIR|file\/data/i)
 })
 
-scenario('refused: storage of another database, and storage that another Busbar holds', async ({ cleanup }) => {
-  const first = await stageBusbar(postgres, { sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}` })
-  const { handle } = await follow(first, { table: 'items' })
-  const same = { BUSBAR_STORAGE_DIR: first.storageDir, BUSBAR_REPLICATION_STREAM_ID: first.streamId }
-  await refuses(await settings({ ...same, DATABASE_URL: postgres.url(first.database) }), /storage|lock|use/i)
+const items = `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`
+
+scenario('refused: storage that another Busbar holds', async () => {
+  const first = await stageBusbar(postgres, { sql: items })
+  const spoilt = { BUSBAR_STORAGE_DIR: first.storageDir, DATABASE_URL: postgres.url(first.database) }
+  await refuses(await settings(spoilt), /storage|lock|use/i)
+  assert.deepEqual(await first.health(), { code: 200, status: 'active' })
+})
+
+scenario('refused: storage of another PostgreSQL, and of another database; neither does any harm', async ({ cleanup }) => {
+  const first = await stageBusbar(postgres, { sql: items })
+  const { handle, offset } = await follow(first, { table: 'items' })
   await first.terminate()
+  await first.query(`INSERT INTO items VALUES (4, 'while away', true, NULL)`)
   const other = await Postgres.start()
   cleanup(() => other.discard())
+  const same = { BUSBAR_STORAGE_DIR: first.storageDir, BUSBAR_REPLICATION_STREAM_ID: first.streamId }
   await refuses(await settings({ ...same, DATABASE_URL: other.url('postgres') }), /another|different|database|system/i)
   await refuses(await settings({ ...same, DATABASE_URL: postgres.url(database) }), /another|different|database/i)
-  // The attempts did no harm.
+  // With storage of its own it would find the slot of that stream in use by another database.
+  await refuses(await settings({ BUSBAR_REPLICATION_STREAM_ID: first.streamId }), /slot|stream/i)
   await first.start()
-  assert.equal((await follow(first, { table: 'items' })).handle, handle)
+  const state = await until(async () => {
+    const rest = await follow(first, { table: 'items' }, { offset, handle })
+    return rest.messages.length > 1 && rest
+  }, 'what was written while it was away')
+  assert.equal(state.handle, handle)
+  assert.equal(state.messages[0].value.id, '4')
 }, { deadlineMs: 120_000 })
 
 scenario('PostgreSQL that is not up yet is waited for', async ({ cleanup }) => {

@@ -203,6 +203,52 @@ TEST_F(StreamTest, AStandbyWaitsForTheLockAndTakesOverWhenTheLeaderGoes) {
   EXPECT_GT(*term, first);
 }
 
+TEST_F(StreamTest, ASessionThatHoldsTheLockWithoutStreamingIsEnded) {
+  std::atomic<bool> stop{false};
+  auto idle = must(postgres::replication_stream::open(stream_settings(), stop));
+  auto settings = stream_settings();
+  settings.lock_idle_max = 100ms;
+  stream_reader next{settings};
+  EXPECT_GT(next->leader().term, idle.leader().term);
+  EXPECT_FALSE(idle.start({}));
+}
+
+TEST_F(StreamTest, ALeaderThatStreamsKeepsTheLock) {
+  auto leader = started();
+  auto settings = stream_settings();
+  settings.lock_idle_max = 50ms;
+  std::atomic<bool> stop{false};
+  std::thread standby{[&] { (void)postgres::replication_stream::open(settings, stop); }};
+  // The breaker's own statement shows that it has had its try.
+  wait_until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_terminate_backend%'"
+             " AND pid <> pg_backend_pid() AND datname = current_database()",
+             "1");
+  stop = true;
+  standby.join();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  EXPECT_THAT(leader.next_transaction().changes, ElementsAre("0 item + 1|a|x"));
+}
+
+TEST_F(StreamTest, ASlotOfAnotherDatabaseIsLeftAlone) {
+  sql("CREATE DATABASE other_" + database_);
+  const auto slot = stream_settings().slot();
+  {
+    const auto target = postgres::connection_url::parse(server().url("other_" + database_)).value();
+    auto other = must(postgres::connection::open(target, "test", in(10s)));
+    must(other.command("SELECT pg_create_logical_replication_slot('" + slot + "', 'pgoutput')",
+                       in(10s)));
+  }
+  std::atomic<bool> stop{false};
+  const auto opened = postgres::replication_stream::open(stream_settings(), stop);
+  EXPECT_EQ(value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" + slot + "'"),
+            "1");
+  sql("SELECT pg_drop_replication_slot('" + slot + "')");
+  sql("DROP DATABASE other_" + database_ + " WITH (FORCE)");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, postgres::trouble::fatal);
+  EXPECT_THAT(opened.error().message, HasSubstr("choose another stream id"));
+}
+
 TEST_F(StreamTest, StopEndsTheWaitForTheLock) {
   auto leader = started();
   std::atomic<bool> stop{false};

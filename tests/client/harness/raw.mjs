@@ -5,7 +5,7 @@ import { within } from './processes.mjs'
 
 export class FramingError extends Error {}
 
-const statusLine = /^HTTP\/1\.1 ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)$/
+const statusLine = /^HTTP\/1\.([01]) ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)$/
 const headerLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[\t ]*$/
 const chunkLine = /^[0-9a-fA-F]{1,8}$/
 const mayRepeat = new Set(['vary', 'cache-control', 'set-cookie', 'connection', 'via'])
@@ -147,7 +147,9 @@ export class RawConnection {
       if (headers.has(name) && !mayRepeat.has(name)) throw new FramingError(`header ${name} twice`)
       headers.set(name, headers.has(name) ? `${headers.get(name)}, ${header[2]}` : header[2])
     }
-    return new RawResponse(Number(parsed[1]), parsed[2], headers)
+    const response = new RawResponse(Number(parsed[2]), parsed[3], headers)
+    response.version = `1.${parsed[1]}`
+    return response
   }
 
   /** The next chunk of a chunked body, or undefined after the last one. */
@@ -163,10 +165,12 @@ export class RawConnection {
   }
 
   /** Reads one whole response. `method` is that of the request: HEAD has no body. */
-  async readResponse({ method = 'GET', timeoutMs = 30_000 } = {}) {
+  async readResponse({ method = 'GET', timeoutMs = 30_000, version = '1.1' } = {}) {
     const deadline = Date.now() + timeoutMs
     const left = () => Math.max(1, deadline - Date.now())
     const response = await this.readHead(timeoutMs)
+    // A server may answer HTTP/1.0 with either version (RFC 9110, 6.2).
+    if (version === '1.1' && response.version !== '1.1') throw new FramingError(`HTTP/${response.version}`)
     const length = response.header('content-length')
     const coding = response.header('transfer-encoding')
     if (length !== undefined && coding !== undefined) throw new FramingError('both content-length and transfer-encoding')

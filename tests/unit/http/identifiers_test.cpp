@@ -16,8 +16,8 @@ TEST(Identifiers, QuotedNamesAreLiteral) {
 }
 
 TEST(Identifiers, MalformedNamesAreRefused) {
-  for (const auto* name : {"", "1a", "a b", "a-b", "$a", " a", "a ", R"(")", R"("")", R"("a"b")",
-                           R"(a"b)", R"("a)"})
+  for (const auto* name :
+       {"", "1a", "a b", "a-b", "$a", " a", "a ", R"(")", R"("")", R"("a"b")", R"(a"b)", R"("a)"})
     EXPECT_FALSE(parse_identifier(name)) << name;
 }
 

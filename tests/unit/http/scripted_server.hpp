@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -23,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace busbar::http::testing_support {
@@ -80,6 +82,11 @@ public:
   }
   bool wait_for_cancels(std::size_t count) {
     return wait_until([&] { return cancels >= count; });
+  }
+
+  std::size_t cancelled() {
+    const std::lock_guard lock{mutex};
+    return cancels;
   }
 
   // Written on the I/O thread under the mutex.

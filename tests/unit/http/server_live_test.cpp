@@ -81,7 +81,7 @@ TEST_F(ServerLive, ManyPollsOnOneConnection) {
     script_.answer_parked([](shape_reader& reader) { reader.on_slice(slice_of("{}")); });
     ASSERT_EQ(client.read_response().status, 200);
   }
-  EXPECT_EQ(script_.cancels, 0u);
+  EXPECT_EQ(script_.cancelled(), 0u);
 }
 
 TEST_F(ServerLive, AClientThatHangsUpWhileItWaitsIsCancelled) {
@@ -222,7 +222,7 @@ TEST_F(ServerLive, AStreamOfARemovedShapeEndsWithoutAMessage) {
   const auto answer = client.read_response();
   EXPECT_TRUE(answer.complete);
   EXPECT_EQ(answer.body, "");
-  EXPECT_EQ(script_.cancels, 0u) << "the session has let go by itself";
+  EXPECT_EQ(script_.cancelled(), 0u) << "the session has let go by itself";
 }
 
 TEST_F(ServerLive, AStreamRefusedBeforeItOpensIsAnOrdinaryResponse) {
@@ -274,7 +274,7 @@ TEST_F(ServerLive, AStreamThatDoesNotReadIsDroppedWithoutHarmToOthers) {
   auto reading = open_sse(1);
   auto stuck = open_sse(2);
   const auto large = slice_of("data: \"" + std::string(1024 * 1024, 'x') + "\"\n\n");
-  for (int i = 0; i < 100 && script_.cancels == 0; ++i) {
+  for (int i = 0; i < 100 && script_.cancelled() == 0; ++i) {
     deliver(large);
     // The reading client takes all of it before the next one.
     for (std::size_t taken = reading.received().size();

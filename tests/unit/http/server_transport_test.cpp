@@ -64,6 +64,17 @@ TEST_F(ServerTransport, ARequestMayArriveByteByByte) {
   }
 }
 
+TEST_F(ServerTransport, EmptyLinesBetweenRequestsAreSkipped) {
+  script_.answer = answer_at_once;
+  start();
+  auto client = connect();
+  for (int i = 0; i < 3; ++i) {
+    client.send("\r\n\r\n");
+    client.get(initial);
+    EXPECT_EQ(client.read_response().status, 200);
+  }
+}
+
 TEST_F(ServerTransport, HeadHasTheHeadersOfGetAndNoBody) {
   script_.answer = answer_at_once;
   start();
@@ -367,7 +378,7 @@ TEST_F(ServerTransport, StopWithClientsInEveryStateIsClean) {
   waiting.get(live);
   ASSERT_TRUE(script_.wait_for_reads(1));
   server_->stop();
-  EXPECT_EQ(script_.cancels, 1u);
+  EXPECT_EQ(script_.cancelled(), 1u);
   EXPECT_TRUE(waiting.read_to_end());
 }
 
