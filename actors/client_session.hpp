@@ -8,6 +8,13 @@
 
 namespace busbar {
 
+/// What the node can do (spec shape-protocol 1, /v1/health).
+enum class service_state : std::uint8_t {
+  starting,
+  waiting, ///< Another node leads; shapes that are there are served.
+  active,
+};
+
 /// The session's door for the HTTP code of the same I/O thread. Behind it stands a CAF actor
 /// (client_session_actor, see protocol.hpp) that runs on that very thread, so that neither locks
 /// nor hand-overs lie between a parsed request and its answer.
@@ -30,11 +37,13 @@ public:
   /// True if `handle` names a shape that this node keeps (admission class "existing").
   virtual bool knows(const std::string& handle) const = 0;
 
-  /// Deletes a shape by handle; false if unknown.
-  virtual bool drop(const std::string& handle) = 0;
+  /// Deletes the shape of this handle (unless empty) or of this definition; both given must mean the
+  /// same one (errc::invalid_argument otherwise). False if there is no such shape.
+  virtual result<bool> drop(const std::string& handle,
+                            const std::optional<shape_request>& definition) = 0;
 
-  /// True once shapes can be created and streamed; `why_not` names the first unmet condition.
-  virtual bool active(std::string& why_not) const = 0;
+  /// Whether shapes can be created and streamed; if not, `why_not` names the first unmet condition.
+  virtual service_state state(std::string& why_not) const = 0;
 
   /// Answer every waiting long poll now, as if it had timed out, and end every stream: the process
   /// is about to stop.

@@ -39,7 +39,10 @@ void feed::flushed(lsn position) noexcept {
 }
 
 void feed::credit() noexcept {
-  const auto before = in_flight_.fetch_sub(1, std::memory_order_acq_rel);
+  // A frame of an earlier connection may be credited after the count began anew.
+  auto before = in_flight_.load(std::memory_order_acquire);
+  while (before > 0 && !in_flight_.compare_exchange_weak(before, before - 1, std::memory_order_acq_rel)) {
+  }
   if (before == frames_in_flight_max)
     wake(); // it may be pausing for this very credit
 }
@@ -59,7 +62,7 @@ void feed::run() {
     env_.metrics->leader.Set(0);
     if (stopped())
       return;
-    env_.status->set_streaming(false, "no replication stream: " + ended.message);
+    env_.status->set_phase(node_status::phase::starting, "no replication stream: " + ended.message);
     // A fatal trouble heals only by a human's hand; but once we have been connected it may be a
     // secret that is being rotated or a database that is being restored.
     if (ended.kind == postgres::trouble::fatal && !was_connected_) {
@@ -81,7 +84,12 @@ void feed::run() {
 }
 
 postgres::pg_error feed::stream_once() {
-  auto opened = postgres::replication_stream::open(env_.stream, stop_);
+  auto settings = env_.stream;
+  settings.accept = [this](const postgres::leadership& leader) { return accept(leader); };
+  settings.on_waiting = [this] {
+    env_.status->set_phase(node_status::phase::waiting, "another node leads the stream");
+  };
+  auto opened = postgres::replication_stream::open(settings, stop_);
   if (!opened)
     return opened.error();
   auto& stream = *opened;
@@ -112,6 +120,11 @@ postgres::pg_error feed::stream_once() {
   in_flight_.store(0, std::memory_order_release);
   const auto begin = *continued ? std::max(flushed_.load(), to_number(leader.confirmed_flush))
                                 : to_number(leader.confirmed_flush);
+  if (!*continued) {
+    // After the materializers' reset, so that no report of the time before follows it.
+    caf::anon_send(others_->flusher, reset_atom_v, lsn{begin});
+    env_.status->restart(begin - 1);
+  }
   for (std::size_t i = 0; begin > 0 && i < others_->materializers.size(); ++i)
     env_.status->processed(i, begin - 1);
   if (auto started = stream.start(lsn{begin}); !started)
@@ -119,7 +132,7 @@ postgres::pg_error feed::stream_once() {
   env_.status->term.store(leader.term, std::memory_order_release);
   env_.metrics->term.Set(static_cast<double>(leader.term));
   env_.metrics->leader.Set(1);
-  env_.status->set_streaming(true);
+  env_.status->set_phase(node_status::phase::streaming);
   was_streaming_ = true;
   spdlog::info("leading stream {} in term {} from {}", env_.stream.stream_id, leader.term,
                to_pg_string(lsn{begin}));
@@ -152,13 +165,37 @@ postgres::pg_error feed::stream_once() {
   return {postgres::trouble::none, {}, "stopping"};
 }
 
+storage::node_identity feed::identity_of(const postgres::leadership& leader) const {
+  return {.system_id = leader.system_id,
+          .timeline = leader.timeline,
+          .database = leader.database,
+          .stream_id = env_.stream.stream_id};
+}
+
+/// Storage of another database must stop us before we touch anything there.
+result<void> feed::accept(const postgres::leadership& leader) const {
+  const auto now = identity_of(leader);
+  auto stored = env_.store->identity();
+  if (!stored)
+    return fail(std::move(stored).error());
+  if (!*stored)
+    return {};
+  const auto& before = **stored;
+  if (before.system_id == now.system_id && before.database == now.database &&
+      before.stream_id == now.stream_id)
+    return {};
+  return fail(errc::misconfigured,
+              "the storage directory holds shapes of another database (system " + before.system_id +
+                  ", database " + before.database + ", stream " + before.stream_id +
+                  "), not of this one (system " + now.system_id + ", database " + now.database +
+                  ", stream " + now.stream_id +
+                  "); set BUSBAR_STORAGE_DIR to another directory, or empty this one");
+}
+
 /// Compares what leads us with what storage holds. True: the log goes on where it ended; false: it
 /// begins anew, all shapes were removed. An error is for a human.
 result<bool> feed::take_over(const postgres::leadership& leader) {
-  const storage::node_identity now{.system_id = leader.system_id,
-                                   .timeline = leader.timeline,
-                                   .database = leader.database,
-                                   .stream_id = env_.stream.stream_id};
+  const auto now = identity_of(leader);
   auto stored = env_.store->identity();
   if (!stored)
     return fail(std::move(stored).error());
@@ -168,14 +205,6 @@ result<bool> feed::take_over(const postgres::leadership& leader) {
   std::string gap;
   if (*stored) {
     const auto& before = **stored;
-    if (before.system_id != now.system_id || before.database != now.database ||
-        before.stream_id != now.stream_id)
-      return fail(errc::misconfigured,
-                  "the storage directory holds shapes of another database (system " + before.system_id +
-                      ", database " + before.database + ", stream " + before.stream_id +
-                      "), not of this one (system " + now.system_id + ", database " + now.database +
-                      ", stream " + now.stream_id +
-                      "); set BUSBAR_STORAGE_DIR to another directory, or empty this one");
     if (before.timeline != now.timeline)
       gap = "the database is on another timeline: it was restored or failed over";
   }
@@ -201,7 +230,6 @@ result<bool> feed::take_over(const postgres::leadership& leader) {
     if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
       return fail(std::move(synced).error());
     flushed_.store(0, std::memory_order_release);
-    caf::anon_send(others_->flusher, reset_atom_v, leader.confirmed_flush);
     return false;
   }
   if (!was_streaming_ && flushed_.load() == 0)

@@ -40,6 +40,8 @@ private:
   void run();
   /// One connection, from its opening to its end; what ended it.
   postgres::pg_error stream_once();
+  storage::node_identity identity_of(const postgres::leadership& leader) const;
+  result<void> accept(const postgres::leadership& leader) const;
   result<bool> take_over(const postgres::leadership& leader);
   bool reset_materializers();
   void send_frame(const frame& next);

@@ -37,7 +37,16 @@ public:
     post_([unit = shared_from_this()] { unit->run(); });
   }
 
-  /// Runs what waits, now. The I/O thread only; also at the end, when its loop has stopped.
+  /// Runs all that waits and what comes of it: at the end, when the I/O thread's loop has stopped.
+  void run_to_the_end() {
+    for (bool more = true; more;) {
+      run();
+      const std::lock_guard guard{mutex_};
+      more = !jobs_.empty();
+    }
+  }
+
+  /// Runs what waits. The I/O thread only.
   void run() {
     std::vector<caf::resumable*> jobs;
     {

@@ -26,11 +26,20 @@ constexpr std::size_t recent_commits_max = 32'768;
 /// shape is given up: PostgreSQL does not get its snapshot open in time.
 constexpr std::size_t aside_bytes_max = 64u << 20;
 constexpr std::chrono::seconds disk_retry{1};
+/// Messages of moves that a session may have unread; beyond it is told later, all at once.
+constexpr std::size_t unread_moves_max = 8;
 
 struct materializer_state {
   static constexpr const char* name = "materializer";
 
   explicit materializer_state(materializer_actor::pointer self) : self{self} {}
+  ~materializer_state() {
+    for (auto& [id, owned] : shapes)
+      if (owned->expecting.pending())
+        owned->expecting.deliver(to_caf(error{errc::unavailable, "the server is stopping"}));
+  }
+  materializer_state(const materializer_state&) = delete;
+  materializer_state& operator=(const materializer_state&) = delete;
 
   /// A shape of ours.
   struct owned_shape {
@@ -57,6 +66,7 @@ struct materializer_state {
           watch(shape, session);
         },
         [this](unwatch_atom, shape_id id, const session_actor& session) { unwatch(id, session); },
+        [this](ready_atom, const session_actor& session) { ready(session); },
         [this](retry_atom) { drain_backlog(); },
     };
   }
@@ -269,8 +279,29 @@ struct materializer_state {
       }
     }
     moved.clear();
-    for (auto& [address, letter] : news)
-      self->send(letter.first, moved_atom_v, std::move(letter.second));
+    for (auto& [address, letter] : news) {
+      auto& [session, moves] = letter;
+      auto& pace = paces[address];
+      if (pace.unread < unread_moves_max) {
+        ++pace.unread;
+        self->send(session, moved_atom_v, std::move(moves), env.number);
+      } else {
+        for (const auto& move : moves)
+          pace.behind.insert(move.shape);
+      }
+    }
+  }
+
+  /// A session has dealt with one message of moves. What it was not told meanwhile it is told now,
+  /// in one go: however slow it is, what waits for it stays small.
+  void ready(const session_actor& session) {
+    auto& pace = paces[session.address()];
+    --pace.unread;
+    if (pace.unread > 0)
+      return;
+    for (const auto id : pace.behind)
+      self->send(session, check_atom_v, id);
+    pace.behind.clear();
   }
 
   void finish_frame(const frame& done) {
@@ -303,14 +334,26 @@ struct materializer_state {
     aside_bytes += done.size_bytes();
     while (aside_bytes > aside_bytes_max && !awaiting.empty()) {
       const auto id = *awaiting.begin(); // ids rise, so this is the oldest
-      const auto owned = shapes.find(id);
-      if (owned != shapes.end())
+      if (const auto owned = shapes.find(id); owned != shapes.end())
         give_up(owned->second->log, "its snapshot could not be opened in time");
       awaiting.erase(id);
-      if (awaiting.empty()) {
-        aside.clear();
-        aside_bytes = 0;
-      }
+      trim_aside();
+    }
+  }
+
+  /// Lets go of the frames that end before the first shape that still waits was created.
+  void trim_aside() {
+    auto needed_after = ~std::uint64_t{0};
+    for (const auto id : awaiting)
+      if (const auto owned = shapes.find(id); owned != shapes.end())
+        needed_after = std::min(needed_after, owned->second->created_lsn);
+    while (!aside.empty()) {
+      const auto transactions = aside.front().whole.read().getTransactions();
+      if (transactions.size() > 0 &&
+          transactions[transactions.size() - 1].getCommitLsn() > needed_after)
+        break;
+      aside_bytes -= aside.front().whole.size_bytes();
+      aside.pop_front();
     }
   }
 
@@ -330,11 +373,10 @@ struct materializer_state {
         kept.void_tx = open_tx;
     }
     open_tx = 0;
-    if (!write_out()) {
-      disk_refuses = true;
-      return false;
-    }
-    return true;
+    applied = {};
+    last_commit = 0;
+    disk_refuses = !write_out();
+    return !disk_refuses;
   }
 
   // -- control ----------------------------------------------------------------------------------
@@ -391,11 +433,9 @@ struct materializer_state {
     if (found == shapes.end() || found->second->log.shape()->progress().gone)
       return to_caf(error{errc::must_refetch, "the shape was removed"});
     auto& owned = *found->second;
-    const std::unordered_set<std::uint64_t> running{sees.xip.begin(), sees.xip.end()};
-    if (!running.empty())
-      for (const auto& [xid, commit] : recent_commits)
-        if (commit <= owned.created_lsn && running.contains(sees.widen(xid)))
-          return false;
+    for (const auto& [xid, commit] : recent_commits)
+      if (commit <= owned.created_lsn && !sees.sees(xid))
+        return false;
     owned.log.accept(sees);
     splicing.insert(id);
     awaiting.erase(id);
@@ -403,13 +443,13 @@ struct materializer_state {
       apply(kept.whole, &owned, kept.void_tx);
     if (applied_front)
       apply(backlog.front(), &owned);
-    if (awaiting.empty()) {
-      aside.clear();
-      aside_bytes = 0;
+    trim_aside();
+    if (disk_refuses || !write_out()) {
+      // What was kept aside has been acknowledged, so it must be stored before anybody relies on it.
+      give_up(owned.log, "storage refuses writes");
+      return to_caf(error{errc::unavailable, "storage refuses writes"});
     }
     owned.log.shape()->update([](shape_progress& p) { p.started = true; });
-    if (!disk_refuses)
-      static_cast<void>(write_out()); // if it is refused, the next frame's turn tries again
     tell_watchers(id);
     return true;
   }
@@ -435,6 +475,8 @@ struct materializer_state {
     shape->update([](shape_progress& p) { p.gone = true; });
     touched.erase(&log);
     log.stop();
+    // In the same batch as the frame: once PostgreSQL is told of the frame, it will not tell us again.
+    writes.mark_removed(shape->id());
     self->send(others->directory, invalid_atom_v, shape, why);
   }
 
@@ -471,7 +513,8 @@ struct materializer_state {
       }
       shapes.erase(found);
     }
-    if (auto removed = env.store->remove_shape(id); !removed)
+    const auto p = shape->progress();
+    if (auto removed = env.store->remove_shape(id, p.complete || p.failure); !removed)
       spdlog::error("shape {}: {}", shape->handle(), removed.error().message);
   }
 
@@ -482,12 +525,12 @@ struct materializer_state {
       auto& watchers = found->second->watchers;
       if (std::find(watchers.begin(), watchers.end(), session) == watchers.end())
         watchers.push_back(session);
-      found->second->log.watched = true;
+      found->second->log.watch(true);
     } else if (!shape->progress().gone) {
       // The snapshotter has not announced it yet.
       auto& owned = own(shape);
       owned.watchers.push_back(session);
-      owned.log.watched = true;
+      owned.log.watch(true);
     }
     self->send(session, check_atom_v, shape->id());
   }
@@ -498,7 +541,7 @@ struct materializer_state {
       return;
     auto& watchers = found->second->watchers;
     watchers.erase(std::remove(watchers.begin(), watchers.end(), session), watchers.end());
-    found->second->log.watched = !watchers.empty();
+    found->second->log.watch(!watchers.empty());
   }
 
   void tell_watchers(shape_id id) {
@@ -521,7 +564,7 @@ struct materializer_state {
     frame whole;
     std::uint64_t void_tx = 0; ///< A piece of this transaction that has been sent again since.
   };
-  std::vector<kept_frame> aside;
+  std::deque<kept_frame> aside;
   std::size_t aside_bytes = 0;
   std::deque<std::pair<std::uint32_t, std::uint64_t>> recent_commits; ///< xid, commit LSN
 
@@ -534,6 +577,11 @@ struct materializer_state {
   std::uint64_t open_tx = 0;   ///< Commit LSN of the stream's unfinished transaction, if any.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
   std::unordered_set<shape_log_writer*> moved;   ///< Logs with unpublished commits.
+  struct session_pace {
+    std::size_t unread = 0;               ///< Messages of moves that it has not dealt with yet.
+    std::unordered_set<shape_id> behind;  ///< Moved since then.
+  };
+  std::unordered_map<caf::actor_addr, session_pace> paces; ///< As many as there are I/O threads.
   lsn applied{};
   std::uint64_t last_commit = 0;
   std::uint64_t entries_made = 0; ///< Since the metrics were last told.

@@ -30,11 +30,23 @@ public:
       position.store(commit_lsn, std::memory_order_release);
   }
 
-  bool streaming() const noexcept { return streaming_.load(std::memory_order_acquire); }
+  /// The stream begins anew with nothing before it: positions may even fall. No shapes then.
+  void restart(std::uint64_t lsn) noexcept {
+    for (auto& position : processed_)
+      position.store(lsn, std::memory_order_release);
+  }
+
+  enum class phase : std::uint8_t {
+    starting, ///< No replication stream.
+    waiting,  ///< Another node holds the stream's lock.
+    streaming,
+  };
+  phase now() const noexcept { return phase_.load(std::memory_order_acquire); }
+  bool streaming() const noexcept { return now() == phase::streaming; }
   /// By the feed. `why_not` is for humans: the first condition that is not met.
-  void set_streaming(bool yes, std::string why_not = {}) {
+  void set_phase(phase p, std::string why_not = {}) {
     const std::lock_guard guard{mutex_};
-    streaming_.store(yes, std::memory_order_release);
+    phase_.store(p, std::memory_order_release);
     why_not_ = std::move(why_not);
   }
   std::string why_not() const {
@@ -46,7 +58,7 @@ public:
 
 private:
   std::vector<std::atomic<std::uint64_t>> processed_;
-  std::atomic<bool> streaming_{false};
+  std::atomic<phase> phase_{phase::starting};
   mutable std::mutex mutex_;
   std::string why_not_ = "starting: not yet connected to PostgreSQL";
 };

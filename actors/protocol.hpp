@@ -75,6 +75,8 @@ CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer
   CAF_ADD_ATOM(busbar, busbar, tick_atom, "tick")
   CAF_ADD_ATOM(busbar, busbar, unwatch_atom, "unwatch")
   CAF_ADD_ATOM(busbar, busbar, watch_atom, "watch")
+  CAF_ADD_ATOM(busbar, busbar, ready_atom, "ready")
+  CAF_ADD_ATOM(busbar, busbar, publish_atom, "publish")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -82,8 +84,8 @@ namespace busbar {
 /// A CLIENT SESSION: answers and keeps the clients of one I/O thread, and runs on it. What HTTP asks
 /// of it stands in client_session.hpp.
 using session_actor = caf::typed_actor<
-    // Logs have grown.
-    caf::reacts_to<moved_atom, move_list>,
+    // Logs have grown. The materializer that says so (by its number) is told ready when it is done.
+    caf::reacts_to<moved_atom, move_list, std::uint32_t>,
     // Look at this shape again: a watch has begun, a snapshot chunk is there, or it is gone.
     caf::reacts_to<check_atom, storage::shape_id>,
     // INTERNAL: the earliest deadline of a waiting reader has come.
@@ -114,6 +116,8 @@ using materializer_actor = caf::typed_actor<
     // A session wants to hear of the shape, or no more. Answered by a check.
     caf::reacts_to<watch_atom, shape_ptr, session_actor>,
     caf::reacts_to<unwatch_atom, storage::shape_id, session_actor>,
+    // A session has dealt with one message of moves.
+    caf::reacts_to<ready_atom, session_actor>,
     // INTERNAL: try again to write what the disk refused.
     caf::reacts_to<retry_atom>>;
 
@@ -146,6 +150,9 @@ using directory_actor = caf::typed_actor<
     caf::replies_to<find_atom, shape_request>::with<shape_ptr>,
     // By a SNAPSHOTTER: done with this shape, well or badly (progress().failure says why).
     caf::reacts_to<finished_atom, shape_ptr, snapshotter_actor>,
+    // By a SNAPSHOTTER: the shape's table is published; its next shape may begin. If that had to be
+    // mended (true), shapes that had started before have missed changes.
+    caf::reacts_to<publish_atom, shape_ptr, bool>,
     // The shape is no longer right (the text says why): remove it.
     caf::reacts_to<invalid_atom, shape_ptr, std::string>,
     // A client asked for its removal.

@@ -98,6 +98,7 @@ private:
   bool live_ = false;
   bool sse_ = false;
   bool open_ = false; ///< SSE: the head has been sent.
+  bool resolving_ = false; ///< Its definition is being looked up.
 };
 
 } // namespace busbar

@@ -20,7 +20,7 @@ constexpr std::chrono::seconds snapshot_patience{60};
 /// Deadlines are looked at no more often than this.
 constexpr std::chrono::milliseconds tick_min{10};
 /// Requests' words whose shape is remembered; all are forgotten when there are more.
-constexpr std::size_t known_max = 100'000;
+constexpr std::size_t known_bytes_max = 16u << 20;
 
 bool etag_matches(std::string_view header, const std::string& etag) {
   while (!header.empty()) {
@@ -90,9 +90,10 @@ public:
 
   behavior_type make_behavior() override {
     return {
-        [this](moved_atom, const move_list& moves) {
+        [this](moved_atom, const move_list& moves, std::uint32_t materializer) {
           for (const auto& move : moves)
             moved(move);
+          send(env_.others->materializers[materializer], ready_atom_v, session_actor{this});
         },
         [this](check_atom, storage::shape_id id) { check(id); },
         [this](tick_atom) { tick(); },
@@ -103,40 +104,80 @@ public:
 
   void read(shape_reader& reader, shape_query query) {
     const auto key = query.shape.cache_key();
-    const auto known = known_.find(key);
-    if (known != known_.end()) {
-      if (!known->second->progress().gone) {
-        const auto shape = known->second; // the map may change underneath
-        begin(reader, query, shape);
-        return;
-      }
-      known_.erase(known);
+    if (const auto shape = recall(key, query)) {
+      begin(reader, query, shape);
+      return;
     }
     auto& waiting = resolving_[key];
+    reader.resolving_ = true;
     waiting.push_back({&reader, std::move(query)});
     if (waiting.size() > 1)
       return;
     request(env_.others->directory, find_patience, find_atom_v, waiting.front().query.shape)
         .then(
             [this, key](const shape_ptr& shape) {
-              if (known_.size() >= known_max)
-                known_.clear();
-              known_[key] = shape;
+              remember(key, shape);
               for (auto& [reader, query] : take(key))
-                if (reader)
+                if (reader) {
+                  reader->resolving_ = false;
                   begin(*reader, query, shape);
+                }
             },
             [this, key](const caf::error& why) {
               const auto what = from_caf(why);
               for (auto& [reader, query] : take(key))
-                if (reader)
+                if (reader) {
+                  reader->resolving_ = false;
                   refuse(*reader, what);
+                }
             });
+  }
+
+  /// The shape that these words stand for, if that can be told without PostgreSQL.
+  shape_ptr recall(const std::string& key, const shape_query& query) {
+    if (const auto known = known_.find(key); known != known_.end()) {
+      const auto shape = known->second.lock();
+      if (shape && !shape->progress().gone)
+        return shape;
+      known_bytes_ -= key.size();
+      known_.erase(known);
+    }
+    // The request may name a shape that we have: then its words only have to mean that shape.
+    if (query.now || query.offset == log_offset::start())
+      return nullptr;
+    const auto named = env_.index->find(query.handle);
+    if (!named || named->progress().gone)
+      return nullptr;
+    if (!means(query.shape, *named))
+      return nullptr;
+    remember(key, named);
+    return named;
+  }
+
+  /// Whether these words define this shape. The table is taken as the shape knows it.
+  static bool means(const shape_request& words, const shape_state& shape) {
+    const auto& table = shape.definition().table;
+    if (table->schema != words.schema || table->name != words.table)
+      return false;
+    const auto meant = define_shape(words, table);
+    return meant && meant->identity() == shape.definition().identity();
+  }
+
+  void remember(const std::string& key, const shape_ptr& shape) {
+    if (known_bytes_ + key.size() > known_bytes_max) {
+      known_.clear();
+      known_bytes_ = 0;
+    }
+    if (known_.insert_or_assign(key, shape).second)
+      known_bytes_ += key.size();
   }
 
   void cancel(shape_reader& reader) noexcept {
     unlink(reader);
     reader.shape_.reset();
+    if (!reader.resolving_)
+      return;
+    reader.resolving_ = false;
     for (auto& [key, waiting] : resolving_)
       for (auto& item : waiting)
         if (item.reader == &reader)
@@ -153,8 +194,15 @@ public:
     return read_piece(*env_.store, *env_.cache, cursor);
   }
 
-  bool drop(const std::string& handle) {
-    const auto shape = env_.index->find(handle);
+  result<bool> drop(const std::string& handle, const std::optional<shape_request>& definition) {
+    auto shape = handle.empty() ? nullptr : env_.index->find(handle);
+    if (definition) {
+      const auto defined = env_.index->find_if(
+          [&](const shape_state& s) { return !s.progress().gone && means(*definition, s); });
+      if (defined && !handle.empty() && defined != shape)
+        return fail(errc::invalid_argument, "the handle is not that of the shape defined");
+      shape = defined;
+    }
     if (!shape || shape->progress().gone)
       return false;
     shape->update([](shape_progress& p) { p.gone = true; });
@@ -340,7 +388,9 @@ private:
     if (!reader.open_ && !open(reader))
       return;
     reader.requested_ = slice.end;
-    park(reader, shape_reader::wait::live);
+    park(reader, slice.up_to_date ? shape_reader::wait::live : shape_reader::wait::snapshot);
+    if (!slice.up_to_date)
+      send(session_actor{this}, check_atom_v, reader.shape_->id()); // there may be more at once
     reader.on_slice(slice);
   }
 
@@ -479,8 +529,7 @@ private:
                                (move.from.tx == 0 && reader.requested_.tx == 0 &&
                                 reader.waits_for_ == shape_reader::wait::live);
       if (!move.body || !was_at_head || (reader.sse_ && !reader.open_)) {
-        unlink(reader);
-        answer_or_wait(reader);
+        look_again(reader, move.shape);
         continue;
       }
       const auto& shape = *reader.shape_;
@@ -511,17 +560,22 @@ private:
     readers.swap(found->second.readers);
     while (!readers.empty()) {
       auto& reader = readers.front();
-      if (!has_news(reader)) {
-        // It goes on waiting, and its deadline stays what it was.
-        static_cast<by_shape_hook&>(reader).unlink();
-        watched_[id].readers.push_back(reader);
-        continue;
-      }
-      unlink(reader);
-      answer_or_wait(reader);
+      look_again(reader, id);
     }
     if (shape->progress().gone && watched_.contains(id) && watched_[id].readers.empty())
       watched_.erase(id);
+  }
+
+  /// Answers a waiting reader if there is something for it.
+  void look_again(shape_reader& reader, storage::shape_id id) {
+    if (has_news(reader)) {
+      unlink(reader);
+      answer_or_wait(reader);
+      return;
+    }
+    // It goes on waiting, and its deadline stays what it was.
+    static_cast<by_shape_hook&>(reader).unlink();
+    watched_[id].readers.push_back(reader);
   }
 
   bool has_news(const shape_reader& reader) const {
@@ -539,7 +593,8 @@ private:
 
   session_environment env_;
   std::shared_ptr<io_execution_unit> unit_;
-  std::unordered_map<std::string, shape_ptr> known_; ///< By the request's words.
+  std::unordered_map<std::string, std::weak_ptr<shape_state>> known_; ///< By the request's words.
+  std::size_t known_bytes_ = 0;
   std::unordered_map<std::string, waiting_list> resolving_;
   waiting_list* taken_ = nullptr;
   std::unordered_map<storage::shape_id, watched_shape> watched_;
@@ -561,7 +616,7 @@ public:
   }
   ~session_door() override {
     caf::anon_send_exit(handle_, caf::exit_reason::user_shutdown);
-    unit_->run(); // the I/O thread's loop may not turn any more
+    unit_->run_to_the_end(); // the I/O thread's loop may not turn any more
   }
   session_door(const session_door&) = delete;
   session_door& operator=(const session_door&) = delete;
@@ -572,13 +627,17 @@ public:
   bool knows(const std::string& handle) const override {
     return core_->environment().index->find(handle) != nullptr;
   }
-  bool drop(const std::string& handle) override { return core_->drop(handle); }
-  bool active(std::string& why_not) const override {
+  result<bool> drop(const std::string& handle,
+                    const std::optional<shape_request>& definition) override {
+    return core_->drop(handle, definition);
+  }
+  service_state state(std::string& why_not) const override {
     const auto& status = *core_->environment().status;
-    if (status.streaming())
-      return true;
+    const auto phase = status.now();
+    if (phase == node_status::phase::streaming)
+      return service_state::active;
     why_not = status.why_not();
-    return false;
+    return phase == node_status::phase::waiting ? service_state::waiting : service_state::starting;
   }
   void drain() override { core_->drain(); }
 

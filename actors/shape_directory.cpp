@@ -26,6 +26,7 @@ struct directory_state {
         [this](finished_atom, const shape_ptr& shape, const snapshotter_actor& by) {
           finished(shape, by);
         },
+        [this](publish_atom, const shape_ptr& shape, bool mended) { published(shape, mended); },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
           spdlog::info("shape {} of {}.{} is removed: {}", shape->handle(),
                        shape->definition().table->schema, shape->definition().table->name, why);
@@ -76,15 +77,23 @@ struct directory_state {
       return known->second;
     if (!env.status->streaming())
       return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not());
-    if (queue.size() >= queue_max)
+    if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
     auto shape = std::make_shared<shape_state>(found.fresh_id, make_handle(identity, now_micros()),
                                                *found.definition);
     register_shape(shape);
     env.metrics->shapes_created.Increment();
-    queue.push_back(shape);
+    enqueue(shape);
     hand_out();
     return shape;
+  }
+
+  void enqueue(const shape_ptr& shape) {
+    auto& table = tables[shape->definition().table->oid];
+    if (table.queue.empty() && !table.publishing)
+      ready.push_back(shape->definition().table->oid);
+    table.queue.push_back(shape);
+    ++queued;
   }
 
   void register_shape(const shape_ptr& shape) {
@@ -107,18 +116,62 @@ struct directory_state {
       idle.assign(others->snapshotters.begin(), others->snapshotters.end());
       started = true;
     }
-    while (!queue.empty() && !idle.empty()) {
-      const auto shape = queue.front();
-      queue.pop_front();
-      if (shape->progress().gone)
-        continue;
-      self->send(idle.back(), create_atom_v, shape);
-      idle.pop_back();
+    // Tables take turns, so that one whose writers never end holds up nobody but itself.
+    while (!ready.empty() && !idle.empty()) {
+      const auto oid = ready.front();
+      ready.pop_front();
+      auto& table = tables[oid];
+      while (!table.queue.empty()) {
+        const auto shape = table.queue.front();
+        table.queue.pop_front();
+        --queued;
+        if (shape->progress().gone)
+          continue;
+        table.publishing = shape;
+        self->send(idle.back(), create_atom_v, shape);
+        idle.pop_back();
+        break;
+      }
+      if (!table.publishing && table.queue.empty())
+        tables.erase(oid);
     }
+  }
+
+  /// The table's next shape may begin.
+  void release(const shape_ptr& shape) {
+    const auto oid = shape->definition().table->oid;
+    const auto found = tables.find(oid);
+    if (found == tables.end() || found->second.publishing != shape)
+      return;
+    found->second.publishing = nullptr;
+    if (found->second.queue.empty())
+      tables.erase(found);
+    else
+      ready.push_back(oid);
+  }
+
+  void published(const shape_ptr& shape, bool mended) {
+    if (mended) {
+      // The table was not (fully) published until now: what followed it before has missed changes.
+      const auto oid = shape->definition().table->oid;
+      shape_list missed;
+      for (const auto& [identity, other] : by_identity)
+        if (other != shape && other->definition().table->oid == oid && other->progress().started)
+          missed.push_back(other);
+      for (const auto& other : missed) {
+        spdlog::warn("shape {} of {}.{} is removed: the table had left the publication",
+                     other->handle(), other->definition().table->schema,
+                     other->definition().table->name);
+        remove(other, "unpublished");
+      }
+    }
+    release(shape);
+    hand_out();
   }
 
   void finished(const shape_ptr& shape, const snapshotter_actor& by) {
     idle.push_back(by);
+    release(shape);
     if (shape->progress().failure)
       remove(shape, "snapshot_failed");
     else if (shape->progress().gone)
@@ -136,6 +189,8 @@ struct directory_state {
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
     env.metrics->shapes_removed.Add({{"reason", reason}}).Increment();
     shape->update([](shape_progress& p) { p.gone = true; });
+    if (auto marked = env.store->mark_removed(shape->id()); !marked)
+      spdlog::error("shape {}: {}", shape->handle(), marked.error().message);
     self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
   }
 
@@ -154,7 +209,15 @@ struct directory_state {
   cast_ptr others;
   std::unordered_map<std::string, shape_ptr> by_identity;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
-  std::deque<shape_ptr> queue;
+  /// Shapes of one table that wait to be made. One at a time passes the publication and its wait for
+  /// open writers; their snapshots are then taken side by side.
+  struct table_queue {
+    std::deque<shape_ptr> queue;
+    shape_ptr publishing;
+  };
+  std::unordered_map<std::uint32_t, table_queue> tables; ///< By oid; only those with work.
+  std::deque<std::uint32_t> ready; ///< Tables with a queue and nothing publishing.
+  std::size_t queued = 0;
   std::vector<snapshotter_actor> idle;
   bool started = false;
   std::uint64_t last_micros = 0;

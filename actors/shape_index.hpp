@@ -25,6 +25,15 @@ public:
     const auto found = by_handle_.find(handle);
     return found == by_handle_.end() ? nullptr : found->second;
   }
+  /// The first shape that `is_it` accepts; in no order. Slow with many shapes.
+  template <class Predicate>
+  shape_ptr find_if(Predicate&& is_it) const {
+    const std::shared_lock guard{mutex_};
+    for (const auto& [handle, shape] : by_handle_)
+      if (is_it(*shape))
+        return shape;
+    return nullptr;
+  }
   std::size_t size() const {
     const std::shared_lock guard{mutex_};
     return by_handle_.size();

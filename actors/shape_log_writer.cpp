@@ -25,7 +25,7 @@ void shape_log_writer::seal(std::uint64_t tx, bool last, storage::batch& writes)
     entry.json.insert(entry.last_at, last_header);
   work_->block.add(entry.op, entry.json);
   chunk_bytes_ += entry.json.size();
-  if (!watched) {
+  if (!watched_) {
     work_->news_incomplete = true; // who begins to watch now must not get the rest for the whole
   } else if (!work_->news_incomplete) {
     auto& news = work_->news;
@@ -79,7 +79,7 @@ std::optional<head_move> shape_log_writer::publish() {
   if (work_) {
     // In the middle of a transaction the news would hold entries that nobody may see yet.
     const bool in_transaction = work_->held_back.has_value();
-    if (watched && !boundary_ && !work_->news_incomplete && !in_transaction)
+    if (watched_ && !boundary_ && !work_->news_incomplete && !in_transaction)
       move.body = std::make_shared<const move_body>(std::move(work_->news), std::move(work_->news_ends));
     if (!in_transaction) {
       work_.reset();

@@ -69,7 +69,13 @@ public:
   }
   bool splice_passed() const noexcept { return splice_passed_ > 0; }
 
-  bool watched = false; ///< Some session wants head moves with their bytes.
+  /// Whether some session wants head moves with their bytes. One that begins in the middle of what
+  /// is unpublished gets that first move without them.
+  void watch(bool yes) noexcept {
+    if (yes != watched_ && work_)
+      work_->news_incomplete = true;
+    watched_ = yes;
+  }
 
 private:
   /// The visibility is asked only before this point, because xids come round again; but there it is
@@ -85,6 +91,7 @@ private:
   std::uint64_t created_lsn_ = ~std::uint64_t{0};
   snapshot visibility_;
   bool accepting_ = false;
+  bool watched_ = false;
   std::uint64_t splice_passed_ = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
 
   log_offset committed_ = log_offset::snapshot_end(); ///< Head once the present batch is visible.

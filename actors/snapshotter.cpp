@@ -17,6 +17,7 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
+constexpr seconds connect_patience{10};
 constexpr seconds publish_patience{30};
 constexpr seconds announce_patience{30};
 constexpr seconds first_row_patience{30};
@@ -53,31 +54,64 @@ struct snapshotter_state {
   }
 
   result<void> make(const shape_ptr& shape) {
-    if (auto ready = connect(); !ready)
-      return ready;
-    const auto& definition = shape->definition();
-    const auto until = steady_clock::now() + publish_patience;
-    const auto oid = definition.table->oid;
-    // Whether an earlier barrier on the table was finished is only known if it was ours.
-    auto published = postgres::ensure_published(*admin, env.publication, *definition.table,
-                                                !barriers.contains(oid), until);
-    if (!published)
-      return fail(to_request_error(published.error()).code, published.error().message);
-    barriers.insert(oid);
+    if (auto published = publish(shape); !published)
+      return published;
     // From now on data may be stored for the shape; if we die, recover() finds this and clears it.
     if (auto noted = env.store->put_shape(shape->id(), record_of(*shape, {}, 0, false), false); !noted)
       return noted;
     if (auto announced = announce(shape); !announced)
       return announced;
-    return copy(shape);
+    auto copied = copy(shape);
+    if (!copied)
+      disconnect(); // it may be in the middle of anything
+    return copied;
   }
 
-  result<void> connect() {
-    const auto until = steady_clock::now() + seconds{10};
+  result<void> publish(const shape_ptr& shape) {
+    const bool had_session = admin.has_value();
+    auto done = try_to_publish(shape);
+    if (!done && done.error().kind == postgres::trouble::transient && had_session) {
+      disconnect(); // it may have died while it lay idle: once more with a new one
+      done = try_to_publish(shape);
+    }
+    if (!done) {
+      disconnect();
+      return fail(to_request_error(done.error()));
+    }
+    self->send(others->directory, publish_atom_v, shape, *done);
+    return {};
+  }
+
+  /// True if the publication or the table's identity had to be changed.
+  postgres::pg_result_of<bool> try_to_publish(const shape_ptr& shape) {
+    if (auto ready = connect(); !ready)
+      return tl::unexpected{ready.error()};
+    // Whether an earlier barrier on the table was finished is only known if it was ours, and under
+    // the present leader.
+    if (const auto term = env.status->term.load(); term != barriers_term) {
+      barriers.clear();
+      barriers_term = term;
+    }
+    const auto& table = *shape->definition().table;
+    auto published = postgres::ensure_published(*admin, env.publication, table,
+                                                !barriers.contains(table.oid),
+                                                steady_clock::now() + publish_patience);
+    if (published)
+      barriers.insert(table.oid);
+    return published;
+  }
+
+  void disconnect() {
+    admin.reset();
+    reader.reset();
+  }
+
+  postgres::pg_result_of<void> connect() {
+    const auto until = steady_clock::now() + connect_patience;
     if (!admin || !admin->usable()) {
       auto opened = postgres::connection::open(*env.url, "snapshotter", until);
       if (!opened)
-        return fail(to_request_error(opened.error()));
+        return tl::unexpected{opened.error()};
       admin.emplace(std::move(*opened));
     }
     if (env.snapshot_url->conninfo() == env.url->conninfo())
@@ -85,7 +119,7 @@ struct snapshotter_state {
     if (!reader || !reader->usable()) {
       auto opened = postgres::connection::open(*env.snapshot_url, "snapshot", until);
       if (!opened)
-        return fail(to_request_error(opened.error()));
+        return tl::unexpected{opened.error()};
       reader.emplace(std::move(*opened));
     }
     return {};
@@ -100,8 +134,10 @@ struct snapshotter_state {
         {.term = env.status->term.load(),
          .what = cluster::create_shape{shape->handle(), shape->definition().identity()}});
     auto written = postgres::emit_message(*admin, message, steady_clock::now() + announce_patience);
-    if (!written)
+    if (!written) {
+      disconnect();
       return fail(to_request_error(written.error()));
+    }
     result<void> outcome;
     pending.receive([&](lsn position) { created_lsn = to_number(position); },
                     [&](const caf::error& why) { outcome = fail(from_caf(why)); });
@@ -207,7 +243,8 @@ struct snapshotter_state {
   cast_ptr others;
   std::optional<postgres::connection> admin;
   std::optional<postgres::connection> reader; ///< Only if rows are read through another URL.
-  std::set<std::uint32_t> barriers; ///< Tables whose writer barrier this snapshotter has seen through.
+  std::set<std::uint32_t> barriers; ///< Tables whose writer barrier this snapshotter has seen through
+  std::uint64_t barriers_term = 0;  ///< under this leader.
   std::uint64_t created_lsn = 0;
 };
 

@@ -36,6 +36,7 @@ void table_fanout::add(shape_log_writer& log) {
   ++(*encoding)->users;
   auto& group = (*view)->filters[clause_of(log)];
   group.filter = shape.filter;
+  (*view)->mapped = false; // the new shape's columns have to be looked at
   group.members.push_back({&log, static_cast<std::size_t>(encoding - encodings.begin())});
 }
 
@@ -53,6 +54,8 @@ void table_fanout::remove(const shape_log_writer& log) {
     --(*view)->encodings[member->encoding]->users;
     *member = members.back();
     members.pop_back();
+    auto& misfits = (*view)->misfits;
+    std::erase_if(misfits, [&](const auto& misfit) { return misfit.first == &log; });
     if (members.empty())
       filters.erase(filter);
     if (filters.empty())
@@ -89,6 +92,11 @@ void table_fanout::map(table_view& view) {
   view.mismatch.clear();
   if (view.table->schema != relation_.schema || view.table->name != relation_.name)
     view.mismatch = "the table was renamed";
+  view.misfits.clear();
+  for (const auto& [clause, filter] : view.filters)
+    for (const auto& member : filter.members)
+      if (std::string why; !fits(view, member.log->shape()->definition(), why))
+        view.misfits.emplace_back(member.log, why);
   view.mapped = true;
 }
 
@@ -110,7 +118,8 @@ bool table_fanout::fits(const table_view& view, const shape_definition& shape, s
     if (std::any_of(used.begin(), used.end(), missing))
       return false;
   }
-  if (shape.selects_all && shape.selected.size() != relation_.columns.size()) {
+  if (shape.selects_all && shape.selected.size() == view.table->columns.size() &&
+      shape.selected.size() != relation_.columns.size()) {
     why = "a column was added to the table";
     return false;
   }
@@ -154,54 +163,42 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   const auto kind = change.getKind();
   const bool lacks_old = change.getKeyOnly() || (kind != schema::Change::Kind::INSERT && !has_old);
 
-  // One view's shapes may be given up on the way, which can end the view itself.
+  // Giving a shape up takes it out of its view, and with the last shape the view goes.
   for (std::size_t v = 0; v < views_.size();) {
     auto* view = views_[v].get();
-    const auto is_there = [&] { return v < views_.size() && views_[v].get() == view; };
-    const auto give_up_all = [&](const std::string& why) {
-      std::vector<shape_log_writer*> lost;
+    std::string trouble;
+    if (!view->mapped) {
+      if (described_)
+        map(*view);
+      else
+        trouble = "the stream has not described the table";
+    }
+    if (trouble.empty() && lacks_old)
+      trouble = "the table has lost REPLICA IDENTITY FULL";
+    if (trouble.empty() &&
+        ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()), view->from_stream,
+                            stream_cells_, old_cells_)) ||
+         (has_new && !parse(image(change.getNewAt(), change.getNewBytes()), view->from_stream,
+                            stream_cells_, new_cells_))))
+      trouble = "a row of the stream does not have the columns that the stream announced";
+    std::vector<std::pair<shape_log_writer*, std::string>> lost;
+    if (!trouble.empty()) {
       for (const auto& [clause, filter] : view->filters)
         for (const auto& member : filter.members)
           if (to.wanted(*member.log))
-            lost.push_back(member.log);
-      for (auto* log : lost)
-        to.broken(*log, why);
-      if (is_there())
-        ++v;
-    };
-    if (!view->mapped) {
-      if (!described_) {
-        give_up_all("the stream has not described the table");
-        continue;
-      }
-      map(*view);
-      std::vector<std::pair<shape_log_writer*, std::string>> lost;
-      for (const auto& [clause, filter] : view->filters)
-        for (const auto& member : filter.members)
-          if (std::string why; !fits(*view, member.log->shape()->definition(), why)) {
-            if (to.wanted(*member.log))
-              lost.emplace_back(member.log, why);
-            else
-              view->mapped = false; // a new shape, or a replay: ask again at the next change
-          }
-      for (auto& [log, why] : lost)
-        to.broken(*log, why);
-      if (!is_there())
-        continue; // the view went with its last shape
+            lost.emplace_back(member.log, trouble);
+    } else {
+      for (const auto& [log, why] : view->misfits)
+        if (to.wanted(*log))
+          lost.emplace_back(log, why);
     }
-    if (lacks_old) {
-      give_up_all("the table has lost REPLICA IDENTITY FULL");
+    for (const auto& [log, why] : lost)
+      to.broken(*log, why);
+    if (v >= views_.size() || views_[v].get() != view)
       continue;
-    }
-    if ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()), view->from_stream,
-                           stream_cells_, old_cells_)) ||
-        (has_new && !parse(image(change.getNewAt(), change.getNewBytes()), view->from_stream,
-                           stream_cells_, new_cells_))) {
-      give_up_all("a row of the stream does not have the columns that the stream announced");
-      continue;
-    }
-    route_in(*view, has_old, has_new, at, to);
-    if (is_there())
+    if (trouble.empty())
+      route_in(*view, has_old, has_new, at, to);
+    if (v < views_.size() && views_[v].get() == view)
       ++v;
   }
 }

@@ -74,7 +74,9 @@ private:
     std::shared_ptr<const table_info> table;
     std::vector<std::int32_t> from_stream; ///< By table column: index in the stream, -1 = not there.
     bool mapped = false;
-    std::string mismatch; ///< Why the stream's rows do not fit all shapes of this view.
+    std::string mismatch; ///< Why the stream's rows do not fit any shape of this view.
+    /// Shapes that the stream's rows do not fit, and why. They fail at the next change they want.
+    std::vector<std::pair<shape_log_writer*, std::string>> misfits;
     std::unordered_map<std::string, filter_group> filters; ///< By canonical clause.
     struct encoding {
       std::vector<std::uint16_t> selected;

@@ -149,7 +149,24 @@ int serve(const app::settings& config) {
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
   }
+  // An actor that ends while we serve is a fault of ours; starting again from disk is sound.
+  const auto supervisor = system.spawn([&stop, others](caf::event_based_actor* self) {
+    const auto watch = [self](const auto& actor) { self->monitor(actor); };
+    watch(others->replicator);
+    watch(others->directory);
+    watch(others->resolver);
+    watch(others->flusher);
+    for (const auto& snapshotter : others->snapshotters)
+      watch(snapshotter);
+    for (const auto& materializer : others->materializers)
+      watch(materializer);
+    self->set_down_handler([&stop](const caf::down_msg& down) {
+      stop.fail({errc::corrupt, "a part of the process has failed: " + to_string(down.reason)});
+    });
+    return caf::behavior{[](tick_atom) {}};
+  });
   const auto end_actors = [&] {
+    caf::anon_send_exit(supervisor, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->replicator, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->directory, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->resolver, caf::exit_reason::user_shutdown);

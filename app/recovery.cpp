@@ -47,7 +47,7 @@ result<adoption_list> recover_shapes(storage::store& store) {
     if (!definition) {
       spdlog::warn("shape {} is removed: its definition is not accepted any more: {}",
                    from.record.handle, definition.error().message);
-      if (auto removed = store.remove_shape(from.id); !removed)
+      if (auto removed = store.remove_shape(from.id, true); !removed)
         return fail(std::move(removed).error());
       continue;
     }

@@ -85,6 +85,19 @@ end_process() {
   die "process $1 did not end within 30 s of SIGTERM"
 }
 
+# What all processes, and what this run's own ones have used so far, in clock ticks. The difference
+# between two moments is what others have used meanwhile: builds, tests, neighbours (steal).
+busy_ticks() { awk '$1 == "cpu" { print $2 + $3 + $4 + $9 }' /proc/stat; }
+own_ticks() { # call it only when no process of a row is running
+  local postmaster stats=("/proc/$$/stat") child
+  postmaster=$(head -n 1 "$WORK/postgres/data/postmaster.pid")
+  stats+=("/proc/$postmaster/stat")
+  for child in $(< "/proc/$postmaster/task/$postmaster/children"); do
+    stats+=("/proc/$child/stat")
+  done
+  cat "${stats[@]}" 2> /dev/null | sed 's/^.*) //' | awk '{ sum += $12 + $13 + $14 + $15 } END { print sum }'
+}
+
 # settle PID: until it uses less than 2 % of a core for half a second, at most 30 s.
 settle() {
   local before after

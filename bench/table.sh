@@ -14,8 +14,9 @@ print_table() {
     { printf format, $1, $2, $3, figure($4), figure($5), ($5 == "-" ? "-" : sprintf("%.3f", $6)),
         goal($7, $8), goal($7, $9), $10 ($12 == "noisy" ? " (NOISY: the machine was not quiet)" : "")
       if ($11 != "") printf "     %s\n", $11 }' "$WORK/rows.tsv"
-  awk -F '\t' 'BEGIN { printf "\nbare comparator before and after, CPU us per delivery:" }
-    { printf "  %s %.2f-%.2f", $1, $2, $3 } END { print "" }' "$WORK/calibrations.tsv"
+  awk -F '\t' 'BEGIN {
+      print "\nquiet? bare comparator before and after (CPU us per delivery), core used by others:" }
+    { printf "     %-4s %6.2f %6.2f %5.0f %%\n", $1, $2, $3, $4 }' "$WORK/calibrations.tsv"
 }
 
 cpu_model() { awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo; }
@@ -31,7 +32,8 @@ write_json() {
     printf '  "pairs": %s,\n  "quick": %s,\n' "$PAIRS" "$([[ $QUICK == 1 ]] && echo true || echo false)"
     awk -F '\t' '
       BEGIN { print "  \"calibrations\": [" }
-      { printf "%s    {\"row\": \"%s\", \"before\": %s, \"after\": %s}", (NR > 1 ? ",\n" : ""), $1, $2, $3 }
+      { printf "%s    {\"row\": \"%s\", \"before\": %s, \"after\": %s, \"others_percent\": %s}",
+          (NR > 1 ? ",\n" : ""), $1, $2, $3, $4 }
       END { print "\n  ]," }' "$WORK/calibrations.tsv"
     awk -F '\t' '
       function number(x) { return x == "-" ? "null" : x }

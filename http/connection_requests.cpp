@@ -138,13 +138,16 @@ void connection::serve_deletion(const query& parameters) {
   if (!worker_.settings().allow_delete)
     return answer_json(405, message_body("deleting shapes is not enabled on this server"));
   std::string why_not;
-  if (!worker_.session().active(why_not))
+  if (worker_.session().state(why_not) != service_state::active)
     return answer_refused({{errc::unavailable, std::move(why_not)}, std::chrono::seconds{5}});
-  const auto handle = parse_shape_deletion(parameters);
-  if (!handle)
-    return answer_invalid(handle.error());
-  if (!worker_.session().drop(*handle))
-    return answer_json(404, message_body("there is no shape with this handle"));
+  const auto deletion = parse_shape_deletion(parameters);
+  if (!deletion)
+    return answer_invalid(deletion.error());
+  const auto dropped = worker_.session().drop(deletion->handle, deletion->definition);
+  if (!dropped)
+    return answer_refused({dropped.error(), std::chrono::seconds{0}});
+  if (!*dropped)
+    return answer_json(404, message_body("there is no such shape"));
   auto answer = begin_head(202);
   answer.add("cache-control", "no-cache").add("electric-has-data", "true");
   end_short(answer, {});
@@ -162,10 +165,12 @@ void connection::serve_preflight(std::string_view requested_headers) {
 
 void connection::serve_health() {
   std::string why_not;
-  const bool active = worker_.session().active(why_not);
-  auto answer = begin_head(active ? 200 : 202, cors::elsewhere);
+  const auto state = worker_.session().state(why_not);
+  auto answer = begin_head(state == service_state::active ? 200 : 202, cors::elsewhere);
   answer.add("cache-control", "no-cache, no-store, must-revalidate").add("content-type", json_type);
-  end_short(answer, active ? R"({"status":"active"})" : R"({"status":"starting"})");
+  end_short(answer, state == service_state::active    ? R"({"status":"active"})"
+                    : state == service_state::waiting ? R"({"status":"waiting"})"
+                                                      : R"({"status":"starting"})");
 }
 
 /// Not from inside an on_… call: there the session has let go by itself, or must not be disturbed.

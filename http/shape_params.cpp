@@ -228,18 +228,23 @@ tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters)
   return read;
 }
 
-tl::expected<std::string, field_errors> parse_shape_deletion(const query& parameters) {
+tl::expected<shape_deletion, field_errors> parse_shape_deletion(const query& parameters) {
   checker check{parameters};
+  shape_read read;
+  check_types(check, read);
   check.strict_boolean("live", "live");
   check.strict_boolean("live_sse", "live_sse");
-  const auto handle = check.text("handle");
-  if (check.errors.empty() && check.given("table"))
-    check.complain("handle", "deletion by definition is not supported: send only the handle");
-  else if (check.errors.empty() && handle.empty())
-    check.complain("handle", "is required");
+  const bool defined = check.given("table") != nullptr;
+  if (check.errors.empty() && defined)
+    check_definition(check, read.query.shape);
+  else if (check.errors.empty() && read.query.handle.empty())
+    check.complain("handle", "is required unless table is given");
   if (!check.errors.empty())
     return tl::unexpected{std::move(check.errors)};
-  return std::string{handle};
+  shape_deletion deletion{.handle = std::move(read.query.handle), .definition = std::nullopt};
+  if (defined)
+    deletion.definition = std::move(read.query.shape);
+  return deletion;
 }
 
 } // namespace busbar::http

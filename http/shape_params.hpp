@@ -9,6 +9,7 @@
 #include <tl/expected.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,14 @@ struct shape_read {
 /// those of a later stage. `if_none_match` is left to the caller.
 tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters);
 
-/// For DELETE: the handle to delete.
-tl::expected<std::string, field_errors> parse_shape_deletion(const query& parameters);
+/// What to delete: at least one of the two is given.
+struct shape_deletion {
+  std::string handle;                      ///< Empty if not given.
+  std::optional<shape_request> definition; ///< If `table` is given.
+};
+
+/// For DELETE (spec section 16).
+tl::expected<shape_deletion, field_errors> parse_shape_deletion(const query& parameters);
 
 /// The text of a parameter that is present and not blank; empty otherwise.
 std::string_view given_text(const query& parameters, std::string_view name) noexcept;

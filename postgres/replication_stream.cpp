@@ -22,6 +22,10 @@ using std::chrono::seconds;
 
 constexpr seconds connect_max{15};
 constexpr seconds answer_max{30};
+// PostgreSQL sends each change by itself. From here on a transaction counts as large, and its
+// reader lets changes gather for a moment instead of waking up for each.
+constexpr std::size_t large_bytes = 32 * 1024;
+constexpr std::chrono::milliseconds gather_time{1};
 constexpr seconds release_max{2}; // a predecessor's session still lets go of the slot
 constexpr auto release_period = std::chrono::milliseconds{50};
 
@@ -85,6 +89,7 @@ struct replication_stream::state {
   pg_result_of<void> handle(std::string_view message);
   pg_error end_of_stream();
   waited wait(short events, deadline until);
+  waited wait_for_news(deadline until);
 
   stream_settings settings;
   connection session;
@@ -96,7 +101,8 @@ struct replication_stream::state {
   std::uint64_t confirmed; ///< What feedback says.
   std::uint64_t idle = 0;  ///< See stream_event::idle_up_to.
   std::uint64_t idle_told = 0;
-  lsn taken_end{}; ///< decoder.last_end() at the last take().
+  lsn taken_end{};           ///< decoder.last_end() at the last take().
+  bool taken_inside = false; ///< The frame before ended inside a transaction.
   clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
 };
 
@@ -105,6 +111,14 @@ waited replication_stream::state::wait(short events, deadline until) {
   if (PQflush(session.raw()) == 1)
     events = static_cast<short>(events | POLLOUT);
   return wait_for(session.raw(), events, signal.fd(), std::min(until, next_feedback));
+}
+
+waited replication_stream::state::wait_for_news(deadline until) {
+  if (!decoder.in_transaction() || (!taken_inside && decoder.pending_bytes() < large_bytes))
+    return wait(POLLIN, until);
+  const auto gathered = clock::now() + gather_time;
+  const auto outcome = wait(0, std::min(until, gathered));
+  return outcome == waited::timed_out && until > gathered ? waited::ready : outcome;
 }
 
 pg_result_of<void> replication_stream::state::send_feedback() {
@@ -263,13 +277,14 @@ pg_result_of<stream_event> replication_stream::next(deadline until) {
       stream_event event;
       if (*full || has_end)
         event.transactions = s.decoder.take();
+      s.taken_inside = *full && s.decoder.in_transaction();
       s.taken_end = s.decoder.last_end();
       if (s.idle > s.idle_told)
         event.idle_up_to = lsn{s.idle};
       s.idle_told = s.idle;
       return event;
     }
-    if (s.wait(POLLIN, until) == waited::woken) {
+    if (s.wait_for_news(until) == waited::woken) {
       s.signal.lower();
       return stream_event{};
     }

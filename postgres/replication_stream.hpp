@@ -8,19 +8,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <string>
 
 namespace busbar::postgres {
-
-struct stream_settings {
-  connection_url url;
-  std::string stream_id = "default"; ///< [a-z0-9_]; names below derive from it.
-  std::string publication() const { return "busbar_publication_" + stream_id; }
-  std::string slot() const { return "busbar_slot_" + stream_id; }
-  std::size_t frame_bytes_max = 512 * 1024;
-  /// Who holds the lock, but neither streams nor speaks for so long, is ended by a waiting node.
-  std::chrono::milliseconds lock_idle_max{60'000};
-};
 
 /// What was found when leadership was gained.
 struct leadership {
@@ -31,6 +22,20 @@ struct leadership {
   bool slot_created = false; ///< No WAL continuity with what storage holds.
   lsn confirmed_flush{};     ///< Where the slot stands.
   int server_version = 0;
+};
+
+struct stream_settings {
+  connection_url url;
+  std::string stream_id = "default"; ///< [a-z0-9_]; names below derive from it.
+  std::string publication() const { return "busbar_publication_" + stream_id; }
+  std::string slot() const { return "busbar_slot_" + stream_id; }
+  std::size_t frame_bytes_max = 512 * 1024;
+  /// Asked once the server is known (system, timeline, database) and before anything there is
+  /// touched; an error is fatal.
+  std::function<result<void>(const leadership&)> accept = nullptr;
+  std::function<void()> on_waiting = nullptr; ///< Another node leads: the wait for its lock begins.
+  /// Who holds the lock, but neither streams nor speaks for so long, is ended by a waiting node.
+  std::chrono::milliseconds lock_idle_max{60'000};
 };
 
 /// One piece of news from the stream.

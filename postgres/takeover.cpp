@@ -139,8 +139,11 @@ pg_result_of<void> dialogue::wait_for_lock() {
       return broken(std::move(tried).error());
     if (tried->at(0, 0) == "t")
       return {};
-    if (!told)
+    if (!told) {
       spdlog::info("another node leads stream {}; waiting for its lock", settings.stream_id);
+      if (settings.on_waiting)
+        settings.on_waiting();
+    }
     if (clock::now() >= next_breaker) {
       break_lock(key);
       next_breaker = clock::now() + period;
@@ -272,6 +275,9 @@ pg_result_of<taken_over> take_over(connection& session, const stream_settings& s
   dialogue with{session, settings, stop};
   if (auto done = with.identify(); !done)
     return broken(std::move(done).error());
+  if (settings.accept)
+    if (auto accepted = settings.accept(with.result.leader); !accepted)
+      return fatal(accepted.error().message);
   if (auto done = with.wait_for_lock(); !done)
     return broken(std::move(done).error());
   auto slot_found = with.find_slot();

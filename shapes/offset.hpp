@@ -52,7 +52,7 @@ inline std::optional<log_offset> parse_offset(std::string_view text) {
     return x;
   }
   const auto r = std::from_chars(middle + 1, end, x.op);
-  if (r.ec != std::errc{} || r.ptr != end || x.op < 0 || x.op == log_offset::infinite)
+  if (r.ec != std::errc{} || r.ptr != end || middle[1] == '-' || x.op == log_offset::infinite)
     return std::nullopt;
   return x;
 }

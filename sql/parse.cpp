@@ -52,6 +52,7 @@ constexpr unsupported_node unsupported_nodes[] = {
     {174, 11, "function calls are"},
     {175, 0, "* is"},
     {177, 0, "subscripts and field selections are"},
+    {178, 2, "arrays elsewhere than in ANY (ARRAY[…]) and ALL (ARRAY[…]) are"},
     {182, 3, "COLLATE is"},
     {210, 4, "XML is"},
 };
@@ -176,10 +177,7 @@ private:
           location = reader.integer();
       return refuse(location, std::string{candidate.what} + " not supported");
     }
-    return refuse(n.field == node_field::a_array_expr ? -1 : 0,
-                  n.field == node_field::a_array_expr
-                      ? "an array is supported only as ANY (ARRAY[…]) or ALL (ARRAY[…])"
-                      : "this construct is not supported");
+    return refuse(0, "this construct is not supported");
   }
 
   expression constant(std::string_view body) {

@@ -5,6 +5,7 @@
 //   family     key                                                        value
 //   directory  's' shape(u64)                                             ShapeRecord (records.capnp)
 //              'p' shape(u64)                                             lsn(u64): first commit past the snapshot
+//              'x' shape(u64)                                             empty: removed, whatever else is stored
 //   log        shape(u64) tx(u64) last op(u64)                            entry block (shapes/entry_block.hpp)
 //   chunks     shape(u64) 'p' chunk(u64) piece(u32)                       entry block of snapshot rows
 //              shape(u64) 'b' tx(u64) op(u64)                             empty: a chunk of the log ends here

@@ -148,6 +148,10 @@ void batch::mark_splice_passed(shape_id shape, std::uint64_t commit_lsn) {
   numbered_family directory{family::directory};
   body_->writes.Put(&directory, shape_key('p', shape), number_text(commit_lsn));
 }
+void batch::mark_removed(shape_id shape) {
+  numbered_family directory{family::directory};
+  body_->writes.Put(&directory, shape_key('x', shape), {});
+}
 void batch::open_transaction(std::uint32_t writer, std::uint64_t commit_lsn) {
   numbered_family node{family::node};
   body_->writes.Put(&node, open_key(writer), number_text(commit_lsn));
@@ -312,6 +316,10 @@ result<std::vector<recovered_shape>> store::recover() {
       if (!id)
         return fail(error{id.error()}.with_context("recover"));
       auto record = decode_shape_record(view(it->value()));
+      if (std::string mark; body_->get(family::directory, shape_key('x', *id), mark).ok()) {
+        unfinished.push_back(*id);
+        continue;
+      }
       if (!record || !record->snapshot_complete) {
         if (!record)
           spdlog::error("shape {} is dropped: {}", to_number(*id), record.error().message);
@@ -324,7 +332,7 @@ result<std::vector<recovered_shape>> store::recover() {
       return fail(to_error(it->status(), "recover"));
   }
   for (const auto id : unfinished)
-    if (auto removed = remove_shape(id); !removed)
+    if (auto removed = remove_shape(id, true); !removed)
       return fail(std::move(removed).error());
 
   if (!open.empty()) {
@@ -360,7 +368,7 @@ result<std::vector<recovered_shape>> store::recover() {
       return fail(to_error(log->status(), "recover"));
     if (!intact) {
       spdlog::error("shape {} is dropped: the end of its log is damaged", shape.record.handle);
-      if (auto removed = remove_shape(shape.id); !removed)
+      if (auto removed = remove_shape(shape.id, true); !removed)
         return fail(std::move(removed).error());
       continue;
     }
@@ -398,12 +406,21 @@ result<void> store::put_shape(shape_id id, const shape_record& record, bool sync
   return {};
 }
 
-result<void> store::remove_shape(shape_id id) {
+result<void> store::mark_removed(shape_id id) {
+  const auto status = body_->db->Put({}, body_->of(family::directory), shape_key('x', id), {});
+  if (!status.ok())
+    return fail(to_error(status, "mark shape as removed"));
+  return {};
+}
+
+result<void> store::remove_shape(shape_id id, bool last_word) {
   const auto begin = shape_prefix(id);
   const auto end = shape_prefix(shape_id{to_number(id) + 1});
   rocksdb::WriteBatch writes;
   writes.Delete(body_->of(family::directory), shape_key('s', id));
   writes.Delete(body_->of(family::directory), shape_key('p', id));
+  if (last_word)
+    writes.Delete(body_->of(family::directory), shape_key('x', id));
   writes.DeleteRange(body_->of(family::log), begin, end);
   writes.DeleteRange(body_->of(family::chunks), begin, end);
   if (const auto status = body_->db->Write({}, &writes); !status.ok())

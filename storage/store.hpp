@@ -41,6 +41,8 @@ public:
   void mark_boundary(shape_id shape, log_offset end);
   /// The first transaction past the shape's snapshot has come by; `commit_lsn` is its.
   void mark_splice_passed(shape_id shape, std::uint64_t commit_lsn);
+  /// The shape must not be found again, though its data is still there.
+  void mark_removed(shape_id shape);
   /// Written with the first part of a transaction that needs several batches of this writer (the
   /// number of a materializer) …
   void open_transaction(std::uint32_t writer, std::uint64_t commit_lsn);
@@ -93,8 +95,11 @@ public:
   result<shape_id> next_shape_id();
   /// Writes the definition; `synced` if the shape counts from now on.
   result<void> put_shape(shape_id id, const shape_record& record, bool synced);
-  /// Forgets the shape and its data. The space is given back by compaction.
-  result<void> remove_shape(shape_id id);
+  /// From now on recover() will not find the shape, even if its snapshot is finished after this.
+  result<void> mark_removed(shape_id id);
+  /// Deletes the shape's data; the space is given back by compaction. `last_word`: nobody writes
+  /// for it any more, so the mark can go too.
+  result<void> remove_shape(shape_id id, bool last_word);
   result<void> remove_all_shapes();
 
   /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.

@@ -9,7 +9,9 @@ import { checkLogResponse, follow, get, target } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
 const postgres = await stagePostgres()
-const server = await stageBusbar(postgres, { sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}` })
+const server = await stageBusbar(postgres, {
+  sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
+})
 const elsewhere = { methods: 'GET, HEAD' }
 
 scenario('health, root and unknown routes', async () => {
@@ -26,8 +28,18 @@ scenario('health, root and unknown routes', async () => {
     assert.equal(root.status, 200)
     assert.equal(root.body.length, 0)
   }
-  for (const [method, path] of [['GET', '/nothing'], ['GET', '/v1'], ['GET', '/v1/shapes'], ['GET', '/v1/shape/x'], ['PUT', '/v1/shape'],
-    ['PATCH', '/v1/shape'], ['OPTIONS', '/other'], ['POST', '/v1/health'], ['GET', '/v1%2fshape'], ['GET', '/v1/../v1/nothing']]) {
+  for (const [method, path] of [
+    ['GET', '/nothing'],
+    ['GET', '/v1'],
+    ['GET', '/v1/shapes'],
+    ['GET', '/v1/shape/x'],
+    ['PUT', '/v1/shape'],
+    ['PATCH', '/v1/shape'],
+    ['OPTIONS', '/other'],
+    ['POST', '/v1/health'],
+    ['GET', '/v1%2fshape'],
+    ['GET', '/v1/../v1/nothing'],
+  ]) {
     const response = await request(server, path, { method })
     assert.equal(response.status, 404, `${method} ${path}`)
     assert.equal(response.text, 'Not found')
@@ -52,8 +64,14 @@ scenario('preflight: 204, the headers that clients send are allowed', async () =
   assert.equal(plain.header('cache-control'), undefined)
   expectCommonHeaders(plain, { origin: 'https://app.example' })
   for (const asked of ['if-none-match', 'Traceparent', 'content-type', 'authorization', 'x-custom']) {
-    const response = await request(server, '/v1/shape', { method: 'OPTIONS', headers: { 'access-control-request-headers': asked } })
-    const allowed = (response.header('access-control-allow-headers') ?? '').toLowerCase().split(',').map((name) => name.trim())
+    const response = await request(server, '/v1/shape', {
+      method: 'OPTIONS',
+      headers: { 'access-control-request-headers': asked },
+    })
+    const allowed = (response.header('access-control-allow-headers') ?? '')
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim())
     assert.ok(allowed.includes(asked.toLowerCase()), `${asked}: ${allowed}`)
   }
 })
@@ -120,7 +138,8 @@ const garbage = {
   'a NUL in a header': 'GET /v1/health HTTP/1.1\r\nhost: x\r\na: b\0c\r\n\r\n',
   'a bad content-length': 'POST /v1/shape HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n',
   'two content-lengths': 'POST /v1/shape HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello',
-  'length and chunks': 'POST /v1/shape HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+  'length and chunks':
+    'POST /v1/shape HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
   'a bad chunk size': 'POST /v1/shape HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
   'a header of 64 kB': `GET /v1/health HTTP/1.1\r\nhost: x\r\na: ${'b'.repeat(65_536)}\r\n\r\n`,
   'two hundred headers': `GET /v1/health HTTP/1.1\r\nhost: x\r\n${Array.from({ length: 200 }, (_, i) => `h${i}: v\r\n`).join('')}\r\n`,
@@ -132,10 +151,13 @@ for (const [what, bytes] of Object.entries(garbage)) {
     const connection = await RawConnection.open(server.port)
     cleanup(() => connection.destroy())
     connection.send(bytes)
-    const status = await connection.readResponse({ timeoutMs: 12_000 }).then((response) => response.status, (error) => {
-      assert.match(error.message, /connection ended/)
-      return undefined
-    })
+    const status = await connection.readResponse({ timeoutMs: 12_000 }).then(
+      (response) => response.status,
+      (error) => {
+        assert.match(error.message, /connection ended/)
+        return undefined
+      },
+    )
     if (status !== undefined) assert.ok(status >= 400 && status < 600, `status ${status}`)
     await connection.closed(12_000)
     assert.equal((await get(server, { table: 'items', offset: '-1' })).status, 200)
@@ -147,7 +169,9 @@ scenario('a request line above 10000 bytes is a 414; one below is fine', async (
   assert.equal(long.status, 414)
   const fine = await request(server, `/v1/shape?table=items&offset=-1&x=${'y'.repeat(9_000)}`)
   assert.equal(fine.status, 200)
-  const header = await request(server, target({ table: 'items', offset: '-1' }), { headers: { 'x-long': 'z'.repeat(9_000) } })
+  const header = await request(server, target({ table: 'items', offset: '-1' }), {
+    headers: { 'x-long': 'z'.repeat(9_000) },
+  })
   assert.equal(header.status, 200)
 })
 
@@ -163,7 +187,14 @@ scenario('half requests, abandoned bodies and stalled readers do not delay anybo
   }
   for (let turn = 0; turn < 100; turn++) {
     const half = await open()
-    half.send(['GET /v1/sha', 'GET /v1/health HTTP/1.1\r\nhos', '', 'POST /v1/shape?table=items&offset=-1 HTTP/1.1\r\ncontent-length: 100\r\n\r\n{'][turn % 4])
+    half.send(
+      [
+        'GET /v1/sha',
+        'GET /v1/health HTTP/1.1\r\nhos',
+        '',
+        'POST /v1/shape?table=items&offset=-1 HTTP/1.1\r\ncontent-length: 100\r\n\r\n{',
+      ][turn % 4],
+    )
     if (turn % 3 === 0) half.destroy()
     if (turn % 3 === 1) half.socket.end()
   }
@@ -181,12 +212,16 @@ scenario('half requests, abandoned bodies and stalled readers do not delay anybo
   assert.equal((await waiting).json[0].headers.operation, 'delete')
 })
 
-scenario('an unfinished head is given up after a while', async ({ cleanup }) => {
-  const connection = await RawConnection.open(server.port)
-  cleanup(() => connection.destroy())
-  connection.send('GET /v1/health HTTP/1.1\r\n')
-  await connection.closed(30_000)
-}, { deadlineMs: 45_000 })
+scenario(
+  'an unfinished head is given up after a while',
+  async ({ cleanup }) => {
+    const connection = await RawConnection.open(server.port)
+    cleanup(() => connection.destroy())
+    connection.send('GET /v1/health HTTP/1.1\r\n')
+    await connection.closed(30_000)
+  },
+  { deadlineMs: 45_000 },
+)
 
 scenario('forged and replayed control messages in the WAL are ignored', async ({ cleanup }) => {
   const table = await newTable(server, itemColumns, itemRows)
@@ -196,7 +231,8 @@ scenario('forged and replayed control messages in the WAL are ignored', async ({
   cleanup(() => server.query(`SELECT pg_drop_replication_slot('${spy}')`))
   const state = await follow(server, { table })
   // pgoutput's message: 'M', flags, LSN, prefix ended by NUL, length, content.
-  const seen = await server.query(`SELECT encode(data, 'hex') AS hex FROM pg_logical_slot_peek_binary_changes('${spy}', NULL, NULL,
+  const seen =
+    await server.query(`SELECT encode(data, 'hex') AS hex FROM pg_logical_slot_peek_binary_changes('${spy}', NULL, NULL,
     'proto_version', '1', 'publication_names', '${publication}', 'messages', 'true') WHERE get_byte(data, 0) = ascii('M')`)
   const genuine = seen.map(({ hex }) => {
     const bytes = Buffer.from(hex, 'hex')
@@ -225,13 +261,19 @@ scenario('forged and replayed control messages in the WAL are ignored', async ({
     const all = await follow(server, { table }, { offset: state.offset, handle: state.handle })
     return all.messages.length > 1 && all
   }, 'the change after the forgeries')
-  assert.deepEqual(rest.messages.filter((message) => message.key).map((message) => message.value.id), ['4'])
+  assert.deepEqual(
+    rest.messages.filter((message) => message.key).map((message) => message.value.id),
+    ['4'],
+  )
   assert.equal((await follow(server, { table })).checker.rows.size, 4)
   assert.deepEqual(await server.health(), { code: 200, status: 'active' })
 })
 
 scenario('metrics are on their own port', async () => {
-  const response = await until(() => fetch(`http://127.0.0.1:${server.metricsPort}/metrics`).catch(() => undefined), 'the metrics port')
+  const response = await until(
+    () => fetch(`http://127.0.0.1:${server.metricsPort}/metrics`).catch(() => undefined),
+    'the metrics port',
+  )
   assert.equal(response.status, 200)
   assert.match(await response.text(), /^# (HELP|TYPE) /m)
   assert.equal((await request(server, '/metrics')).status, 404, 'and not on the service port')

@@ -10,9 +10,15 @@ import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './h
 
 const postgres = await stagePostgres()
 const quick = await stageBusbar(postgres, {
-  env: { BUSBAR_LONG_POLL_TIMEOUT: '1s', BUSBAR_ENABLE_INTEGRATION_TESTING: 'true', BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000' },
+  env: {
+    BUSBAR_LONG_POLL_TIMEOUT: '1s',
+    BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
+    BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000',
+  },
 })
-const usual = await stageBusbar(postgres, { sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}` })
+const usual = await stageBusbar(postgres, {
+  sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
+})
 
 const epoch = Date.UTC(2024, 9, 9) / 1000
 const secondsNow = () => Math.floor(Date.now() / 1000) - epoch
@@ -34,12 +40,16 @@ async function poll(server, params) {
 /** An SSE stream: head checked, events as they come. */
 async function openEvents(server, params) {
   const connection = await RawConnection.open(server.port)
-  connection.request('GET', target({ live: 'true', cursor: '', ...params, experimental_live_sse: 'true', live_sse: 'true' }),
-    { accept: 'text/event-stream' })
+  connection.request(
+    'GET',
+    target({ live: 'true', cursor: '', ...params, experimental_live_sse: 'true', live_sse: 'true' }),
+    { accept: 'text/event-stream' },
+  )
   const head = await connection.readHead(5_000)
   let text = ''
   return {
-    connection, head,
+    connection,
+    head,
     /** The next event or comment without its empty line; undefined at a clean end. */
     async next(timeoutMs = 10_000) {
       for (;;) {
@@ -100,14 +110,20 @@ scenario('a live poll without change is answered at its timeout with up-to-date 
   assert.notEqual(again.header('etag'), response.header('etag'), 'an empty answer has a unique ETag')
 })
 
-scenario('the cursor always exceeds the request\'s', async () => {
+scenario("the cursor always exceeds the request's", async () => {
   const table = await newTable(quick, itemColumns, itemRows)
   const state = await follow(quick, { table })
   const future = secondsNow() + 10_000
-  const ask = async (cursor) => Number((await (await poll(quick, { table, offset: '0_0', handle: state.handle, cursor })).answer).header('electric-cursor'))
+  const ask = async (cursor) =>
+    Number(
+      (await (await poll(quick, { table, offset: '0_0', handle: state.handle, cursor })).answer).header(
+        'electric-cursor',
+      ),
+    )
   const jump = await ask(String(future))
   assert.ok(jump > future && jump <= future + 3600, `${future} → ${jump}`)
-  for (const odd of ['', 'abc', '-5', '1.5', '12x']) assert.ok(Math.abs(await ask(odd) - secondsNow()) <= 3, `cursor "${odd}" counts as none`)
+  for (const odd of ['', 'abc', '-5', '1.5', '12x'])
+    assert.ok(Math.abs((await ask(odd)) - secondsNow()) <= 3, `cursor "${odd}" counts as none`)
   // Without live there is none.
   const plain = await get(quick, { table, offset: state.offset, handle: state.handle, cursor: '5', live: 'false' })
   assert.equal(plain.header('electric-cursor'), undefined)
@@ -127,7 +143,11 @@ scenario('a change wakes all its readers at once, and only those', async () => {
   for (const [name, shape] of Object.entries(shapes)) {
     polls[name] = await poll(quick, { ...shape, offset: states[name].offset, handle: states[name].handle })
   }
-  const crowd = await Promise.all(Array.from({ length: 20 }, () => poll(quick, { ...shapes.all, offset: states.all.offset, handle: states.all.handle })))
+  const crowd = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      poll(quick, { ...shapes.all, offset: states.all.offset, handle: states.all.handle }),
+    ),
+  )
   await quick.query(`UPDATE ${table} SET note = 'changed' WHERE id = 1`) // not done, title unchanged
   const response = await polls.all.answer
   assert.ok(response.ms < 900, `woken after ${response.ms} ms`)
@@ -149,7 +169,11 @@ scenario('live: any value but false means true; a match of If-None-Match ends th
   }
   const etag = `"${state.handle}:${state.offset}:${state.offset}"`
   const started = Date.now()
-  const response = await get(quick, { table, offset: state.offset, handle: state.handle, live: 'true' }, { headers: { 'if-none-match': etag } })
+  const response = await get(
+    quick,
+    { table, offset: state.offset, handle: state.handle, live: 'true' },
+    { headers: { 'if-none-match': etag } },
+  )
   assert.equal(response.status, 304)
   assert.ok(Date.now() - started < 800)
   assert.ok(response.header('electric-cursor'))
@@ -177,20 +201,30 @@ scenario('an offset just ahead of the log waits for it to come', async () => {
   const response = await answer
   assert.ok(response.ms < 9_000)
   const page = checkLogResponse(response, { offset: ahead, live: true })
-  assert.deepEqual(page.messages.filter((message) => message.key).map((message) => message.value.id), ['1'])
+  assert.deepEqual(
+    page.messages.filter((message) => message.key).map((message) => message.value.id),
+    ['1'],
+  )
 })
 
 scenario('TRUNCATE: waiting readers get a 409, later ones a 409 with the new handle', async () => {
   const table = await newTable(usual, itemColumns, itemRows)
   const state = await follow(usual, { table })
   const { answer } = await poll(usual, { table, offset: state.offset, handle: state.handle })
-  await usual.query(`BEGIN; INSERT INTO ${table} VALUES (9, 'lost', true, NULL); TRUNCATE ${table}; INSERT INTO ${table} VALUES (10, 'after', true, NULL); COMMIT`)
+  await usual.query(
+    `BEGIN; INSERT INTO ${table} VALUES (9, 'lost', true, NULL); TRUNCATE ${table}; INSERT INTO ${table} VALUES (10, 'after', true, NULL); COMMIT`,
+  )
   expectMustRefetch(await answer)
-  const next = expectMustRefetch(await get(usual, { table, offset: state.offset, handle: state.handle }), { handle: true })
+  const next = expectMustRefetch(await get(usual, { table, offset: state.offset, handle: state.handle }), {
+    handle: true,
+  })
   assert.notEqual(next, state.handle)
   const fresh = await follow(usual, { table })
   assert.equal(fresh.handle, next)
-  assert.deepEqual([...fresh.checker.rows.values()].map((row) => row.id), ['10'])
+  assert.deepEqual(
+    [...fresh.checker.rows.values()].map((row) => row.id),
+    ['10'],
+  )
 })
 
 scenario('changes of the schema end the shapes they touch, and no others', async () => {
@@ -205,15 +239,21 @@ scenario('changes of the schema end the shapes they touch, and no others', async
       return checkLogResponse(response, { offset: state.offset }).messages.length > 1
     }, 'a change of a shape that survives')
   }
-  await quick.query(`ANALYZE ${table}; CREATE INDEX ON ${table} (title); GRANT SELECT ON ${table} TO public; COMMENT ON TABLE ${table} IS 'x'`)
+  await quick.query(
+    `ANALYZE ${table}; CREATE INDEX ON ${table} (title); GRANT SELECT ON ${table} TO public; COMMENT ON TABLE ${table} IS 'x'`,
+  )
   await survives(all, states[0])
   await survives(some, states[1])
   const { answer } = await poll(quick, { ...all, offset: (await follow(quick, all)).offset, handle: states[0].handle })
   await quick.query(`ALTER TABLE ${table} ADD COLUMN extra int; INSERT INTO ${table} VALUES (50, 'new', true, NULL, 7)`)
   const woken = await answer
-  if (woken.status === 200) expectOnlyUpToDate(woken) // The poll had just ended.
+  if (woken.status === 200)
+    expectOnlyUpToDate(woken) // The poll had just ended.
   else expectMustRefetch(woken)
-  await until(async () => (await get(quick, { ...all, offset: states[0].offset, handle: states[0].handle })).status === 409, 'the 409')
+  await until(
+    async () => (await get(quick, { ...all, offset: states[0].offset, handle: states[0].handle })).status === 409,
+    'the 409',
+  )
   const fresh = await follow(quick, all)
   assert.equal(fresh.checker.rows.size, 4)
   assert.ok('extra' in fresh.schema)
@@ -231,7 +271,9 @@ scenario('DELETE removes a shape by its handle and wakes its readers', async () 
   assert.equal(removed.body.length, 0)
   assert.equal(removed.header('cache-control'), 'no-cache')
   expectMustRefetch(await answer)
-  const next = expectMustRefetch(await get(quick, { table, offset: state.offset, handle: state.handle }), { handle: true })
+  const next = expectMustRefetch(await get(quick, { table, offset: state.offset, handle: state.handle }), {
+    handle: true,
+  })
   assert.notEqual(next, state.handle)
   assert.equal((await follow(quick, { table })).handle, next)
   assert.equal((await remove({ handle: state.handle })).status, 404)
@@ -280,13 +322,21 @@ scenario('SSE: the head comes at once, then one event a message and an up-to-dat
 
   await quick.query(`INSERT INTO ${table} VALUES (4, 'line\nbreak', true, NULL), (5, 'five', false, NULL)`)
   const first = await events.batch()
-  assert.deepEqual(first.slice(0, -1).map((message) => [message.headers.operation, message.value.id, message.headers.last]),
-    [['insert', '4', undefined], ['insert', '5', true]])
+  assert.deepEqual(
+    first.slice(0, -1).map((message) => [message.headers.operation, message.value.id, message.headers.last]),
+    [
+      ['insert', '4', undefined],
+      ['insert', '5', true],
+    ],
+  )
   const lsn = first[0].headers.lsn
   assert.equal(first.at(-1).headers.global_last_seen_lsn, lsn, 'the LSN of the shape, not of the server')
   await quick.query(`DELETE FROM ${table} WHERE id = 4`)
   const second = await events.batch()
-  assert.deepEqual(second.map((message) => message.headers.operation ?? message.headers.control), ['delete', 'up-to-date'])
+  assert.deepEqual(
+    second.map((message) => message.headers.operation ?? message.headers.control),
+    ['delete', 'up-to-date'],
+  )
   assert.ok(BigInt(second[0].headers.lsn) > BigInt(lsn))
 })
 
@@ -294,7 +344,10 @@ scenario('SSE: pending data comes first, more than a chunk of it, and the stream
   const table = await newTable(quick, 'id int PRIMARY KEY, body text')
   const state = await follow(quick, { table })
   await quick.query(`INSERT INTO ${table} SELECT i, rpad('', 1000, 'p') FROM generate_series(1, 40) i`)
-  await until(async () => (await get(quick, { table, offset: state.offset, handle: state.handle })).json.length > 1, 'the insert to arrive')
+  await until(
+    async () => (await get(quick, { table, offset: state.offset, handle: state.handle })).json.length > 1,
+    'the insert to arrive',
+  )
   const events = await openEvents(quick, { table, offset: state.offset, handle: state.handle })
   cleanup(() => events.connection.destroy())
   assert.equal(events.head.header('electric-offset'), state.offset)
@@ -303,7 +356,10 @@ scenario('SSE: pending data comes first, more than a chunk of it, and the stream
   assert.equal(batch.at(-2).headers.last, true)
   assert.equal(batch.at(-1).headers.global_last_seen_lsn, batch[0].headers.lsn)
   await quick.query(`INSERT INTO ${table} VALUES (41, 'more')`)
-  assert.deepEqual((await events.batch()).filter((message) => message.key).map((message) => message.value.id), ['41'])
+  assert.deepEqual(
+    (await events.batch()).filter((message) => message.key).map((message) => message.value.id),
+    ['41'],
+  )
 })
 
 scenario('SSE: a resume from <lsn>_0 delivers the rest of that transaction again', async ({ cleanup }) => {
@@ -316,7 +372,10 @@ scenario('SSE: a resume from <lsn>_0 delivers the rest of that transaction again
   }, 'the insert to arrive')
   const events = await openEvents(quick, { table, offset: `${arrived[0].headers.lsn}_0`, handle: state.handle })
   cleanup(() => events.connection.destroy())
-  assert.deepEqual((await events.batch()).filter((message) => message.key).map((message) => message.value.id), ['2', '3'])
+  assert.deepEqual(
+    (await events.batch()).filter((message) => message.key).map((message) => message.value.id),
+    ['2', '3'],
+  )
 })
 
 scenario('SSE: the stream ends cleanly when its shape goes away, and the reconnect gets the 409', async () => {
@@ -336,29 +395,41 @@ scenario('a reader that leaves while waiting costs nobody else anything', async 
   const params = { table, offset: state.offset, handle: state.handle }
   const leaving = await Promise.all(Array.from({ length: 50 }, () => poll(usual, params)))
   const staying = await poll(usual, params)
-  for (const [index, { connection }] of leaving.entries()) index % 2 ? connection.destroy() : connection.socket.resetAndDestroy()
+  for (const [index, { connection }] of leaving.entries())
+    index % 2 ? connection.destroy() : connection.socket.resetAndDestroy()
   await usual.query(`DELETE FROM ${table} WHERE id = 3`)
   const response = await staying.answer
   assert.ok(response.ms < 10_000)
-  assert.deepEqual(response.json.filter((message) => message.key).map((message) => message.headers.operation), ['delete'])
+  assert.deepEqual(
+    response.json.filter((message) => message.key).map((message) => message.headers.operation),
+    ['delete'],
+  )
 })
 
-scenario('the default long poll ends after 20 s with a cursor on the 20 s grid', async () => {
-  const response = await usualPoll.answer
-  assert.ok(response.ms >= 19_500 && response.ms < 25_000, `answered after ${response.ms} ms`)
-  expectOnlyUpToDate(response)
-  assert.equal(Number(response.header('electric-cursor')) % 20, 0)
-}, { deadlineMs: 45_000 })
+scenario(
+  'the default long poll ends after 20 s with a cursor on the 20 s grid',
+  async () => {
+    const response = await usualPoll.answer
+    assert.ok(response.ms >= 19_500 && response.ms < 25_000, `answered after ${response.ms} ms`)
+    expectOnlyUpToDate(response)
+    assert.equal(Number(response.header('electric-cursor')) % 20, 0)
+  },
+  { deadlineMs: 45_000 },
+)
 
-scenario('SSE: silence is broken by a comment after 21 s and ended after 60 s', async () => {
-  assert.equal(usualEvents.head.status, 200)
-  for (const second of [21, 42]) {
-    assert.equal(await usualEvents.next(40_000), ': keep-alive')
+scenario(
+  'SSE: silence is broken by a comment after 21 s and ended after 60 s',
+  async () => {
+    assert.equal(usualEvents.head.status, 200)
+    for (const second of [21, 42]) {
+      assert.equal(await usualEvents.next(40_000), ': keep-alive')
+      const seconds = (Date.now() - usualEventsStarted) / 1000
+      assert.ok(seconds >= second - 1, `comment after ${seconds} s`)
+    }
+    assert.equal(await usualEvents.next(40_000), undefined)
     const seconds = (Date.now() - usualEventsStarted) / 1000
-    assert.ok(seconds >= second - 1, `comment after ${seconds} s`)
-  }
-  assert.equal(await usualEvents.next(40_000), undefined)
-  const seconds = (Date.now() - usualEventsStarted) / 1000
-  assert.ok(seconds >= 59 && seconds < 75, `ended after ${seconds} s`)
-  usualEvents.connection.destroy()
-}, { deadlineMs: 100_000 })
+    assert.ok(seconds >= 59 && seconds < 75, `ended after ${seconds} s`)
+    usualEvents.connection.destroy()
+  },
+  { deadlineMs: 100_000 },
+)

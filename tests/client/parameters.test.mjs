@@ -13,7 +13,11 @@ const sql = `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${ite
   CREATE VIEW item_view AS SELECT * FROM items;
   CREATE TABLE marker (id serial PRIMARY KEY)`
 const server = await stageBusbar(postgres, { sql, env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' } })
-const guarded = await stageBusbar(postgres, { sql, secret: 'open sesame+/=&ü', env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' } })
+const guarded = await stageBusbar(postgres, {
+  sql,
+  secret: 'open sesame+/=&ü',
+  env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' },
+})
 await follow(server, { table: 'marker' })
 
 async function markPosition() {
@@ -79,12 +83,15 @@ for (const [field, what, params] of invalid) {
 
 scenario('a syntax error in where names its position, byte for byte as the client tests expect', async () => {
   const response = await get(server, { table, offset: '-1', where: '1 x 1' })
-  assert.equal(response.text, '{"message":"Invalid request","errors":{"where":["At location 17: syntax error at or near \\"x\\""]}}')
+  assert.equal(
+    response.text,
+    '{"message":"Invalid request","errors":{"where":["At location 17: syntax error at or near \\"x\\""]}}',
+  )
   expectInvalid(response, 'where')
 })
 
 scenario('a construct that is not supported is refused with its position', async () => {
-  for (const where of ['id = abs(id)', 'title ~ \'x\'', 'EXISTS (SELECT 1)']) {
+  for (const where of ['id = abs(id)', "title ~ 'x'", 'EXISTS (SELECT 1)']) {
     const response = await get(server, { table, offset: '-1', where })
     if (response.status === 200) continue // The language may grow.
     assert.match(expectInvalid(response, 'where')[0], /^At location \d+: /, where)
@@ -149,7 +156,8 @@ scenario('many first requests at once get one handle', async () => {
 
 const measures = `id int PRIMARY KEY, n int, big bigint, small smallint, name text, label varchar(20), flag bool,
   tag uuid, amount numeric(20,6), day date, at timestamp, atz timestamptz`
-const uuid = (digit) => `${digit.repeat(8)}-${digit.repeat(4)}-4${digit.repeat(3)}-8${digit.repeat(3)}-${digit.repeat(12)}`
+const uuid = (digit) =>
+  `${digit.repeat(8)}-${digit.repeat(4)}-4${digit.repeat(3)}-8${digit.repeat(3)}-${digit.repeat(12)}`
 const names = ['ann', 'Bob', "o''hara", 'ünï/code', '']
 
 /** Row `id` of the table `measures`: every type, small domains, each ninth row all NULL. */
@@ -157,63 +165,136 @@ function measureRow(id) {
   if (id % 9 === 0) return `(${[id, ...Array(11).fill('NULL')].join(', ')})`
   const month = 1 + (id % 9)
   return `(${[
-    id, (id * 7) % 11 - 5, (id % 2 ? 1n : -1n) * (9007199254740990n + BigInt(id % 5)), id % 4,
-    `'${names[id % 5]}'`, `'${'xyz'[id % 3]}'`, id % 3 === 0, `'${uuid('abc123'[id % 6])}'`, `${(id % 13) - 6}.${String(id % 7).repeat(3)}`,
-    `'2024-0${month}-15'`, `'2024-0${month}-15 12:00:00.${id % 4}'`, `'2024-06-15 0${id % 10}:00:00+0${id % 3}'`,
+    id,
+    ((id * 7) % 11) - 5,
+    (id % 2 ? 1n : -1n) * (9007199254740990n + BigInt(id % 5)),
+    id % 4,
+    `'${names[id % 5]}'`,
+    `'${'xyz'[id % 3]}'`,
+    id % 3 === 0,
+    `'${uuid('abc123'[id % 6])}'`,
+    `${(id % 13) - 6}.${String(id % 7).repeat(3)}`,
+    `'2024-0${month}-15'`,
+    `'2024-0${month}-15 12:00:00.${id % 4}'`,
+    `'2024-06-15 0${id % 10}:00:00+0${id % 3}'`,
   ].join(', ')})`
 }
 
 const clauses = [
-  'n = 3', 'n <> 3', 'n != 3', '3 < n', 'n <= 3', 'n > -2 AND n < 4', 'NOT (n > 0)', 'n = 1 OR n = 2 OR n IS NULL',
-  'n IN (1, 2, -3)', 'n NOT IN (1, 2)', 'n NOT IN (1, NULL)', 'n IN (1, NULL)', 'n IS NULL', 'n IS NOT NULL', 'NOT (n IS NULL)',
-  'n = NULL', 'n = small', 'big = 9007199254740993', 'big > 9007199254740991', 'big = -9007199254740992', 'small IN (0, 3)',
-  `name = 'Bob'`, `name <> ''`, `name = ''`, `name IN ('ann', 'o''hara')`, `name = 'ünï/code'`, `label = 'x'`, `label IN ('y','z')`,
-  'flag', 'NOT flag', 'flag = true', 'flag = false', 'flag IS NULL', 'flag OR n > 2', 'flag AND NOT n = 1', 'true', 'false',
-  `tag = '${uuid('a')}'`, `tag IN ('${uuid('b').toUpperCase()}', '${uuid('1')}')`, `tag <> '${uuid('a')}'`,
-  'amount > 0', 'amount = 1.111', 'amount = 1.1110000', 'amount >= -2.5', 'amount < 1e0', 'amount IN (0.000, -6)',
-  `day >= '2024-05-01'`, `day = '2024-03-15'`, `at < '2024-04-15 12:00:00.25'`, `at = '2024-02-15 12:00:00.1'`,
-  `atz >= '2024-06-15 03:00:00+00'`, `atz = '2024-06-15 05:00:00+02'`, `atz < '2024-06-15T04:30:00Z' AND n > 0`,
-  `(n > 0 AND (name = 'ann' OR flag)) OR (n IS NULL AND id > 50)`, `NOT (n > 0 OR flag)`,
+  'n = 3',
+  'n <> 3',
+  'n != 3',
+  '3 < n',
+  'n <= 3',
+  'n > -2 AND n < 4',
+  'NOT (n > 0)',
+  'n = 1 OR n = 2 OR n IS NULL',
+  'n IN (1, 2, -3)',
+  'n NOT IN (1, 2)',
+  'n NOT IN (1, NULL)',
+  'n IN (1, NULL)',
+  'n IS NULL',
+  'n IS NOT NULL',
+  'NOT (n IS NULL)',
+  'n = NULL',
+  'n = small',
+  'big = 9007199254740993',
+  'big > 9007199254740991',
+  'big = -9007199254740992',
+  'small IN (0, 3)',
+  `name = 'Bob'`,
+  `name <> ''`,
+  `name = ''`,
+  `name IN ('ann', 'o''hara')`,
+  `name = 'ünï/code'`,
+  `label = 'x'`,
+  `label IN ('y','z')`,
+  'flag',
+  'NOT flag',
+  'flag = true',
+  'flag = false',
+  'flag IS NULL',
+  'flag OR n > 2',
+  'flag AND NOT n = 1',
+  'true',
+  'false',
+  `tag = '${uuid('a')}'`,
+  `tag IN ('${uuid('b').toUpperCase()}', '${uuid('1')}')`,
+  `tag <> '${uuid('a')}'`,
+  'amount > 0',
+  'amount = 1.111',
+  'amount = 1.1110000',
+  'amount >= -2.5',
+  'amount < 1e0',
+  'amount IN (0.000, -6)',
+  `day >= '2024-05-01'`,
+  `day = '2024-03-15'`,
+  `at < '2024-04-15 12:00:00.25'`,
+  `at = '2024-02-15 12:00:00.1'`,
+  `atz >= '2024-06-15 03:00:00+00'`,
+  `atz = '2024-06-15 05:00:00+02'`,
+  `atz < '2024-06-15T04:30:00Z' AND n > 0`,
+  `(n > 0 AND (name = 'ann' OR flag)) OR (n IS NULL AND id > 50)`,
+  `NOT (n > 0 OR flag)`,
 ]
 
-scenario('every where clause holds the rows that PostgreSQL selects, from snapshot and from stream', async () => {
-  const values = (from, to) => Array.from({ length: to - from }, (_, i) => measureRow(from + i)).join(', ')
-  const name = await newTable(server, measures, values(1, 60))
-  const states = []
-  for (const where of clauses) {
-    const shape = { table: name, where, columns: 'id' }
-    const first = await get(server, { ...shape, offset: '-1' })
-    assert.equal(first.status, 200, `${where}: ${first.text}`)
-    states.push({ where, shape, state: await follow(server, shape) })
-  }
-  const compare = async (when) => {
-    for (const { where, state } of states) {
-      const rows = await server.query(`SELECT id FROM ${name} WHERE ${where} ORDER BY id`)
-      const ids = [...state.checker.rows.values()].map((row) => row.id).sort((a, b) => a - b)
-      assert.deepEqual(ids, rows.map((row) => row.id), `${when}: ${where}`)
+scenario(
+  'every where clause holds the rows that PostgreSQL selects, from snapshot and from stream',
+  async () => {
+    const values = (from, to) => Array.from({ length: to - from }, (_, i) => measureRow(from + i)).join(', ')
+    const name = await newTable(server, measures, values(1, 60))
+    const states = []
+    for (const where of clauses) {
+      const shape = { table: name, where, columns: 'id' }
+      const first = await get(server, { ...shape, offset: '-1' })
+      assert.equal(first.status, 200, `${where}: ${first.text}`)
+      states.push({ where, shape, state: await follow(server, shape) })
     }
-  }
-  await compare('snapshot')
-  await server.query(`INSERT INTO ${name} VALUES ${values(60, 90)}`)
-  await server.query(`UPDATE ${name} SET n = n + 1, flag = NOT flag, amount = -amount, atz = atz + interval '1 hour' WHERE id % 2 = 0`)
-  await server.query(`UPDATE ${name} SET name = NULL, n = NULL WHERE id % 5 = 0; DELETE FROM ${name} WHERE id % 7 = 0`)
-  const position = await markPosition()
-  await Promise.all(states.map(({ shape, state }) => followTo(server, shape, state, position)))
-  await compare('stream')
-}, { deadlineMs: 120_000 })
+    const compare = async (when) => {
+      for (const { where, state } of states) {
+        const rows = await server.query(`SELECT id FROM ${name} WHERE ${where} ORDER BY id`)
+        const ids = [...state.checker.rows.values()].map((row) => row.id).sort((a, b) => a - b)
+        assert.deepEqual(
+          ids,
+          rows.map((row) => row.id),
+          `${when}: ${where}`,
+        )
+      }
+    }
+    await compare('snapshot')
+    await server.query(`INSERT INTO ${name} VALUES ${values(60, 90)}`)
+    await server.query(
+      `UPDATE ${name} SET n = n + 1, flag = NOT flag, amount = -amount, atz = atz + interval '1 hour' WHERE id % 2 = 0`,
+    )
+    await server.query(
+      `UPDATE ${name} SET name = NULL, n = NULL WHERE id % 5 = 0; DELETE FROM ${name} WHERE id % 7 = 0`,
+    )
+    const position = await markPosition()
+    await Promise.all(states.map(({ shape, state }) => followTo(server, shape, state, position)))
+    await compare('stream')
+  },
+  { deadlineMs: 120_000 },
+)
 
 scenario('twenty-five parameters keep their numbers', async () => {
-  const params = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`params[${i + 1}]`, String(i === 10 ? 2 : 100 + i)]))
+  const params = Object.fromEntries(
+    Array.from({ length: 25 }, (_, i) => [`params[${i + 1}]`, String(i === 10 ? 2 : 100 + i)]),
+  )
   const where = Array.from({ length: 25 }, (_, i) => `id = $${i + 1}`).join(' OR ')
   const state = await follow(server, { table, where, ...params })
-  assert.deepEqual([...state.checker.rows.values()].map((row) => row.id), ['2'])
+  assert.deepEqual(
+    [...state.checker.rows.values()].map((row) => row.id),
+    ['2'],
+  )
 })
 
 scenario('every type has one text in snapshot and stream, and its place in electric-schema', async () => {
   const columns = `id int8 PRIMARY KEY, b bool, i2 int2, f4 float4, f8 float8, num numeric(10,2), bare numeric, c char(5), v varchar(7),
     js json, jb jsonb, bytes bytea, ts timestamp(3), tz timestamptz NOT NULL, d date, ti time, iv interval, u uuid, ai int[],
     at text[][], ip inet`
-  const row = (id) => `(${id}, true, -3, 0.1, 1e300, 12.5, 'NaN', 'ab', 'vee', '{"a": [1, null]}', '{"b":  2}', '\\x00ff', '2024-01-02 03:04:05.678',
+  const row = (
+    id,
+  ) => `(${id}, true, -3, 0.1, 1e300, 12.5, 'NaN', 'ab', 'vee', '{"a": [1, null]}', '{"b":  2}', '\\x00ff', '2024-01-02 03:04:05.678',
     '2024-01-02 03:04:05+02', '2024-02-29', '23:59:59.5', '1 year 2 days 03:00', '${uuid('a')}', '{1,NULL,3}', '{{"a,b","c\\"d"},{"",NULL}}', '10.0.0.0/8')`
   const name = await newTable(server, columns, row(1))
   const state = await follow(server, { table: name })
@@ -227,17 +308,35 @@ scenario('every type has one text in snapshot and stream, and its place in elect
     assert.deepEqual(got, want, index === 0 ? 'snapshot' : 'stream')
   }
   assert.deepEqual(state.schema, {
-    id: { type: 'int8', not_null: true, pk_index: 0 }, b: { type: 'bool' }, i2: { type: 'int2' }, f4: { type: 'float4' }, f8: { type: 'float8' },
-    num: { type: 'numeric', precision: 10, scale: 2 }, bare: { type: 'numeric' }, c: { type: 'bpchar', length: 5 },
-    v: { type: 'varchar', max_length: 7 }, js: { type: 'json' }, jb: { type: 'jsonb' }, bytes: { type: 'bytea' },
-    ts: { type: 'timestamp', precision: 3 }, tz: { type: 'timestamptz', not_null: true }, d: { type: 'date' }, ti: { type: 'time' },
-    iv: { type: 'interval' }, u: { type: 'uuid' }, ai: { type: 'int4', dims: 1 }, at: { type: 'text', dims: 2 }, ip: { type: 'inet' },
+    id: { type: 'int8', not_null: true, pk_index: 0 },
+    b: { type: 'bool' },
+    i2: { type: 'int2' },
+    f4: { type: 'float4' },
+    f8: { type: 'float8' },
+    num: { type: 'numeric', precision: 10, scale: 2 },
+    bare: { type: 'numeric' },
+    c: { type: 'bpchar', length: 5 },
+    v: { type: 'varchar', max_length: 7 },
+    js: { type: 'json' },
+    jb: { type: 'jsonb' },
+    bytes: { type: 'bytea' },
+    ts: { type: 'timestamp', precision: 3 },
+    tz: { type: 'timestamptz', not_null: true },
+    d: { type: 'date' },
+    ti: { type: 'time' },
+    iv: { type: 'interval' },
+    u: { type: 'uuid' },
+    ai: { type: 'int4', dims: 1 },
+    at: { type: 'text', dims: 2 },
+    ip: { type: 'inet' },
   })
 })
 
 scenario('keys are the same from snapshot and stream, whatever the names and values', async () => {
   const nasty = ['plain', 'a/b', 'a//b', '"quoted"', 'dot.dot', '', 'ü €🐘', '\\back\\', 'tab\tand\nline', `it's`]
-  await server.query(`CREATE SCHEMA "we/ird.schema"; CREATE TABLE "we/ird.schema"."ta/b.le ""x""" ("k.1" text, "k/2" int, "v""al" text, PRIMARY KEY ("k/2", "k.1"))`)
+  await server.query(
+    `CREATE SCHEMA "we/ird.schema"; CREATE TABLE "we/ird.schema"."ta/b.le ""x""" ("k.1" text, "k/2" int, "v""al" text, PRIMARY KEY ("k/2", "k.1"))`,
+  )
   const client = await server.client()
   const insert = 'INSERT INTO "we/ird.schema"."ta/b.le ""x""" VALUES ($1, $2, $3)'
   for (const value of nasty) await client.query(insert, [value, 1, value])
@@ -247,12 +346,15 @@ scenario('keys are the same from snapshot and stream, whatever the names and val
   await client.end()
   await followTo(server, shape, state, await markPosition())
   const relation = ['we/ird.schema', 'ta/b.le "x"']
-  const expected = [1, 2].flatMap((n) => nasty.map((value) =>
-    [rowKey(...relation, [String(n), value]), { 'k.1': value, 'k/2': String(n), 'v"al': value }]))
+  const expected = [1, 2].flatMap((n) =>
+    nasty.map((value) => [rowKey(...relation, [String(n), value]), { 'k.1': value, 'k/2': String(n), 'v"al': value }]),
+  )
   assert.deepEqual(new Map([...state.checker.rows].sort()), new Map(expected.sort()))
   for (const message of state.messages) if (message.key) assert.deepEqual(message.headers.relation, relation)
   assert.deepEqual(state.schema, {
-    'k.1': { type: 'text', not_null: true, pk_index: 1 }, 'k/2': { type: 'int4', not_null: true, pk_index: 0 }, 'v"al': { type: 'text' },
+    'k.1': { type: 'text', not_null: true, pk_index: 1 },
+    'k/2': { type: 'int4', not_null: true, pk_index: 0 },
+    'v"al': { type: 'text' },
   })
 })
 
@@ -272,21 +374,51 @@ scenario('a table without primary key uses all columns as key, with _ for NULL',
   await server.query(`UPDATE ${name} SET b = 'now' WHERE a = 1; DELETE FROM ${name} WHERE a = 2`)
   const seen = state.messages.length
   await followTo(server, { table: name }, state, await markPosition())
-  assert.deepEqual(state.messages.slice(0, 2).map((message) => message.key).sort(),
-    [rowKey('public', name, ['1', null]), rowKey('public', name, ['2', 'x/y'])].sort())
+  assert.deepEqual(
+    state.messages
+      .slice(0, 2)
+      .map((message) => message.key)
+      .sort(),
+    [rowKey('public', name, ['1', null]), rowKey('public', name, ['2', 'x/y'])].sort(),
+  )
   const [before, after] = [rowKey('public', name, ['1', null]), rowKey('public', name, ['1', 'now'])]
-  assert.deepEqual(state.messages.slice(seen).filter((m) => m.key).map(({ key, value, headers }) => [headers.operation, key, value, headers.key_change_to ?? headers.key_change_from]), [
-    ['delete', before, { a: '1', b: null }, after],
-    ['insert', after, { a: '1', b: 'now' }, before],
-    ['delete', rowKey('public', name, ['2', 'x/y']), { a: '2', b: 'x/y' }, undefined],
-  ])
+  assert.deepEqual(
+    state.messages
+      .slice(seen)
+      .filter((m) => m.key)
+      .map(({ key, value, headers }) => [
+        headers.operation,
+        key,
+        value,
+        headers.key_change_to ?? headers.key_change_from,
+      ]),
+    [
+      ['delete', before, { a: '1', b: null }, after],
+      ['insert', after, { a: '1', b: 'now' }, before],
+      ['delete', rowKey('public', name, ['2', 'x/y']), { a: '2', b: 'x/y' }, undefined],
+    ],
+  )
 })
 
 scenario('without the secret nothing of the shape route answers, however the path is spelt', async () => {
   const encoded = encodeURIComponent(guarded.secret)
-  for (const path of ['/v1/shape', '/v1/shape/', '/v1//shape', '//v1/shape', '/v1/%73hape', '/%76%31/shape', '/v1/shape//']) {
+  for (const path of [
+    '/v1/shape',
+    '/v1/shape/',
+    '/v1//shape',
+    '//v1/shape',
+    '/v1/%73hape',
+    '/%76%31/shape',
+    '/v1/shape//',
+  ]) {
     for (const method of ['GET', 'HEAD', 'DELETE', 'POST']) {
-      for (const credentials of ['', '&secret=wrong', '&secret=', `&secret=x&api_secret=${encoded}`, `&secret=${encoded}x`]) {
+      for (const credentials of [
+        '',
+        '&secret=wrong',
+        '&secret=',
+        `&secret=x&api_secret=${encoded}`,
+        `&secret=${encoded}x`,
+      ]) {
         const response = await request(guarded, `${path}?table=items&offset=-1${credentials}`, { method })
         assert.equal(response.status, 401, `${method} ${path} ${credentials}`)
         if (method !== 'HEAD') assert.equal(typeof response.json.message, 'string')
@@ -298,7 +430,9 @@ scenario('without the secret nothing of the shape route answers, however the pat
     assert.equal(opened.status, 200, path)
   }
   assert.equal((await request(guarded, `/v1/shape?table=items&offset=-1&api_secret=${encoded}`)).status, 200)
-  const header = await request(guarded, target({ table, offset: '-1' }), { headers: { authorization: 'Bearer wrong', 'x-secret': guarded.secret.slice(0, 5) } })
+  const header = await request(guarded, target({ table, offset: '-1' }), {
+    headers: { authorization: 'Bearer wrong', 'x-secret': guarded.secret.slice(0, 5) },
+  })
   assert.equal(header.status, 401)
   // Before the secret is checked nothing else is: a bad parameter does not change the answer.
   assert.equal((await request(guarded, '/v1/shape?offset=bad')).status, 401)

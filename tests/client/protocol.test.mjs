@@ -6,7 +6,15 @@ import { request } from './harness/raw.mjs'
 import { until } from './harness/processes.mjs'
 import { scenario } from './harness/scenario.mjs'
 import {
-  LogChecker, checkLogResponse, compareOffsets, follow, followTo, get, plainBooleans, rowKey, target,
+  LogChecker,
+  checkLogResponse,
+  compareOffsets,
+  follow,
+  followTo,
+  get,
+  plainBooleans,
+  rowKey,
+  target,
 } from './harness/shapes.mjs'
 import { itemColumns, itemRows, itemSchema, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
@@ -66,11 +74,16 @@ scenario('the snapshot holds every row with its key and its texts', async () => 
   assert.equal(messages.at(-1).headers.control, 'snapshot-end')
   const headers = { operation: 'insert', relation: ['public', table] }
   const rows = messages.slice(0, -1).map((row) => ({ ...row, value: plainBooleans(row.value, ['done']) }))
-  assert.deepEqual(new Map(rows.map((row) => [row.key, row])), new Map([
-    { key: key(table, '1'), value: { done: 'f', id: '1', note: null, title: 'Buy milk' }, headers },
-    { key: key(table, '2'), value: { done: 't', id: '2', note: 'a/b', title: 'Call "Bob"' }, headers },
-    { key: key(table, '3'), value: { done: 'f', id: '3', note: '', title: 'Ünïcode' }, headers },
-  ].map((row) => [row.key, row])))
+  assert.deepEqual(
+    new Map(rows.map((row) => [row.key, row])),
+    new Map(
+      [
+        { key: key(table, '1'), value: { done: 'f', id: '1', note: null, title: 'Buy milk' }, headers },
+        { key: key(table, '2'), value: { done: 't', id: '2', note: 'a/b', title: 'Call "Bob"' }, headers },
+        { key: key(table, '3'), value: { done: 'f', id: '3', note: '', title: 'Ünïcode' }, headers },
+      ].map((row) => [row.key, row]),
+    ),
+  )
   assert.equal(rows.length, 3)
 })
 
@@ -78,7 +91,11 @@ scenario('insert, update and delete arrive as the log entries of the transcripts
   const table = await newTable(server, itemColumns)
   const state = await follow(server, { table })
   const poll = async (statement) => {
-    const answer = get(server, { table, offset: state.offset, handle: state.handle, live: 'true', cursor: state.cursor ?? '' }, { timeoutMs: 20_000 })
+    const answer = get(
+      server,
+      { table, offset: state.offset, handle: state.handle, live: 'true', cursor: state.cursor ?? '' },
+      { timeoutMs: 20_000 },
+    )
     const before = await server.walPosition()
     const [row] = await server.query(`${statement} RETURNING pg_current_xact_id()::xid::text AS xid`)
     let response = await answer
@@ -102,15 +119,28 @@ scenario('insert, update and delete arrive as the log entries of the transcripts
     state.cursor = response.header('electric-cursor')
     return { ...entry, headers: { ...entry.headers, txids: 'X', lsn: 'L' } }
   }
-  const headers = (operation) => ({ operation, relation: ['public', table], lsn: 'L', op_position: 0, txids: 'X', last: true })
+  const headers = (operation) => ({
+    operation,
+    relation: ['public', table],
+    lsn: 'L',
+    op_position: 0,
+    txids: 'X',
+    last: true,
+  })
   assert.deepEqual(await poll(`INSERT INTO ${table} VALUES (4,'New',false,NULL)`), {
-    key: key(table, '4'), value: { done: 'f', id: '4', note: null, title: 'New' }, headers: headers('insert'),
+    key: key(table, '4'),
+    value: { done: 'f', id: '4', note: null, title: 'New' },
+    headers: headers('insert'),
   })
   assert.deepEqual(await poll(`UPDATE ${table} SET done = true WHERE id = 4`), {
-    key: key(table, '4'), value: { done: 't', id: '4' }, headers: headers('update'),
+    key: key(table, '4'),
+    value: { done: 't', id: '4' },
+    headers: headers('update'),
   })
   assert.deepEqual(await poll(`DELETE FROM ${table} WHERE id = 4`), {
-    key: key(table, '4'), value: { id: '4' }, headers: headers('delete'),
+    key: key(table, '4'),
+    value: { id: '4' },
+    headers: headers('delete'),
   })
 })
 
@@ -119,8 +149,10 @@ scenario('a primary key change is a delete and an insert, and positions grow by 
   const other = await newTable(server, 'id int PRIMARY KEY, x int', '(1, 0)')
   const state = await follow(server, { table })
   await follow(server, { table: other })
-  await server.query(`BEGIN; UPDATE ${other} SET x = 1; UPDATE ${table} SET title = 'Milk!' WHERE id = 1; ` +
-    `UPDATE ${table} SET id = 30 WHERE id = 3; COMMIT`)
+  await server.query(
+    `BEGIN; UPDATE ${other} SET x = 1; UPDATE ${table} SET title = 'Milk!' WHERE id = 1; ` +
+      `UPDATE ${table} SET id = 30 WHERE id = 3; COMMIT`,
+  )
   const from = state.offset
   const response = await until(async () => {
     const answer = await get(server, { table, offset: from, handle: state.handle })
@@ -130,10 +162,19 @@ scenario('a primary key change is a delete and an insert, and positions grow by 
   const { lsn, txids } = page.messages[0].headers
   const common = { relation: ['public', table], lsn, txids }
   assert.deepEqual(page.messages, [
-    { key: key(table, '1'), value: { id: '1', title: 'Milk!' }, headers: { ...common, operation: 'update', op_position: 2 } },
-    { key: key(table, '3'), value: { id: '3' }, headers: { ...common, operation: 'delete', op_position: 4, key_change_to: key(table, '30') } },
     {
-      key: key(table, '30'), value: { done: 'f', id: '30', note: '', title: 'Ünïcode' },
+      key: key(table, '1'),
+      value: { id: '1', title: 'Milk!' },
+      headers: { ...common, operation: 'update', op_position: 2 },
+    },
+    {
+      key: key(table, '3'),
+      value: { id: '3' },
+      headers: { ...common, operation: 'delete', op_position: 4, key_change_to: key(table, '30') },
+    },
+    {
+      key: key(table, '30'),
+      value: { done: 'f', id: '30', note: '', title: 'Ünïcode' },
       headers: { ...common, operation: 'insert', op_position: 5, key_change_from: key(table, '3'), last: true },
     },
     { headers: { control: 'up-to-date', global_last_seen_lsn: page.messages[3].headers.global_last_seen_lsn } },
@@ -143,7 +184,11 @@ scenario('a primary key change is a delete and an insert, and positions grow by 
 
   const etag = response.header('etag')
   assert.equal(etag, `"${state.handle}:${from}:${lsn}_5"`)
-  const again = await get(server, { table, offset: from, handle: state.handle }, { headers: { 'if-none-match': `"other", ${etag}` } })
+  const again = await get(
+    server,
+    { table, offset: from, handle: state.handle },
+    { headers: { 'if-none-match': `"other", ${etag}` } },
+  )
   assert.equal(again.status, 304)
   expectCommonHeaders(again)
   assert.equal(again.header('etag'), etag)
@@ -152,7 +197,11 @@ scenario('a primary key change is a delete and an insert, and positions grow by 
   assert.equal(again.header('electric-up-to-date'), '')
   assert.equal(again.header('electric-schema'), undefined)
   assert.equal(again.header('cache-control'), 'public, max-age=60, stale-while-revalidate=300')
-  const changed = await get(server, { table, offset: from, handle: state.handle }, { headers: { 'if-none-match': `"${state.handle}:${from}:1_0"` } })
+  const changed = await get(
+    server,
+    { table, offset: from, handle: state.handle },
+    { headers: { 'if-none-match': `"${state.handle}:${from}:1_0"` } },
+  )
   assert.equal(changed.status, 200)
 })
 
@@ -173,9 +222,10 @@ scenario('columns and where decide what a shape holds, and rows move in and out 
   const shape = { table, columns: '"id","title"', where: 'done = $1', 'params[1]': 'true' }
   const state = await follow(server, shape)
   assert.deepEqual(state.schema, { id: itemSchema.id, title: itemSchema.title })
-  assert.deepEqual(changesOf(state.messages).map(({ key, value }) => ({ key, value })), [
-    { key: key(table, '2'), value: { id: '2', title: 'Call "Bob"' } },
-  ])
+  assert.deepEqual(
+    changesOf(state.messages).map(({ key, value }) => ({ key, value })),
+    [{ key: key(table, '2'), value: { id: '2', title: 'Call "Bob"' } }],
+  )
   for (const statement of [
     `INSERT INTO ${table} VALUES (4,'New',false,NULL)`, // never visible
     `UPDATE ${table} SET done = true WHERE id = 4`, // moves in
@@ -183,15 +233,24 @@ scenario('columns and where decide what a shape holds, and rows move in and out 
     `UPDATE ${table} SET done = true WHERE id = 1`,
     `UPDATE ${table} SET note = 'x' WHERE id = 1`, // an unselected column
     `UPDATE ${table} SET done = false WHERE id = 1`, // moves out
-  ]) await server.query(statement)
+  ])
+    await server.query(statement)
   const seen = state.messages.length
   await followTo(server, shape, state, await markPosition())
-  assert.deepEqual(changesOf(state.messages.slice(seen)).map(({ key, value, headers }) => [headers.operation, key, value, headers.last]), [
-    ['insert', key(table, '4'), { id: '4', title: 'New' }, true],
-    ['delete', key(table, '4'), { id: '4' }, true],
-    ['insert', key(table, '1'), { id: '1', title: 'Buy milk' }, true],
-    ['delete', key(table, '1'), { id: '1' }, true],
-  ])
+  assert.deepEqual(
+    changesOf(state.messages.slice(seen)).map(({ key, value, headers }) => [
+      headers.operation,
+      key,
+      value,
+      headers.last,
+    ]),
+    [
+      ['insert', key(table, '4'), { id: '4', title: 'New' }, true],
+      ['delete', key(table, '4'), { id: '4' }, true],
+      ['insert', key(table, '1'), { id: '1', title: 'Buy milk' }, true],
+      ['delete', key(table, '1'), { id: '1' }, true],
+    ],
+  )
 })
 
 scenario('replica=full sends whole rows and the old values of what changed', async () => {
@@ -206,17 +265,22 @@ scenario('replica=full sends whole rows and the old values of what changed', asy
   const changes = changesOf(state.messages.slice(seen))
   const full = { done: 'f', id: '1', note: 'x', title: 'Oat milk' }
   const bob = { done: 't', note: 'a/b', title: 'Call "Bob"' }
-  assert.deepEqual(changes.map(({ value, old_value: old, headers }) => ({ operation: headers.operation, value, old })), [
-    { operation: 'update', value: full, old: { title: 'Buy milk', note: null } },
-    { operation: 'delete', value: { id: '2', ...bob }, old: undefined },
-    { operation: 'insert', value: { id: '20', ...bob }, old: undefined },
-    { operation: 'delete', value: full, old: undefined },
-  ])
+  assert.deepEqual(
+    changes.map(({ value, old_value: old, headers }) => ({ operation: headers.operation, value, old })),
+    [
+      { operation: 'update', value: full, old: { title: 'Buy milk', note: null } },
+      { operation: 'delete', value: { id: '2', ...bob }, old: undefined },
+      { operation: 'insert', value: { id: '20', ...bob }, old: undefined },
+      { operation: 'delete', value: full, old: undefined },
+    ],
+  )
 })
 
 scenario('a large value that an update leaves alone is still known', async () => {
   const table = await newTable(server, 'id int PRIMARY KEY, big text, n int')
-  await server.query(`ALTER TABLE ${table} ALTER big SET STORAGE EXTERNAL; INSERT INTO ${table} VALUES (1, repeat('toast', 40000), 1)`)
+  await server.query(
+    `ALTER TABLE ${table} ALTER big SET STORAGE EXTERNAL; INSERT INTO ${table} VALUES (1, repeat('toast', 40000), 1)`,
+  )
   const shapes = [{ table }, { table, replica: 'full' }, { table, where: 'n > 1' }]
   const states = await Promise.all(shapes.map((shape) => follow(server, shape)))
   await server.query(`UPDATE ${table} SET n = 2`)
@@ -224,11 +288,14 @@ scenario('a large value that an update leaves alone is still known', async () =>
   await Promise.all(shapes.map((shape, index) => followTo(server, shape, states[index], position)))
   const big = 'toast'.repeat(40_000)
   const changes = states.map((state) => changesOf(state.messages).at(-1))
-  assert.deepEqual(changes.map(({ value, headers }) => [headers.operation, value]), [
-    ['update', { id: '1', n: '2' }],
-    ['update', { id: '1', big, n: '2' }],
-    ['insert', { id: '1', big, n: '2' }],
-  ])
+  assert.deepEqual(
+    changes.map(({ value, headers }) => [headers.operation, value]),
+    [
+      ['update', { id: '1', n: '2' }],
+      ['update', { id: '1', big, n: '2' }],
+      ['insert', { id: '1', big, n: '2' }],
+    ],
+  )
   assert.deepEqual(changes[1].old_value, { n: '1' })
 })
 
@@ -239,7 +306,10 @@ scenario('an update of unselected columns only is not an entry', async () => {
   await server.query(`UPDATE ${table} SET title = title || '!' WHERE id = 2`)
   const seen = state.messages.length
   await followTo(server, { table, columns: 'id,title' }, state, await markPosition())
-  assert.deepEqual(changesOf(state.messages.slice(seen)).map((entry) => entry.value), [{ id: '2', title: 'Call "Bob"!' }])
+  assert.deepEqual(
+    changesOf(state.messages.slice(seen)).map((entry) => entry.value),
+    [{ id: '2', title: 'Call "Bob"!' }],
+  )
 })
 
 scenario('now skips the past; changes_only has no rows', async () => {
@@ -253,12 +323,24 @@ scenario('now skips the past; changes_only has no rows', async () => {
   assert.match(response.header('etag'), new RegExp(`^"${page.handle}:now:0_inf:.+"$`))
   const start = checkLogResponse(await get(server, { table, offset: '-1', log: 'changes_only' }), { offset: '-1' })
   assert.equal(start.handle, page.handle)
-  assert.deepEqual(start.messages.map((message) => message.headers.control), ['snapshot-end'])
+  assert.deepEqual(
+    start.messages.map((message) => message.headers.control),
+    ['snapshot-end'],
+  )
   const full = checkLogResponse(await get(server, { table, offset: '-1' }), { offset: '-1' })
   assert.notEqual(full.handle, page.handle, 'the log mode is part of the identity')
   await server.query(`INSERT INTO ${table} VALUES (7, 'later', true, NULL)`)
-  const later = await get(server, { table, offset: page.offset, handle: page.handle, log: 'changes_only', live: 'true' })
-  assert.deepEqual(changesOf(checkLogResponse(later, { offset: page.offset, live: true }).messages).map((m) => m.value.id), ['7'])
+  const later = await get(server, {
+    table,
+    offset: page.offset,
+    handle: page.handle,
+    log: 'changes_only',
+    live: 'true',
+  })
+  assert.deepEqual(
+    changesOf(checkLogResponse(later, { offset: page.offset, live: true }).messages).map((m) => m.value.id),
+    ['7'],
+  )
   const now = checkLogResponse(await get(server, { table, offset: 'now', log: 'changes_only' }))
   assert.equal(now.offset, later.header('electric-offset'))
 })
@@ -269,7 +351,10 @@ scenario('a snapshot above the threshold comes in chunks 0_0, 0_1, … of stable
   const state = await follow(server, { table })
   const offsets = state.responses.map((response) => response.header('electric-offset'))
   const counts = state.responses.map((response) => changesOf(response.json).length)
-  assert.equal(counts.reduce((a, b) => a + b), 30)
+  assert.equal(
+    counts.reduce((a, b) => a + b),
+    30,
+  )
   assert.deepEqual(offsets, [...offsets.slice(0, -1).map((_, index) => `0_${index}`), '0_inf'])
   assert.ok(offsets.length >= 4, `${offsets}`)
   assert.equal(state.messages.filter((message) => message.headers.control === 'snapshot-end').length, 1)
@@ -286,7 +371,11 @@ scenario('a snapshot above the threshold comes in chunks 0_0, 0_1, … of stable
     assert.ok(again.body.equals(state.responses[index].body), `the chunk after ${offset} is the same again`)
   }
   // A live request inside the snapshot is answered at once with the next chunk.
-  const live = await get(server, { table, offset: '0_0', handle: state.handle, live: 'true', cursor: '' }, { timeoutMs: 900 })
+  const live = await get(
+    server,
+    { table, offset: '0_0', handle: state.handle, live: 'true', cursor: '' },
+    { timeoutMs: 900 },
+  )
   assert.equal(live.header('electric-offset'), '0_1')
   assert.ok(live.body.equals(state.responses[1].body))
 })
@@ -295,9 +384,15 @@ scenario('one row above the threshold closes its chunk; snapshot-end follows alo
   const table = await newTable(server, 'id int PRIMARY KEY, body text')
   await server.query(`INSERT INTO ${table} VALUES (1, rpad('', ${chunkBytes + 5000}, 'y'))`)
   const state = await follow(server, { table })
-  assert.deepEqual(state.responses.map((response) => response.header('electric-offset')), ['0_0', '0_1', '0_inf'])
+  assert.deepEqual(
+    state.responses.map((response) => response.header('electric-offset')),
+    ['0_0', '0_1', '0_inf'],
+  )
   assert.equal(state.responses[0].json.length, 1)
-  assert.deepEqual(state.responses[1].json.map((message) => message.headers.control), ['snapshot-end'])
+  assert.deepEqual(
+    state.responses[1].json.map((message) => message.headers.control),
+    ['snapshot-end'],
+  )
 })
 
 scenario('catch-up is cut at stable chunk ends, also inside a transaction', async () => {
@@ -327,8 +422,14 @@ scenario('catch-up is cut at stable chunk ends, also inside a transaction', asyn
   const entries = pieces.flatMap(({ page }) => changesOf(page.messages))
   assert.equal(entries.length, 30)
   assert.equal(new Set(entries.map((entry) => entry.headers.lsn)).size, 1)
-  assert.deepEqual(entries.map((entry) => entry.headers.op_position), entries.map((_, index) => index * 2))
-  assert.deepEqual(entries.filter((entry) => entry.headers.last), [entries.at(-1)])
+  assert.deepEqual(
+    entries.map((entry) => entry.headers.op_position),
+    entries.map((_, index) => index * 2),
+  )
+  assert.deepEqual(
+    entries.filter((entry) => entry.headers.last),
+    [entries.at(-1)],
+  )
   // A plain catch-up finds the same ends, and complete chunks are the same bytes, also after more writes.
   await server.query(`UPDATE ${table} SET body = 'short' WHERE id = 1`)
   for (const { from, page, response } of pieces.slice(0, -1)) {
@@ -339,7 +440,9 @@ scenario('catch-up is cut at stable chunk ends, also inside a transaction', asyn
   }
   // From the middle of a piece one reaches the same end.
   const inside = `${entries[2].headers.lsn}_${entries[2].headers.op_position}`
-  const rest = checkLogResponse(await get(server, { ...shape, offset: inside, handle: state.handle }), { offset: inside })
+  const rest = checkLogResponse(await get(server, { ...shape, offset: inside, handle: state.handle }), {
+    offset: inside,
+  })
   assert.equal(rest.offset, pieces[0].page.offset)
   assert.equal(rest.messages.length, pieces[0].page.messages.length - 3)
 })
@@ -350,7 +453,9 @@ scenario('following the log from nothing ends in the table, with every entry onc
   await follow(server, shape)
   await server.query(`INSERT INTO ${table} SELECT i, 0, rpad('', 300, 'b') FROM generate_series(1, 100) i`)
   for (let round = 1; round <= 5; round++) {
-    await server.query(`UPDATE ${table} SET n = n + ${round} WHERE id % ${round + 1} = 0; DELETE FROM ${table} WHERE id % 17 = ${round}`)
+    await server.query(
+      `UPDATE ${table} SET n = n + ${round} WHERE id % ${round + 1} = 0; DELETE FROM ${table} WHERE id % 17 = ${round}`,
+    )
   }
   const position = await server.walPosition()
   await server.query(`INSERT INTO ${table} VALUES (1000, 1000, '')`)
@@ -380,11 +485,15 @@ scenario('an untouched shape soon reports the LSN that another shape delivered',
     return changesOf(response.json).length === 1 && response.json
   }, 'the insert to arrive')
   const lsn = BigInt(page[0].headers.lsn)
-  await until(async () => {
-    const response = await get(server, { table: still, offset: two.offset, handle: two.handle })
-    assert.equal(response.header('electric-offset'), two.offset)
-    return expectOnlyUpToDate(response) >= lsn
-  }, `the untouched shape to report ${lsn}`, { deadlineMs: 3_000 })
+  await until(
+    async () => {
+      const response = await get(server, { table: still, offset: two.offset, handle: two.handle })
+      assert.equal(response.header('electric-offset'), two.offset)
+      return expectOnlyUpToDate(response) >= lsn
+    },
+    `the untouched shape to report ${lsn}`,
+    { deadlineMs: 3_000 },
+  )
 })
 
 scenario('HEAD is GET without the body', async () => {
@@ -393,7 +502,15 @@ scenario('HEAD is GET without the body', async () => {
   const got = await request(server, target({ table, offset: '-1' }))
   assert.equal(head.status, 200)
   assert.equal(head.body.length, 0)
-  for (const name of ['electric-handle', 'electric-offset', 'electric-schema', 'electric-has-data', 'etag', 'cache-control', 'content-type']) {
+  for (const name of [
+    'electric-handle',
+    'electric-offset',
+    'electric-schema',
+    'electric-has-data',
+    'etag',
+    'cache-control',
+    'content-type',
+  ]) {
     assert.equal(head.header(name), got.header(name), name)
   }
   expectCommonHeaders(head)
@@ -408,7 +525,10 @@ scenario('an unknown or foreign handle is answered 409 with a handle that works'
   assert.equal(state.handle, handle, 'the 409 named the shape that exists now')
   const other = await follow(server, { table, where: 'id > 1' })
   assert.equal(expectMustRefetch(await get(server, { table, offset: '0_0', handle: other.handle })), handle)
-  assert.equal(expectMustRefetch(await get(server, { table, offset: '0_inf', handle: 'nonsense', live: 'true' })), handle)
+  assert.equal(
+    expectMustRefetch(await get(server, { table, offset: '0_inf', handle: 'nonsense', live: 'true' })),
+    handle,
+  )
   // -1 and now ignore the handle.
   for (const offset of ['-1', 'now']) {
     const response = await get(server, { table, offset, handle: 'nonsense' })

@@ -15,7 +15,11 @@ globalThis.window ??= globalThis
 
 const postgres = await stagePostgres()
 const server = await stageBusbar(postgres, {
-  env: { BUSBAR_LONG_POLL_TIMEOUT: '2s', BUSBAR_ENABLE_INTEGRATION_TESTING: 'true', BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000' },
+  env: {
+    BUSBAR_LONG_POLL_TIMEOUT: '2s',
+    BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
+    BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000',
+  },
 })
 const restarted = await stageBusbar(postgres)
 
@@ -25,9 +29,13 @@ function follow(cleanup, at, params, options) {
   return follower
 }
 
-const ids = (rows) => rows.map((row) => row.id).sort((a, b) => Number(a) - Number(b)).join()
+const ids = (rows) =>
+  rows
+    .map((row) => row.id)
+    .sort((a, b) => Number(a) - Number(b))
+    .join()
 
-scenario('initial sync, with the client\'s own parser', async ({ cleanup }) => {
+scenario("initial sync, with the client's own parser", async ({ cleanup }) => {
   const table = await newTable(server, `${itemColumns}, big bigint, tags int[], data jsonb`)
   await server.query(`INSERT INTO ${table} VALUES (1, 'one', true, NULL, 9007199254740993, '{1,NULL,3}', '{"a":[1]}')`)
   const aborter = new AbortController()
@@ -56,7 +64,10 @@ scenario('inserts, updates and deletes arrive live', async ({ cleanup }) => {
   await follower.reaches((rows) => ids(rows) === '1,2,3,4', 'the insert')
   await server.query(`UPDATE ${table} SET done = true, note = NULL WHERE id IN (1, 4)`)
   await follower.reaches((rows) => rows.filter((row) => row.done === 't').length === 3, 'the update')
-  assert.deepEqual(follower.rows.find((row) => row.id === '4'), { id: '4', title: 'four', done: 't', note: null })
+  assert.deepEqual(
+    follower.rows.find((row) => row.id === '4'),
+    { id: '4', title: 'four', done: 't', note: null },
+  )
   await server.query(`DELETE FROM ${table} WHERE id < 4`)
   await follower.reaches((rows) => ids(rows) === '4', 'the delete')
   await server.query(`UPDATE ${table} SET id = 40 WHERE id = 4`)
@@ -67,7 +78,12 @@ scenario('inserts, updates and deletes arrive live', async ({ cleanup }) => {
 
 scenario('columns, where with params, and replica full', async ({ cleanup }) => {
   const table = await newTable(server, itemColumns, itemRows)
-  const some = follow(cleanup, server, { table, columns: ['id', 'title'], where: `done = $1 AND title <> $2`, params: ['false', 'Buy milk'] })
+  const some = follow(cleanup, server, {
+    table,
+    columns: ['id', 'title'],
+    where: `done = $1 AND title <> $2`,
+    params: ['false', 'Buy milk'],
+  })
   const full = follow(cleanup, server, { table, replica: 'full' })
   await some.reaches((rows) => ids(rows) === '3', 'row 3')
   await full.reaches((rows) => rows.length === 3, 'three rows')
@@ -97,11 +113,15 @@ scenario('offset now with changes_only sees only what happens later', async ({ c
   const follower = follow(cleanup, server, { table }, { offset: 'now', log: 'changes_only' })
   await until(() => follower.stream.isUpToDate, 'up to date')
   assert.deepEqual(follower.rows, [])
-  await server.query(`INSERT INTO ${table} VALUES (5, 'five', false, NULL); UPDATE ${table} SET note = 'old row' WHERE id = 1`)
-  await follower.reaches((rows) => ids(rows) === '5', 'the insert').catch((error) => {
-    // The log checker rightly objects to the update of a row that this log never inserted.
-    assert.match(error.message, /update of an absent row/)
-  })
+  await server.query(
+    `INSERT INTO ${table} VALUES (5, 'five', false, NULL); UPDATE ${table} SET note = 'old row' WHERE id = 1`,
+  )
+  await follower
+    .reaches((rows) => ids(rows) === '5', 'the insert')
+    .catch((error) => {
+      // The log checker rightly objects to the update of a row that this log never inserted.
+      assert.match(error.message, /update of an absent row/)
+    })
   await until(() => ids(follower.rows) === '5', 'the insert')
 })
 
@@ -140,49 +160,67 @@ scenario('deleting the shape makes every client refetch', async ({ cleanup }) =>
   assert.equal(new Set(followers.map((follower) => follower.stream.shapeHandle)).size, 1)
 })
 
-scenario('a restart in the middle: same handle, nothing lost, nothing twice', async ({ cleanup }) => {
-  const table = await newTable(restarted, itemColumns, itemRows)
-  const followers = [
-    follow(cleanup, restarted, { table }),
-    follow(cleanup, restarted, { table, where: 'id > 0', columns: ['id', 'title'] }, { name: 'filtered' }),
-  ]
-  for (const follower of followers) await follower.reaches((rows) => rows.length === 3, 'three rows')
-  const insert = (from, to) => restarted.query(`INSERT INTO ${table} SELECT i, 'row', false, NULL FROM generate_series(${from}, ${to}) i`)
-  await insert(4, 10)
-  await restarted.kill9()
-  await insert(11, 20)
-  await restarted.query(`DELETE FROM ${table} WHERE id = 2`)
-  await restarted.start()
-  await insert(21, 30)
-  for (const follower of followers) {
-    await follower.reaches((rows) => rows.length === 29, '29 rows', 30_000)
-    assert.equal(follower.handles.size, 1)
-    assert.equal(follower.refetches, 0)
-    const places = follower.changes.filter((message) => message.headers.lsn).map(({ headers }) => `${headers.lsn}_${headers.op_position}`)
-    assert.equal(new Set(places).size, places.length)
-    assert.equal(places.length, 28)
-  }
-  // An orderly end is no different.
-  assert.equal((await restarted.terminate()).code, 0)
-  await insert(31, 35)
-  await restarted.start()
-  for (const follower of followers) await follower.reaches((rows) => rows.length === 34, '34 rows', 30_000)
-  assert.deepEqual(followers.map((follower) => follower.refetches), [0, 0])
-}, { deadlineMs: 120_000 })
+scenario(
+  'a restart in the middle: same handle, nothing lost, nothing twice',
+  async ({ cleanup }) => {
+    const table = await newTable(restarted, itemColumns, itemRows)
+    const followers = [
+      follow(cleanup, restarted, { table }),
+      follow(cleanup, restarted, { table, where: 'id > 0', columns: ['id', 'title'] }, { name: 'filtered' }),
+    ]
+    for (const follower of followers) await follower.reaches((rows) => rows.length === 3, 'three rows')
+    const insert = (from, to) =>
+      restarted.query(`INSERT INTO ${table} SELECT i, 'row', false, NULL FROM generate_series(${from}, ${to}) i`)
+    await insert(4, 10)
+    await restarted.kill9()
+    await insert(11, 20)
+    await restarted.query(`DELETE FROM ${table} WHERE id = 2`)
+    await restarted.start()
+    await insert(21, 30)
+    for (const follower of followers) {
+      await follower.reaches((rows) => rows.length === 29, '29 rows', 30_000)
+      assert.equal(follower.handles.size, 1)
+      assert.equal(follower.refetches, 0)
+      const places = follower.changes
+        .filter((message) => message.headers.lsn)
+        .map(({ headers }) => `${headers.lsn}_${headers.op_position}`)
+      assert.equal(new Set(places).size, places.length)
+      assert.equal(places.length, 28)
+    }
+    // An orderly end is no different.
+    assert.equal((await restarted.terminate()).code, 0)
+    await insert(31, 35)
+    await restarted.start()
+    for (const follower of followers) await follower.reaches((rows) => rows.length === 34, '34 rows', 30_000)
+    assert.deepEqual(
+      followers.map((follower) => follower.refetches),
+      [0, 0],
+    )
+  },
+  { deadlineMs: 120_000 },
+)
 
 scenario('live changes over server-sent events', async ({ cleanup }) => {
   const table = await newTable(server, itemColumns, itemRows)
   const kinds = []
-  const follower = follow(cleanup, server, { table }, {
-    liveSse: true,
-    fetchClient: async (...call) => {
-      const response = await fetch(...call)
-      kinds.push(response.headers.get('content-type'))
-      return response
+  const follower = follow(
+    cleanup,
+    server,
+    { table },
+    {
+      liveSse: true,
+      fetchClient: async (...call) => {
+        const response = await fetch(...call)
+        kinds.push(response.headers.get('content-type'))
+        return response
+      },
     },
-  })
+  )
   await follower.reaches((rows) => rows.length === 3, 'three rows')
-  await until(() => kinds.includes('text/event-stream'), () => `an event stream; had ${kinds}`)
+  await until(
+    () => kinds.includes('text/event-stream'),
+    () => `an event stream; had ${kinds}`,
+  )
   const requests = kinds.length
   await server.query(`INSERT INTO ${table} VALUES (4, 'four', false, NULL)`)
   await follower.reaches((rows) => ids(rows) === '1,2,3,4', 'the insert')
@@ -204,41 +242,101 @@ scenario('an error of the request reaches the application and stops the stream',
   assert.ok(error.json.errors.table)
 })
 
-scenario('many tables with nasty names and values', async ({ cleanup }) => {
-  const names = ['select', 'Mixed Case', 'with"quote', 'with.dot', 'with/slash', 'ünïcödé 🐘', `it's`, 'a,b', 'x'.repeat(63), '$1', 'tab\there', '%41&b=c', 'null']
-  const texts = ['', ' ', 'NULL', 'null', '\\N', '"', '""', "'", '\\', '\\\\', '{', '}', '[]', ',', '/', '//', '.', '\n', '\r\n', '\t', '\u0001', '\u001f',
-    '\u007f', '\u2028', 'é', '日本語', '🐘🐘', '𝄞', '</script>', '&amp;', '%00', 'data: x\n\ndata: y', 'x'.repeat(20_000)]
-  const quote = (name) => `"${name.replaceAll('"', '""')}"`
-  const client = await server.client()
-  cleanup(() => client.end())
-  const followers = []
-  for (const name of names) {
-    await client.query(`CREATE TABLE ${quote(name)} (${quote(name)} text PRIMARY KEY, "value" text, "key" int, "headers" bool)`)
-    for (const [index, text] of texts.slice(0, texts.length / 2).entries()) {
-      await client.query(`INSERT INTO ${quote(name)} VALUES ($1, $1, $2, true)`, [text, index])
-    }
-    followers.push(follow(cleanup, server, { table: quote(name) }, { name }))
-  }
-  for (const follower of followers) await follower.reaches((rows) => rows.length === Math.floor(texts.length / 2), 'the first half')
-  for (const name of names) {
-    for (const [index, text] of texts.entries()) {
-      await client.query(`INSERT INTO ${quote(name)} VALUES ($1, $1, $2, NULL) ON CONFLICT (${quote(name)}) DO UPDATE SET "value" = 'again ' || $1`, [text, index])
-    }
-  }
-  for (const [index, name] of names.entries()) {
-    const follower = followers[index]
-    const { rows } = await client.query(`SELECT * FROM ${quote(name)}`)
-    const expected = new Map(rows.map((row) => [rowKey('public', name, [row[name]]), row]))
-    await follower.reaches((present) => present.length === texts.length, 'all rows')
-    await until(() => {
-      try {
-        assert.deepEqual(new Map([...follower.shape.currentValue].sort()), new Map([...expected].sort()))
-        return true
-      } catch {
-        return false
+scenario(
+  'many tables with nasty names and values',
+  async ({ cleanup }) => {
+    const names = [
+      'select',
+      'Mixed Case',
+      'with"quote',
+      'with.dot',
+      'with/slash',
+      'ünïcödé 🐘',
+      `it's`,
+      'a,b',
+      'x'.repeat(63),
+      '$1',
+      'tab\there',
+      '%41&b=c',
+      'null',
+    ]
+    const texts = [
+      '',
+      ' ',
+      'NULL',
+      'null',
+      '\\N',
+      '"',
+      '""',
+      "'",
+      '\\',
+      '\\\\',
+      '{',
+      '}',
+      '[]',
+      ',',
+      '/',
+      '//',
+      '.',
+      '\n',
+      '\r\n',
+      '\t',
+      '\u0001',
+      '\u001f',
+      '\u007f',
+      '\u2028',
+      'é',
+      '日本語',
+      '🐘🐘',
+      '𝄞',
+      '</script>',
+      '&amp;',
+      '%00',
+      'data: x\n\ndata: y',
+      'x'.repeat(20_000),
+    ]
+    const quote = (name) => `"${name.replaceAll('"', '""')}"`
+    const client = await server.client()
+    cleanup(() => client.end())
+    const followers = []
+    for (const name of names) {
+      await client.query(
+        `CREATE TABLE ${quote(name)} (${quote(name)} text PRIMARY KEY, "value" text, "key" int, "headers" bool)`,
+      )
+      for (const [index, text] of texts.slice(0, texts.length / 2).entries()) {
+        await client.query(`INSERT INTO ${quote(name)} VALUES ($1, $1, $2, true)`, [text, index])
       }
-    }, () => {
-      assert.deepEqual(new Map([...follower.shape.currentValue].sort()), new Map([...expected].sort()))
-    })
-  }
-}, { deadlineMs: 120_000 })
+      followers.push(follow(cleanup, server, { table: quote(name) }, { name }))
+    }
+    for (const follower of followers)
+      await follower.reaches((rows) => rows.length === Math.floor(texts.length / 2), 'the first half')
+    for (const name of names) {
+      for (const [index, text] of texts.entries()) {
+        await client.query(
+          `INSERT INTO ${quote(name)} VALUES ($1, $1, $2, NULL) ON CONFLICT (${quote(name)}) DO UPDATE SET "value" = 'again ' || $1`,
+          [text, index],
+        )
+      }
+    }
+    for (const [index, name] of names.entries()) {
+      const follower = followers[index]
+      const { rows } = await client.query(`SELECT * FROM ${quote(name)}`)
+      const expected = new Map(rows.map((row) => [rowKey('public', name, [row[name]]), row]))
+      await follower.reaches((present) => present.length === texts.length, 'all rows')
+      await until(
+        () => {
+          try {
+            assert.deepEqual(new Map([...follower.shape.currentValue].sort()), new Map([...expected].sort()))
+            return true
+          } catch {
+            return false
+          }
+        },
+        () => {
+          assert.deepEqual(new Map([...follower.shape.currentValue].sort()), new Map([...expected].sort()))
+        },
+      )
+    }
+  },
+  { deadlineMs: 120_000 },
+)

@@ -14,10 +14,13 @@ import { itemColumns, itemRows, stageBusbar, stagePostgres } from './harness/sta
 
 const postgres = await stagePostgres()
 const database = await postgres.createDatabase()
-await postgres.query(database, `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows};
+await postgres.query(
+  database,
+  `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows};
   CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'right';
   CREATE ROLE powerless LOGIN;
-  CREATE ROLE reader LOGIN REPLICATION`)
+  CREATE ROLE reader LOGIN REPLICATION`,
+)
 
 /** Everything a good start needs; a test spoils one thing. */
 async function settings(changes = {}) {
@@ -54,14 +57,23 @@ const badSettings = {
   'DATABASE_URL of another scheme': [{ DATABASE_URL: 'mysql://u@localhost/x' }, /DATABASE_URL/],
   'DATABASE_URL without host': [{ DATABASE_URL: 'postgresql:///x' }, /DATABASE_URL/],
   'DATABASE_URL with a bad port': [{ DATABASE_URL: 'postgresql://u@localhost:notaport/x' }, /DATABASE_URL/],
-  'DATABASE_URL with replication=': [{ DATABASE_URL: 'postgresql://u@localhost/x?replication=database' }, /DATABASE_URL|replication/],
+  'DATABASE_URL with replication=': [
+    { DATABASE_URL: 'postgresql://u@localhost/x?replication=database' },
+    /DATABASE_URL|replication/,
+  ],
   'DATABASE_URL with an unknown sslmode': [{ DATABASE_URL: 'postgresql://u@localhost/x?sslmode=perhaps' }, /sslmode/],
-  'neither secret nor insecure': [{ BUSBAR_INSECURE: undefined }, /BUSBAR_SECRET.*BUSBAR_INSECURE|BUSBAR_INSECURE.*BUSBAR_SECRET/],
+  'neither secret nor insecure': [
+    { BUSBAR_INSECURE: undefined },
+    /BUSBAR_SECRET.*BUSBAR_INSECURE|BUSBAR_INSECURE.*BUSBAR_SECRET/,
+  ],
   'both secret and insecure': [{ BUSBAR_SECRET: 'x' }, /BUSBAR_SECRET|BUSBAR_INSECURE/],
   'a port that is no number': [{ BUSBAR_PORT: 'http' }, /BUSBAR_PORT/],
   'a port out of range': [{ BUSBAR_PORT: '70000' }, /BUSBAR_PORT/],
   'a bad stream id': [{ BUSBAR_REPLICATION_STREAM_ID: 'Not Valid!' }, /BUSBAR_REPLICATION_STREAM_ID/],
-  'a stream id too long for a slot name': [{ BUSBAR_REPLICATION_STREAM_ID: 'x'.repeat(60) }, /BUSBAR_REPLICATION_STREAM_ID/],
+  'a stream id too long for a slot name': [
+    { BUSBAR_REPLICATION_STREAM_ID: 'x'.repeat(60) },
+    /BUSBAR_REPLICATION_STREAM_ID/,
+  ],
   'a bad duration': [{ BUSBAR_LONG_POLL_TIMEOUT: 'soon' }, /BUSBAR_LONG_POLL_TIMEOUT/],
   'a bad size': [{ BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '-1' }, /BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD/],
   'a bad boolean': [{ BUSBAR_INSECURE: 'maybe' }, /BUSBAR_INSECURE/],
@@ -80,7 +92,10 @@ scenario('refused: an unknown flag and an unknown command', async () => {
 })
 
 scenario('refused: a wrong password, which no output repeats', async () => {
-  const said = await refuses(await settings({ DATABASE_URL: postgres.url(database, { user: 'guarded', password: 'canary77' }) }), /password|authentication/i)
+  const said = await refuses(
+    await settings({ DATABASE_URL: postgres.url(database, { user: 'guarded', password: 'canary77' }) }),
+    /password|authentication/i,
+  )
   assert.ok(!said.includes('canary77'), said)
 })
 
@@ -90,7 +105,10 @@ scenario('refused: a database that does not exist', async () => {
 
 scenario('refused: a role without REPLICATION, and one that may not create a publication', async () => {
   await refuses(await settings({ DATABASE_URL: postgres.url(database, { user: 'powerless' }) }), /REPLICATION/i)
-  await refuses(await settings({ DATABASE_URL: postgres.url(database, { user: 'reader' }) }), /publication|permission|CREATE/i)
+  await refuses(
+    await settings({ DATABASE_URL: postgres.url(database, { user: 'reader' }) }),
+    /publication|permission|CREATE/i,
+  )
 })
 
 scenario('refused: wal_level that is not logical', async ({ cleanup }) => {
@@ -125,26 +143,33 @@ scenario('refused: storage that another Busbar holds', async () => {
   assert.deepEqual(await first.health(), { code: 200, status: 'active' })
 })
 
-scenario('refused: storage of another PostgreSQL, and of another database; neither does any harm', async ({ cleanup }) => {
-  const first = await stageBusbar(postgres, { sql: items })
-  const { handle, offset } = await follow(first, { table: 'items' })
-  await first.terminate()
-  await first.query(`INSERT INTO items VALUES (4, 'while away', true, NULL)`)
-  const other = await Postgres.start()
-  cleanup(() => other.discard())
-  const same = { BUSBAR_STORAGE_DIR: first.storageDir, BUSBAR_REPLICATION_STREAM_ID: first.streamId }
-  await refuses(await settings({ ...same, DATABASE_URL: other.url('postgres') }), /another|different|database|system/i)
-  await refuses(await settings({ ...same, DATABASE_URL: postgres.url(database) }), /another|different|database/i)
-  // With storage of its own it would find the slot of that stream in use by another database.
-  await refuses(await settings({ BUSBAR_REPLICATION_STREAM_ID: first.streamId }), /slot|stream/i)
-  await first.start()
-  const state = await until(async () => {
-    const rest = await follow(first, { table: 'items' }, { offset, handle })
-    return rest.messages.length > 1 && rest
-  }, 'what was written while it was away')
-  assert.equal(state.handle, handle)
-  assert.equal(state.messages[0].value.id, '4')
-}, { deadlineMs: 120_000 })
+scenario(
+  'refused: storage of another PostgreSQL, and of another database; neither does any harm',
+  async ({ cleanup }) => {
+    const first = await stageBusbar(postgres, { sql: items })
+    const { handle, offset } = await follow(first, { table: 'items' })
+    await first.terminate()
+    await first.query(`INSERT INTO items VALUES (4, 'while away', true, NULL)`)
+    const other = await Postgres.start()
+    cleanup(() => other.discard())
+    const same = { BUSBAR_STORAGE_DIR: first.storageDir, BUSBAR_REPLICATION_STREAM_ID: first.streamId }
+    await refuses(
+      await settings({ ...same, DATABASE_URL: other.url('postgres') }),
+      /another|different|database|system/i,
+    )
+    await refuses(await settings({ ...same, DATABASE_URL: postgres.url(database) }), /another|different|database/i)
+    // With storage of its own it would find the slot of that stream in use by another database.
+    await refuses(await settings({ BUSBAR_REPLICATION_STREAM_ID: first.streamId }), /slot|stream/i)
+    await first.start()
+    const state = await until(async () => {
+      const rest = await follow(first, { table: 'items' }, { offset, handle })
+      return rest.messages.length > 1 && rest
+    }, 'what was written while it was away')
+    assert.equal(state.handle, handle)
+    assert.equal(state.messages[0].value.id, '4')
+  },
+  { deadlineMs: 120_000 },
+)
 
 scenario('PostgreSQL that is not up yet is waited for', async ({ cleanup }) => {
   const late = await Postgres.prepare()
@@ -169,17 +194,20 @@ scenario('a second Busbar of the same stream waits for the first to go', async (
   const second = await Busbar.prepare({ databaseUrl: postgres.url(first.database), streamId: first.streamId })
   cleanup(() => second.discard())
   await second.start({ wait: false })
-  const health = await until(async () => {
-    const answer = await second.health()
-    return answer?.status === 'waiting' && answer
-  }, () => `the second to wait:\n${second.output()}`)
+  const health = await until(
+    async () => {
+      const answer = await second.health()
+      return answer?.status === 'waiting' && answer
+    },
+    () => `the second to wait:\n${second.output()}`,
+  )
   assert.equal(health.code, 202)
   assert.deepEqual(await first.health(), { code: 200, status: 'active' })
   await first.terminate()
   await second.active(30_000)
 })
 
-scenario('Electric\'s names of the settings are understood', async ({ cleanup }) => {
+scenario("Electric's names of the settings are understood", async ({ cleanup }) => {
   const electric = await Busbar.prepare({ databaseUrl: postgres.url(database) })
   cleanup(() => electric.discard())
   electric.environment = {
@@ -208,10 +236,19 @@ scenario('Electric\'s names of the settings are understood', async ({ cleanup })
   assert.equal((await request(electric, target({ table: 'items', offset: '-1' }))).status, 401)
   assert.equal((await fetch(`http://127.0.0.1:${electric.metricsPort}/metrics`)).status, 200)
   assert.ok(existsSync(electric.storageDir))
-  const slots = await postgres.query(database, 'SELECT slot_name FROM pg_replication_slots WHERE database = current_database()')
-  assert.ok(slots.some((row) => row.slot_name === electric.slot), JSON.stringify(slots))
+  const slots = await postgres.query(
+    database,
+    'SELECT slot_name FROM pg_replication_slots WHERE database = current_database()',
+  )
+  assert.ok(
+    slots.some((row) => row.slot_name === electric.slot),
+    JSON.stringify(slots),
+  )
   const publications = await postgres.query(database, 'SELECT pubname FROM pg_publication')
-  assert.ok(publications.some((row) => row.pubname === `busbar_publication_${electric.streamId}`), JSON.stringify(publications))
+  assert.ok(
+    publications.some((row) => row.pubname === `busbar_publication_${electric.streamId}`),
+    JSON.stringify(publications),
+  )
 })
 
 scenario('SIGTERM ends it soon with code 0, and waiting readers are answered first', async ({ cleanup }) => {
@@ -219,7 +256,10 @@ scenario('SIGTERM ends it soon with code 0, and waiting readers are answered fir
   const state = await follow(server, { table: 'items' })
   const reader = await RawConnection.open(server.port)
   cleanup(() => reader.destroy())
-  reader.request('GET', target({ table: 'items', offset: state.offset, handle: state.handle, live: 'true', cursor: '' }))
+  reader.request(
+    'GET',
+    target({ table: 'items', offset: state.offset, handle: state.handle, live: 'true', cursor: '' }),
+  )
   const answer = reader.readResponse({ timeoutMs: 15_000 })
   // The reader is parked once a request sent after it has been answered.
   await request(server, '/v1/health')
@@ -238,7 +278,20 @@ scenario('--version and --help', async () => {
   assert.equal(version.stderr, '')
   const help = await runToExit(['serve', '--help'])
   assert.equal(help.code, 0)
-  for (const name of ['DATABASE_URL', 'BUSBAR_SECRET', 'BUSBAR_INSECURE', 'BUSBAR_PORT', 'BUSBAR_METRICS_PORT', 'BUSBAR_STORAGE_DIR',
-    'BUSBAR_REPLICATION_STREAM_ID', 'BUSBAR_LONG_POLL_TIMEOUT', 'BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD', 'BUSBAR_ENABLE_INTEGRATION_TESTING',
-    '3000', '9464', './busbar-data']) assert.ok(help.stdout.includes(name), `${name} in\n${help.stdout}`)
+  for (const name of [
+    'DATABASE_URL',
+    'BUSBAR_SECRET',
+    'BUSBAR_INSECURE',
+    'BUSBAR_PORT',
+    'BUSBAR_METRICS_PORT',
+    'BUSBAR_STORAGE_DIR',
+    'BUSBAR_REPLICATION_STREAM_ID',
+    'BUSBAR_LONG_POLL_TIMEOUT',
+    'BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD',
+    'BUSBAR_ENABLE_INTEGRATION_TESTING',
+    '3000',
+    '9464',
+    './busbar-data',
+  ])
+    assert.ok(help.stdout.includes(name), `${name} in\n${help.stdout}`)
 })

@@ -29,9 +29,13 @@ function checkBinary() {
 export async function runToExit(args, extraEnvironment = {}, deadlineMs = 15_000) {
   checkBinary()
   const started = Date.now()
-  const child = track(spawn(binary, args, {
-    env: environment(extraEnvironment), cwd: scratchDirectory('cwd'), stdio: ['ignore', 'pipe', 'pipe'],
-  }))
+  const child = track(
+    spawn(binary, args, {
+      env: environment(extraEnvironment),
+      cwd: scratchDirectory('cwd'),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  )
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
@@ -102,9 +106,13 @@ export class Busbar {
 
   /** Starts the process; returns when /v1/health says active, or at once if `wait` is false. */
   async start({ wait = true, deadlineMs = 60_000 } = {}) {
-    const child = track(spawn(binary, ['serve'], {
-      env: environment(this.environment), cwd: scratchDirectory('cwd'), stdio: ['ignore', 'pipe', 'pipe'],
-    }))
+    const child = track(
+      spawn(binary, ['serve'], {
+        env: environment(this.environment),
+        cwd: scratchDirectory('cwd'),
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    )
     this.#child = child
     this.#gone = ended(child)
     this.#note(`--- started as process ${child.pid}`)
@@ -120,10 +128,14 @@ export class Busbar {
   }
 
   async active(deadlineMs = 60_000) {
-    await until(async () => {
-      if (!this.running) throw new Error(`busbar ended before it was active:\n${this.output()}`)
-      return (await this.health())?.status === 'active'
-    }, () => `busbar to be active:\n${this.output()}`, { deadlineMs, everyMs: 20 })
+    await until(
+      async () => {
+        if (!this.running) throw new Error(`busbar ended before it was active:\n${this.output()}`)
+        return (await this.health())?.status === 'active'
+      },
+      () => `busbar to be active:\n${this.output()}`,
+      { deadlineMs, everyMs: 20 },
+    )
   }
 
   /** {code, status} of /v1/health, or undefined while nobody answers. */

@@ -18,7 +18,13 @@ const asBoolean = (text) => (text === 'true' ? 't' : text === 'false' ? 'f' : te
 
 /** Overrides every conversion of the client's default parser. */
 export const textParser = {
-  int2: asText, int4: asText, int8: asText, float4: asText, float8: asText, json: asText, jsonb: asText,
+  int2: asText,
+  int4: asText,
+  int8: asText,
+  float4: asText,
+  float8: asText,
+  json: asText,
+  jsonb: asText,
   bool: asBoolean,
 }
 
@@ -36,7 +42,9 @@ export class Follower {
     this.checker = new LogChecker(name)
     this.#abort = new AbortController()
     this.stream = new ShapeStream({
-      url, params, parser,
+      url,
+      params,
+      parser,
       signal: this.#abort.signal,
       backoffOptions: { initialDelay: 50, maxDelay: 500, multiplier: 1.5 },
       onError: (error) => {
@@ -46,7 +54,10 @@ export class Follower {
       },
       ...options,
     })
-    this.stream.subscribe((messages) => this.#receive(messages), (error) => this.errors.push(error))
+    this.stream.subscribe(
+      (messages) => this.#receive(messages),
+      (error) => this.errors.push(error),
+    )
     if (materialize) this.shape = new Shape(this.stream)
   }
 
@@ -86,11 +97,16 @@ export class Follower {
 
   /** Waits until `condition` holds for the up-to-date rows. */
   async reaches(condition, what, deadlineMs = 15_000) {
-    await until(() => {
-      this.check()
-      return this.shape.isUpToDate && condition(this.rows, this)
-    }, () => `${this.name}: ${what}; rows ${JSON.stringify(this.shape.currentRows).slice(0, 2000)}, ` +
-      `last messages ${JSON.stringify(this.messages.slice(-5))}, errors ${this.errors.map(String)}`, { deadlineMs })
+    await until(
+      () => {
+        this.check()
+        return this.shape.isUpToDate && condition(this.rows, this)
+      },
+      () =>
+        `${this.name}: ${what}; rows ${JSON.stringify(this.shape.currentRows).slice(0, 2000)}, ` +
+        `last messages ${JSON.stringify(this.messages.slice(-5))}, errors ${this.errors.map(String)}`,
+      { deadlineMs },
+    )
     this.check()
   }
 

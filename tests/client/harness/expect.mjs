@@ -8,7 +8,10 @@ const exposed =
 export function expectCommonHeaders(response, { origin = '*', methods = 'GET, POST, HEAD, DELETE, OPTIONS' } = {}) {
   assert.match(response.header('electric-server') ?? '', /^ElectricSQL\/[0-9]+\.[0-9]+\.[0-9]+/)
   assert.match(response.header('x-request-id') ?? '', /^.{20,200}$/)
-  assert.match(response.header('date') ?? '', /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/)
+  assert.match(
+    response.header('date') ?? '',
+    /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/,
+  )
   if (response.status !== 204) assert.match(response.header('vary') ?? '', /accept-encoding/)
   assert.equal(response.header('access-control-allow-origin'), origin)
   assert.equal(response.header('access-control-allow-methods'), methods)

@@ -48,10 +48,16 @@ export async function truth(client, shape) {
   for (const [index, value] of (shape.params ?? []).entries()) where = where.replaceAll(`$${index + 1}`, `'${value}'`)
   const { rows } = await client.query(`SELECT ${columns.join(', ')} FROM ${shape.table} WHERE ${where}`)
   const chosen = shape.columns ?? columns
-  return new Map(rows.map((row) => [
-    rowKey('public', shape.table, key.map((column) => row[column])),
-    Object.fromEntries(chosen.map((column) => [column, row[column]])),
-  ]))
+  return new Map(
+    rows.map((row) => [
+      rowKey(
+        'public',
+        shape.table,
+        key.map((column) => row[column]),
+      ),
+      Object.fromEntries(chosen.map((column) => [column, row[column]])),
+    ]),
+  )
 }
 
 const texts = ['alpha', 'beta', `o'hara`, 'gamma', '', 'ünï', 'x/y', 'a.b', '"q"', '\\', 'line\nbreak', null]
@@ -64,7 +70,10 @@ const values = {
   name: (random) => random.pick(texts),
   flag: (random) => random.pick([true, false, null]),
   amount: (random) => (random.chance(0.1) ? null : (random.int(-30_000, 30_000) / 1000).toFixed(3)),
-  at: (random) => (random.chance(0.1) ? null : `2024-0${random.int(1, 6)}-01 0${random.int(0, 9)}:00:00.${random.int(0, 3)}+0${random.int(0, 2)}`),
+  at: (random) =>
+    random.chance(0.1)
+      ? null
+      : `2024-0${random.int(1, 6)}-01 0${random.int(0, 9)}:00:00.${random.int(0, 3)}+0${random.int(0, 2)}`,
   tag: (random) => (random.chance(0.2) ? null : tag(random.pick(['a', 'b', 'c']))),
   day: (random) => random.pick(days),
   a: (random) => random.pick(words),
@@ -88,8 +97,16 @@ const conditions = {
     (random) => ['grp = $1', [random.int(0, 9)]],
     () => ['name IS NULL', []],
   ],
-  pairs: [(random) => ['a = $1', [values.a(random)]], (random) => ['b = $1 AND n > 2', [values.b(random)]], () => ['n IS NULL', []]],
-  loose: [(random) => ['val = $1', [random.int(0, 99)]], (random) => ['val < $1', [random.int(0, 20)]], () => ['label IS NULL', []]],
+  pairs: [
+    (random) => ['a = $1', [values.a(random)]],
+    (random) => ['b = $1 AND n > 2', [values.b(random)]],
+    () => ['n IS NULL', []],
+  ],
+  loose: [
+    (random) => ['val = $1', [random.int(0, 99)]],
+    (random) => ['val < $1', [random.int(0, 20)]],
+    () => ['label IS NULL', []],
+  ],
 }
 
 /** One random statement: {text, values}. It may fail on a duplicate key; the writer copes. */
@@ -117,8 +134,13 @@ export function statement(random) {
     return { text: `UPDATE ${table} SET ${set} WHERE ${where}`, values: [...drawn(random, changed), ...bound] }
   }
   if (kind < 82) {
-    if (table === 'numbers') return { text: 'UPDATE numbers SET id = $1 WHERE id = $2', values: [values.id(random), values.id(random)] }
-    if (table === 'pairs') return { text: 'UPDATE pairs SET a = $1, n = $2 WHERE a = $3 AND b = $4', values: drawn(random, ['a', 'n', 'a', 'b']) }
+    if (table === 'numbers')
+      return { text: 'UPDATE numbers SET id = $1 WHERE id = $2', values: [values.id(random), values.id(random)] }
+    if (table === 'pairs')
+      return {
+        text: 'UPDATE pairs SET a = $1, n = $2 WHERE a = $3 AND b = $4',
+        values: drawn(random, ['a', 'n', 'a', 'b']),
+      }
     return { text: 'UPDATE loose SET val = val + 1 WHERE val = $1', values: [values.val(random) ?? 0] }
   }
   const [where, bound] = condition(0)

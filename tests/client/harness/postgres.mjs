@@ -2,7 +2,15 @@
 // loopback port, with a database for every test. It can be killed like a crash and started again.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
-  appendFileSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync,
+  appendFileSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -98,13 +106,16 @@ export class Postgres {
     }
     appendFileSync(
       join(server.data, 'postgresql.conf'),
-      Object.entries(lines).map(([name, value]) => `${name} = '${value}'\n`).join(''),
+      Object.entries(lines)
+        .map(([name, value]) => `${name} = '${value}'\n`)
+        .join(''),
     )
     // The one user whose name starts the list must prove its password; all others are trusted.
     writeFileSync(
       join(server.data, 'pg_hba.conf'),
       ['local all all trust', 'host all guarded 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust']
-        .map((line) => `${line}\n`).join(''),
+        .map((line) => `${line}\n`)
+        .join(''),
     )
     return server
   }
@@ -120,15 +131,22 @@ export class Postgres {
     const log = openSync(join(this.directory, 'log'), 'a')
     const deadline = Date.now() + 60_000
     for (;;) {
-      this.#child = track(spawn(
-        join(this.bin, 'postgres'), ['-D', this.data, '-p', String(this.port)],
-        { ...this.owner, cwd: this.directory, stdio: ['ignore', log, log] },
-      ))
+      this.#child = track(
+        spawn(join(this.bin, 'postgres'), ['-D', this.data, '-p', String(this.port)], {
+          ...this.owner,
+          cwd: this.directory,
+          stdio: ['ignore', log, log],
+        }),
+      )
       const child = this.#child
-      const answered = await until(async () => {
-        if (child.exitCode !== null || child.signalCode !== null) return 'ended'
-        return (await this.#answers()) && 'up'
-      }, () => `PostgreSQL to answer:\n${this.log()}`, { deadlineMs: 60_000, everyMs: 30 })
+      const answered = await until(
+        async () => {
+          if (child.exitCode !== null || child.signalCode !== null) return 'ended'
+          return (await this.#answers()) && 'up'
+        },
+        () => `PostgreSQL to answer:\n${this.log()}`,
+        { deadlineMs: 60_000, everyMs: 30 },
+      )
       if (answered === 'up') break
       // After a crash the old shared memory may still be attached for a moment.
       if (Date.now() > deadline) throw new Error(`PostgreSQL does not start:\n${this.log()}`)
@@ -165,7 +183,12 @@ export class Postgres {
   /** A connected client that returns values as PostgreSQL's texts, with the protocol's settings. */
   async client(database) {
     const client = new pg.Client({
-      host: '127.0.0.1', port: this.port, user: 'postgres', database, options: displaySettings, types: rawTexts,
+      host: '127.0.0.1',
+      port: this.port,
+      user: 'postgres',
+      database,
+      options: displaySettings,
+      types: rawTexts,
     })
     client.on('error', () => {}) // A killed server is part of some tests; queries report it anyway.
     await client.connect()

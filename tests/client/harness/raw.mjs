@@ -6,7 +6,8 @@ import { within } from './processes.mjs'
 export class FramingError extends Error {}
 
 const statusLine = /^HTTP\/1\.([01]) ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)$/
-const headerLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[\t ]*$/
+const headerLine =
+  /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[\t ]*$/
 const chunkLine = /^[0-9a-fA-F]{1,8}$/
 const mayRepeat = new Set(['vary', 'cache-control', 'set-cookie', 'connection', 'via'])
 
@@ -63,10 +64,14 @@ export class RawConnection {
       connection.#ended = true
       connection.#wake()
     })
-    await within(new Promise((resolve, reject) => {
-      socket.once('connect', resolve)
-      socket.once('error', reject)
-    }), 10_000, `a connection to port ${port}`)
+    await within(
+      new Promise((resolve, reject) => {
+        socket.once('connect', resolve)
+        socket.once('error', reject)
+      }),
+      10_000,
+      `a connection to port ${port}`,
+    )
     return connection
   }
 
@@ -98,11 +103,17 @@ export class RawConnection {
   async #more(deadline) {
     if (this.#ended) {
       const why = this.#failure ? `: ${this.#failure.message}` : ''
-      throw new FramingError(`connection ended after ${JSON.stringify(this.#buffer.toString('latin1').slice(0, 200))}${why}`)
+      throw new FramingError(
+        `connection ended after ${JSON.stringify(this.#buffer.toString('latin1').slice(0, 200))}${why}`,
+      )
     }
-    await within(new Promise((resolve) => {
-      this.#wake = resolve
-    }), Math.max(1, deadline - Date.now()), `more bytes; so far ${JSON.stringify(this.#buffer.toString('latin1').slice(-200))}`)
+    await within(
+      new Promise((resolve) => {
+        this.#wake = resolve
+      }),
+      Math.max(1, deadline - Date.now()),
+      `more bytes; so far ${JSON.stringify(this.#buffer.toString('latin1').slice(-200))}`,
+    )
   }
 
   /** Resolves once the server has closed its side. */
@@ -173,7 +184,8 @@ export class RawConnection {
     if (version === '1.1' && response.version !== '1.1') throw new FramingError(`HTTP/${response.version}`)
     const length = response.header('content-length')
     const coding = response.header('transfer-encoding')
-    if (length !== undefined && coding !== undefined) throw new FramingError('both content-length and transfer-encoding')
+    if (length !== undefined && coding !== undefined)
+      throw new FramingError('both content-length and transfer-encoding')
     if (length !== undefined && !/^[0-9]+$/.test(length)) throw new FramingError(`content-length ${length}`)
     if (coding !== undefined && coding !== 'chunked') throw new FramingError(`transfer-encoding ${coding}`)
     if (response.status === 204 && (length !== undefined || coding !== undefined)) {
@@ -206,7 +218,9 @@ export async function request(server, target, { method = 'GET', headers = {}, bo
     connection.request(method, target, headers, body)
     const response = await connection.readResponse({ method, timeoutMs })
     if (connection.unread.length > 0) {
-      throw new FramingError(`after the response comes ${JSON.stringify(connection.unread.toString('latin1').slice(0, 200))}`)
+      throw new FramingError(
+        `after the response comes ${JSON.stringify(connection.unread.toString('latin1').slice(0, 200))}`,
+      )
     }
     return response
   } finally {

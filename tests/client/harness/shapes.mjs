@@ -196,7 +196,13 @@ export async function followTo(server, shape, state, lsn, { deadlineMs = 20_000 
   const deadline = Date.now() + deadlineMs
   while (state.checker.seen < lsn) {
     assert.ok(Date.now() < deadline, `up to date only to ${state.checker.seen}, not to ${lsn}`)
-    const response = await get(server, { ...shape, offset: state.offset, handle: state.handle, live: 'true', cursor: state.cursor ?? '' })
+    const response = await get(server, {
+      ...shape,
+      offset: state.offset,
+      handle: state.handle,
+      live: 'true',
+      cursor: state.cursor ?? '',
+    })
     const page = checkLogResponse(response, { offset: state.offset, live: true })
     state.cursor = response.header('electric-cursor')
     state.offset = page.offset

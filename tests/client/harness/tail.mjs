@@ -66,10 +66,15 @@ export class Tail {
   }
 
   async covers(lsn, deadlineMs = 30_000) {
-    await until(() => {
-      this.check()
-      return this.checker.seen >= lsn
-    }, () => `${this.shape.table} to be up to date to ${lsn}; it is at ${this.checker.seen}, offset ${this.state.offset}`, { deadlineMs })
+    await until(
+      () => {
+        this.check()
+        return this.checker.seen >= lsn
+      },
+      () =>
+        `${this.shape.table} to be up to date to ${lsn}; it is at ${this.checker.seen}, offset ${this.state.offset}`,
+      { deadlineMs },
+    )
   }
 
   /** Rows as sorted JSON lines, to compare with SELECT. */

@@ -128,14 +128,17 @@ public:
     return piece;
   }
   bool knows(const std::string& handle) const override { return handle == "known"; }
-  bool drop(const std::string& handle) override {
+  result<bool> drop(const std::string& handle,
+                    const std::optional<shape_request>& definition) override {
     const std::lock_guard lock{script_.mutex};
     script_.dropped.push_back(handle);
-    return handle == "known";
+    if (definition && handle == "other")
+      return fail(errc::invalid_argument, "the handle is not that of the shape defined");
+    return handle == "known" || (definition && definition->table == "known");
   }
-  bool active(std::string& why_not) const override {
+  service_state state(std::string& why_not) const override {
     why_not = "no lock yet";
-    return script_.active;
+    return script_.active ? service_state::active : service_state::starting;
   }
   void drain() override {
     for (auto* reader : std::exchange(script_.parked, {}))

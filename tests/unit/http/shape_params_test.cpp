@@ -175,13 +175,20 @@ TEST(ShapeParams, AnySubsetParameterIsNamedAsUnsupported) {
   EXPECT_EQ(fields_of("table=t&offset=-1&subset=a"), "");
 }
 
-TEST(ShapeParams, DeletionTakesAHandle) {
+TEST(ShapeParams, DeletionTakesAHandleOrADefinition) {
   const auto deletion = [](std::string_view raw) {
     return parse_shape_deletion(query::parse(raw).value());
   };
-  EXPECT_EQ(deletion("handle=h&offset=bad").value(), "h");
+  EXPECT_EQ(deletion("handle=h&offset=bad").value().handle, "h");
+  EXPECT_FALSE(deletion("handle=h").value().definition.has_value());
   EXPECT_EQ(deletion("").error().at(0).field, "handle");
-  EXPECT_EQ(deletion("table=t").error().at(0).field, "handle");
+  const auto defined = deletion("table=a.t&where=x%3D1&handle=h").value();
+  EXPECT_EQ(defined.handle, "h");
+  EXPECT_EQ(defined.definition.value().schema, "a");
+  EXPECT_EQ(defined.definition.value().table, "t");
+  EXPECT_EQ(defined.definition.value().where, "x=1");
+  EXPECT_EQ(deletion("table=a.b.c").error().at(0).field, "table");
+  EXPECT_EQ(deletion("table=t&replica=half").error().at(0).field, "replica");
   EXPECT_EQ(deletion("handle=h&live=maybe").error().at(0).field, "live");
   EXPECT_EQ(deletion("handle=h&live_sse=2").error().at(0).field, "live_sse");
 }

@@ -19,14 +19,26 @@ TEST(EntryBlockTest, LayoutOnDiskStaysAsItIs) {
   block_builder b;
   b.add(2, "{}");
   b.add(5, "{1}");
-  const char golden[] = "\0\0\0\x02"
-                        "\0\0\0\0\0\0\x01\x2c"
+  const char golden[] = "{},{1}"
                         "\0\0\0\0\0\0\0\x02"
                         "\0\0\0\x02"
                         "\0\0\0\0\0\0\0\x05"
                         "\0\0\0\x06"
-                        "{},{1}";
+                        "\0\0\0\0\0\0\x01\x2c"
+                        "\0\0\0\x02";
   EXPECT_EQ(b.finish(300), (std::string{golden, sizeof golden - 1}));
+}
+
+TEST(EntryBlockTest, EntryWrittenInPlaceIsLikeAnyOther) {
+  block_builder b;
+  b.add(0, "{}");
+  b.begin_entry() += R"({"in":"place"})";
+  EXPECT_EQ(b.end_entry(2), 14u);
+  const auto view = block_view::open(b.finish(1));
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->tail(0), R"({},{"in":"place"})");
+  EXPECT_EQ(view->entry(1), R"({"in":"place"})");
+  EXPECT_EQ(view->op(1), 2);
 }
 
 TEST(EntryBlockTest, EntriesAreReadBack) {

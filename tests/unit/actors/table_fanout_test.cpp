@@ -1,0 +1,328 @@
+#include "actors/table_fanout.hpp"
+
+#include "tests/unit/actors/made_shape.hpp"
+#include "tests/unit/schema/frame_builder.hpp"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <set>
+
+namespace busbar {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::frame_builder;
+using testing::image_row;
+using testing::made_shape;
+using testing::only_columns;
+using testing::where;
+
+constexpr std::uint32_t oid = 16384;
+constexpr auto null = std::nullopt;
+
+stream_relation items_relation() {
+  return {.oid = oid,
+          .schema = "public",
+          .name = "items",
+          .columns = {{"id", 23}, {"title", 25}, {"done", 16}, {"note", 25}},
+          .identity_full = true};
+}
+
+class TableFanoutTest : public ::testing::Test {
+protected:
+  shape_log_writer& add(const shape_request& request = {}) {
+    logs_.push_back(std::make_unique<shape_log_writer>(made_shape(logs_.size() + 1, request), 1000));
+    fanout_.add(*logs_.back());
+    return *logs_.back();
+  }
+  /// Sends one change through; each shape's entries are then in got_, in short.
+  void route(const frame_builder& built) {
+    got_.clear();
+    broken_.clear();
+    bytes_.clear();
+    const auto f = built.build();
+    const table_fanout::sink to{
+        .wanted = [this](const shape_log_writer& log) { return !unwanted_.contains(&log); },
+        .affected =
+            [this](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
+              for (auto& entry : entries) {
+                got_[&log].push_back(testing::in_short(entry.json));
+                bytes_[&log].push_back(may_take ? std::move(entry.json) : entry.json);
+              }
+            },
+        .broken =
+            [this](shape_log_writer& log, const std::string& why) {
+              broken_[&log] = why;
+              fanout_.remove(log);
+            }};
+    change_position at{.commit_lsn = 500, .xid = 120, .op = 0};
+    for (const auto change : f.read().getChanges()) {
+      fanout_.route(f.read(), change, at, to);
+      at.op += 2;
+    }
+  }
+  static frame_builder change() { return std::move(frame_builder{}.begin(500, 120)); }
+  void insert(const image_row& row) { route(change().insert(oid, row)); }
+  void update(const image_row& before, const image_row& after) {
+    route(change().update(oid, before, after));
+  }
+
+  std::vector<std::unique_ptr<shape_log_writer>> logs_;
+  table_fanout fanout_;
+  std::set<const shape_log_writer*> unwanted_;
+  std::map<const shape_log_writer*, std::vector<std::string>> got_;
+  std::map<const shape_log_writer*, std::vector<std::string>> bytes_;
+  std::map<const shape_log_writer*, std::string> broken_;
+};
+
+TEST_F(TableFanoutTest, EachShapeGetsWhatItsClauseAdmits) {
+  fanout_.describe(items_relation());
+  auto& all = add();
+  auto& done = add(where("done = true"));
+  auto& small = add(where("id < 10"));
+  insert({"5", "a", "f", null});
+  EXPECT_THAT(got_[&all], ElementsAre("500_0 insert 5"));
+  EXPECT_THAT(got_[&done], IsEmpty());
+  EXPECT_THAT(got_[&small], ElementsAre("500_0 insert 5"));
+}
+
+TEST_F(TableFanoutTest, RowsMoveInAndOut) {
+  fanout_.describe(items_relation());
+  auto& done = add(where("done = true"));
+  update({"1", "a", "f", null}, {"1", "a", "t", null});
+  EXPECT_THAT(got_[&done], ElementsAre("500_0 insert 1"));
+  update({"1", "a", "t", null}, {"1", "b", "t", null});
+  EXPECT_THAT(got_[&done], ElementsAre("500_0 update 1"));
+  update({"1", "a", "t", null}, {"1", "a", "f", null});
+  EXPECT_THAT(got_[&done], ElementsAre("500_0 delete 1"));
+  update({"1", "a", "f", null}, {"1", "b", "f", null});
+  EXPECT_THAT(got_, IsEmpty());
+  route(change().remove(oid, {"1", "a", "t", null}));
+  EXPECT_THAT(got_[&done], ElementsAre("500_0 delete 1"));
+}
+
+TEST_F(TableFanoutTest, ClauseThatIsUnknownForARowDoesNotAdmitIt) {
+  fanout_.describe(items_relation());
+  auto& noted = add(where("note = 'x'"));
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(got_, IsEmpty());
+  EXPECT_THAT(broken_, IsEmpty());
+  insert({"1", "a", "f", "x"});
+  EXPECT_THAT(got_[&noted], ElementsAre("500_0 insert 1"));
+}
+
+TEST_F(TableFanoutTest, SharedEncodingGivesEveryShapeTheSameBytes) {
+  fanout_.describe(items_relation());
+  auto& one = add();
+  auto& two = add();
+  auto& three = add(where("id = 1"));
+  insert({"1", "a", "f", null});
+  EXPECT_EQ(bytes_[&one], bytes_[&two]);
+  EXPECT_EQ(bytes_[&one], bytes_[&three]);
+  ASSERT_EQ(bytes_[&one].size(), 1u);
+  EXPECT_THAT(bytes_[&one][0], HasSubstr(R"("title":"a")"));
+}
+
+TEST_F(TableFanoutTest, OnlyUserOfAnEncodingMayTakeItChangeAfterChange) {
+  fanout_.describe(items_relation());
+  auto& one = add();
+  insert({"1", "a", "f", null});
+  ASSERT_EQ(bytes_[&one].size(), 1u);
+  insert({"2", "b", "f", null});
+  ASSERT_EQ(bytes_[&one].size(), 1u);
+  EXPECT_THAT(bytes_[&one][0], HasSubstr(R"("title":"b")"));
+}
+
+TEST_F(TableFanoutTest, EachSelectionAndModeHasItsOwnBytes) {
+  fanout_.describe(items_relation());
+  auto& some = add(only_columns({"id", "done"}));
+  shape_request full;
+  full.replica_full = true;
+  auto& whole = add(full);
+  update({"1", "a", "f", null}, {"1", "a", "t", null});
+  ASSERT_EQ(bytes_[&some].size(), 1u);
+  EXPECT_THAT(bytes_[&some][0], HasSubstr(R"("value":{"id":"1","done":"t"},)"));
+  ASSERT_EQ(bytes_[&whole].size(), 1u);
+  EXPECT_THAT(bytes_[&whole][0], HasSubstr(R"("old_value":{"done":"f"})"));
+  update({"1", "a", "f", null}, {"1", "b", "f", null});
+  EXPECT_THAT(got_[&some], IsEmpty()); // nothing that it shows has changed
+}
+
+TEST_F(TableFanoutTest, StreamMayHaveItsColumnsInAnotherOrder) {
+  auto relation = items_relation();
+  std::swap(relation.columns[0], relation.columns[3]);
+  fanout_.describe(relation);
+  auto& one = add(where("id = 7"));
+  insert({"a note", "a title", "f", "7"});
+  ASSERT_EQ(bytes_[&one].size(), 1u);
+  EXPECT_THAT(bytes_[&one][0],
+              HasSubstr(R"("value":{"id":"7","title":"a title","done":"f","note":"a note"})"));
+}
+
+TEST_F(TableFanoutTest, WhoDoesNotWantTheTransactionGetsNothing) {
+  fanout_.describe(items_relation());
+  auto& one = add();
+  auto& two = add();
+  unwanted_.insert(&one);
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(got_[&one], IsEmpty());
+  EXPECT_THAT(got_[&two], ElementsAre("500_0 insert 1"));
+}
+
+TEST_F(TableFanoutTest, RemovedShapeGetsNothingAndTheOthersGoOn) {
+  fanout_.describe(items_relation());
+  auto& one = add();
+  auto& two = add();
+  auto& three = add(where("id = 1"));
+  fanout_.remove(one);
+  fanout_.remove(three);
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(got_[&two], ElementsAre("500_0 insert 1"));
+  EXPECT_EQ(got_.size(), 1u);
+  EXPECT_FALSE(fanout_.empty());
+  fanout_.remove(two);
+  EXPECT_TRUE(fanout_.empty());
+}
+
+TEST_F(TableFanoutTest, EveryShapeIsVisitedAlsoIfTheVisitRemovesIt) {
+  add();
+  add();
+  add(where("id = 1"));
+  int visits = 0;
+  fanout_.for_each([&](shape_log_writer& log) {
+    ++visits;
+    fanout_.remove(log);
+  });
+  EXPECT_EQ(visits, 3);
+  EXPECT_TRUE(fanout_.empty());
+}
+
+// -- what breaks a shape --------------------------------------------------------------------------
+
+TEST_F(TableFanoutTest, AddedColumnBreaksOnlyShapesOfAllColumns) {
+  fanout_.describe(items_relation());
+  auto& all = add();
+  auto& some = add(only_columns({"id", "title"}));
+  auto relation = items_relation();
+  relation.columns.push_back({"added", 25});
+  fanout_.describe(relation);
+  EXPECT_THAT(broken_, IsEmpty()); // found at the next change
+  insert({"1", "a", "f", null, "new"});
+  ASSERT_EQ(broken_.size(), 1u);
+  EXPECT_THAT(broken_[&all], HasSubstr("added"));
+  EXPECT_THAT(got_[&some], ElementsAre("500_0 insert 1"));
+}
+
+TEST_F(TableFanoutTest, LostColumnBreaksShapesThatSelectOrFilterByIt) {
+  fanout_.describe(items_relation());
+  auto& selecting = add(only_columns({"id", "note"}));
+  auto filter = only_columns({"id"});
+  filter.where = "note = 'x'";
+  auto& filtering = add(filter);
+  auto& neither = add(only_columns({"id", "title"}));
+  auto relation = items_relation();
+  relation.columns.pop_back();
+  fanout_.describe(relation);
+  insert({"1", "a", "f"});
+  EXPECT_EQ(broken_.size(), 2u);
+  EXPECT_THAT(broken_[&selecting], HasSubstr("note"));
+  EXPECT_THAT(broken_[&filtering], HasSubstr("note"));
+  EXPECT_THAT(got_[&neither], ElementsAre("500_0 insert 1"));
+}
+
+TEST_F(TableFanoutTest, RetypedColumnIsALostOne) {
+  fanout_.describe(items_relation());
+  auto& all = add();
+  auto relation = items_relation();
+  relation.columns[3].type_oid = 1043;
+  fanout_.describe(relation);
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(broken_[&all], HasSubstr("note"));
+}
+
+TEST_F(TableFanoutTest, RenamedTableBreaksAllShapes) {
+  fanout_.describe(items_relation());
+  add();
+  add(where("id = 1"));
+  auto relation = items_relation();
+  relation.name = "articles";
+  fanout_.describe(relation);
+  insert({"1", "a", "f", null});
+  EXPECT_EQ(broken_.size(), 2u);
+  EXPECT_TRUE(fanout_.empty());
+}
+
+TEST_F(TableFanoutTest, LostReplicaIdentityBreaksAllShapes) {
+  fanout_.describe(items_relation());
+  add();
+  route(change().update(oid, {"1", null, null, null}, {"1", "a", "f", null}).key_only());
+  EXPECT_EQ(broken_.size(), 1u);
+  auto& next = add();
+  fanout_.describe(items_relation());
+  route(change().update(oid, {}, {"1", "a", "f", null}));
+  EXPECT_THAT(broken_[&next], HasSubstr("REPLICA IDENTITY"));
+}
+
+TEST_F(TableFanoutTest, RowThatDoesNotFitItsDescriptionBreaksTheShapes) {
+  fanout_.describe(items_relation());
+  add();
+  insert({"1", "a"});
+  EXPECT_EQ(broken_.size(), 1u);
+}
+
+TEST_F(TableFanoutTest, RowOnWhichTheClauseFailsBreaksOnlyItsShapes) {
+  fanout_.describe(items_relation());
+  auto& filtering = add(where("id > 5"));
+  auto& all = add();
+  insert({"not a number", "a", "f", null});
+  EXPECT_EQ(broken_.size(), 1u);
+  EXPECT_TRUE(broken_.contains(&filtering));
+  EXPECT_EQ(got_[&all].size(), 1u);
+}
+
+TEST_F(TableFanoutTest, ChangeBeforeAnyDescriptionBreaksTheShapes) {
+  add();
+  insert({"1", "a", "f", null});
+  EXPECT_EQ(broken_.size(), 1u);
+}
+
+/// The stream may lag behind the catalog that a new shape was defined against: what it delivers of
+/// the time before is no harm to a shape that does not want it.
+TEST_F(TableFanoutTest, UnwantedChangesBreakNothing) {
+  auto& young = add();
+  unwanted_.insert(&young);
+  insert({"1", "a", "f", null}); // not described
+  EXPECT_THAT(broken_, IsEmpty());
+  auto before = items_relation();
+  before.columns.pop_back();
+  fanout_.describe(before);
+  insert({"1", "a", "f"});
+  route(change().update(oid, {"1", null, null}, {"1", "a", "f"}).key_only());
+  insert({"1"});
+  EXPECT_THAT(broken_, IsEmpty());
+  fanout_.describe(items_relation());
+  unwanted_.clear();
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(broken_, IsEmpty());
+  EXPECT_THAT(got_[&young], ElementsAre("500_0 insert 1"));
+}
+
+TEST_F(TableFanoutTest, MisfitIsFoundAlsoIfItsFirstChangeWasUnwanted) {
+  auto& all = add();
+  auto relation = items_relation();
+  relation.columns.push_back({"added", 25});
+  fanout_.describe(relation);
+  unwanted_.insert(&all);
+  insert({"1", "a", "f", null, "new"});
+  EXPECT_THAT(broken_, IsEmpty());
+  unwanted_.clear();
+  insert({"2", "a", "f", null, "new"});
+  EXPECT_TRUE(broken_.contains(&all));
+  EXPECT_THAT(got_, IsEmpty());
+}
+
+} // namespace
+} // namespace busbar
