@@ -8,7 +8,8 @@
 namespace busbar {
 
 inline caf::error to_caf(const error& e) {
-  return {static_cast<std::uint8_t>(e.code), caf::atom("busbar"), caf::make_message(e.message, e.field)};
+  return {static_cast<std::uint8_t>(e.code), caf::atom("busbar"),
+          caf::make_message(e.message, e.field)};
 }
 
 /// A CAF error of its own (timeout, actor down) becomes errc::unavailable.

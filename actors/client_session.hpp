@@ -37,8 +37,8 @@ public:
   /// True if `handle` names a shape that this node keeps (admission class "existing").
   virtual bool knows(const std::string& handle) const = 0;
 
-  /// Deletes the shape of this handle (unless empty) or of this definition; both given must mean the
-  /// same one (errc::invalid_argument otherwise). False if there is no such shape.
+  /// Deletes the shape of this handle (unless empty) or of this definition; both given must mean
+  /// the same one (errc::invalid_argument otherwise). False if there is no such shape.
   virtual result<bool> drop(const std::string& handle,
                             const std::optional<shape_request>& definition) = 0;
 

@@ -24,8 +24,9 @@ constexpr seconds reset_patience{60};
 } // namespace
 
 feed::feed(caf::actor_system& system, feed_environment environment, cast_ptr others)
-    : system_{system}, env_{std::move(environment)}, others_{std::move(others)},
-      thread_{[this] { run(); }} {}
+    : system_{system}, env_{std::move(environment)}, others_{std::move(others)}, thread_{[this] {
+        run();
+      }} {}
 
 feed::~feed() {
   stop_.store(true, std::memory_order_release);
@@ -41,7 +42,8 @@ void feed::flushed(lsn position) noexcept {
 void feed::credit() noexcept {
   // A frame of an earlier connection may be credited after the count began anew.
   auto before = in_flight_.load(std::memory_order_acquire);
-  while (before > 0 && !in_flight_.compare_exchange_weak(before, before - 1, std::memory_order_acq_rel)) {
+  while (before > 0 &&
+         !in_flight_.compare_exchange_weak(before, before - 1, std::memory_order_acq_rel)) {
   }
   if (before == frames_in_flight_max)
     wake(); // it may be pausing for this very credit
@@ -71,14 +73,14 @@ void feed::run() {
     }
     if (was_streaming_)
       backoff = backoff_min;
-    const auto jittered = milliseconds{std::uniform_int_distribution<std::int64_t>{
-        backoff.count() / 2, backoff.count()}(random)};
+    const auto jittered = milliseconds{
+        std::uniform_int_distribution<std::int64_t>{backoff.count() / 2, backoff.count()}(random)};
     spdlog::warn("replication: {}; trying again in {} ms", ended.message, jittered.count());
     env_.metrics->reconnects.Increment();
     const auto until = steady_clock::now() + jittered;
     while (!stopped() && steady_clock::now() < until)
-      std::this_thread::sleep_for(std::min<steady_clock::duration>(milliseconds{100},
-                                                                   until - steady_clock::now()));
+      std::this_thread::sleep_for(
+          std::min<steady_clock::duration>(milliseconds{100}, until - steady_clock::now()));
     backoff = std::min(backoff * 2, backoff_max);
   }
 }

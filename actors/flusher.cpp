@@ -83,18 +83,19 @@ struct flusher_state {
 } // namespace
 
 flusher_actor spawn_flusher(caf::actor_system& system, storage::store& store, node_status& status,
-                            monitoring::metrics& metrics, std::size_t materializers, cast_ptr others) {
-  return system.spawn<caf::detached>([&store, &status, &metrics, materializers,
-                                      others = std::move(others)](
-                                         flusher_actor::stateful_pointer<flusher_state> self) {
-    auto& state = self->state;
-    state.store = &store;
-    state.status = &status;
-    state.metrics = &metrics;
-    state.others = others;
-    state.applied.resize(materializers);
-    return state.make_behavior();
-  });
+                            monitoring::metrics& metrics, std::size_t materializers,
+                            cast_ptr others) {
+  return system.spawn<caf::detached>(
+      [&store, &status, &metrics, materializers,
+       others = std::move(others)](flusher_actor::stateful_pointer<flusher_state> self) {
+        auto& state = self->state;
+        state.store = &store;
+        state.status = &status;
+        state.metrics = &metrics;
+        state.others = others;
+        state.applied.resize(materializers);
+        return state.make_behavior();
+      });
 }
 
 } // namespace busbar

@@ -1,5 +1,5 @@
-// actors/flusher.hpp: starts the FLUSHER (protocol.hpp). It alone waits for the disk, so that commits
-// gather while it does and the next sync covers them all.
+// actors/flusher.hpp: starts the FLUSHER (protocol.hpp). It alone waits for the disk, so that
+// commits gather while it does and the next sync covers them all.
 #pragma once
 
 #include "actors/cast.hpp"
@@ -12,6 +12,7 @@ namespace busbar {
 
 /// Borrows what it is given; all of it outlives the actor system.
 flusher_actor spawn_flusher(caf::actor_system& system, storage::store& store, node_status& status,
-                            monitoring::metrics& metrics, std::size_t materializers, cast_ptr others);
+                            monitoring::metrics& metrics, std::size_t materializers,
+                            cast_ptr others);
 
 } // namespace busbar

@@ -48,8 +48,8 @@ private:
 
 struct head_move {
   storage::shape_id shape{};
-  log_offset from; ///< The head before.
-  log_offset to;   ///< The head now.
+  log_offset from;                       ///< The head before.
+  log_offset to;                         ///< The head now.
   std::shared_ptr<const move_body> body; ///< Null if it is too large, or a chunk ends inside.
 };
 

@@ -11,8 +11,8 @@
 
 namespace busbar {
 
-/// CAF hands an actor that has mail to an execution unit. This one passes our own actor on to an I/O
-/// thread's event loop, and every other actor back to CAF's scheduler.
+/// CAF hands an actor that has mail to an execution unit. This one passes our own actor on to an
+/// I/O thread's event loop, and every other actor back to CAF's scheduler.
 class io_execution_unit : public caf::execution_unit,
                           public std::enable_shared_from_this<io_execution_unit> {
 public:

@@ -24,7 +24,8 @@ void append_entries(std::string& out, const block_view& block, std::uint32_t fir
   }
 }
 
-result<piece_cache::value> load_snapshot_piece(const storage::store& store, const log_cursor& cursor) {
+result<piece_cache::value> load_snapshot_piece(const storage::store& store,
+                                               const log_cursor& cursor) {
   auto stored = store.read_snapshot_piece(cursor.shape->id(),
                                           static_cast<std::uint64_t>(cursor.end.op), cursor.piece);
   if (!stored)
@@ -67,7 +68,8 @@ result<piece_cache::value> load_log_piece(const storage::store& store, const log
 
 } // namespace
 
-result<shared_bytes> read_piece(const storage::store& store, piece_cache& cache, log_cursor& cursor) {
+result<shared_bytes> read_piece(const storage::store& store, piece_cache& cache,
+                                log_cursor& cursor) {
   if (cursor.done())
     return shared_bytes{};
   const piece_cache::key key{cursor.shape->id(), cursor.at, cursor.end, cursor.piece, cursor.form};

@@ -107,7 +107,8 @@ struct materializer_state {
     wrote = false;
   }
 
-  /// Goes over a frame: for all shapes, or only for one that catches up, and then without `void_tx`.
+  /// Goes over a frame: for all shapes, or only for one that catches up, and then without
+  /// `void_tx`.
   void apply(const frame& whole, owned_shape* only, std::uint64_t void_tx = 0) {
     const auto root = whole.read();
     const auto changes = root.getChanges();
@@ -131,7 +132,8 @@ struct materializer_state {
         route(root, changes[i], at, only);
       }
       if (!only)
-        for (; next_message < messages.size() && messages[next_message].getTransaction() <= t; ++next_message)
+        for (; next_message < messages.size() && messages[next_message].getTransaction() <= t;
+             ++next_message)
           control(messages[next_message].getContent(), transaction);
       if (transaction.getEnds())
         commit(tx, xid, only);
@@ -189,9 +191,9 @@ struct materializer_state {
               for (auto& entry : entries) {
                 ++entries_made;
                 bytes_made += entry.json.size();
-                const bool first =
-                    may_take ? log.append(at.commit_lsn, std::move(entry), writes)
-                             : log.append(at.commit_lsn, encoded_entry{entry}, writes);
+                const bool first = may_take
+                                       ? log.append(at.commit_lsn, std::move(entry), writes)
+                                       : log.append(at.commit_lsn, encoded_entry{entry}, writes);
                 if (first)
                   touched.insert(&log);
               }
@@ -445,7 +447,8 @@ struct materializer_state {
       apply(backlog.front(), &owned);
     trim_aside();
     if (disk_refuses || !write_out()) {
-      // What was kept aside has been acknowledged, so it must be stored before anybody relies on it.
+      // What was kept aside has been acknowledged, so it must be stored before anybody relies on
+      // it.
       give_up(owned.log, "storage refuses writes");
       return to_caf(error{errc::unavailable, "storage refuses writes"});
     }
@@ -475,7 +478,8 @@ struct materializer_state {
     shape->update([](shape_progress& p) { p.gone = true; });
     touched.erase(&log);
     log.stop();
-    // In the same batch as the frame: once PostgreSQL is told of the frame, it will not tell us again.
+    // In the same batch as the frame: once PostgreSQL is told of the frame, it will not tell us
+    // again.
     writes.mark_removed(shape->id());
     self->send(others->directory, invalid_atom_v, shape, why);
   }
@@ -484,8 +488,8 @@ struct materializer_state {
   void give_up_awaiting(std::uint32_t oid) {
     for (auto id = awaiting.begin(); id != awaiting.end();) {
       const auto owned = shapes.find(*id);
-      const bool concerned = owned != shapes.end() &&
-                             owned->second->log.shape()->definition().table->oid == oid;
+      const bool concerned =
+          owned != shapes.end() && owned->second->log.shape()->definition().table->oid == oid;
       if (concerned)
         give_up(owned->second->log, "the table was altered while its snapshot was being opened");
       id = concerned ? awaiting.erase(id) : std::next(id);
@@ -504,7 +508,8 @@ struct materializer_state {
       awaiting.erase(id);
       splicing.erase(id);
       if (found->second->expecting.pending())
-        found->second->expecting.deliver(to_caf(error{errc::must_refetch, "the shape was removed"}));
+        found->second->expecting.deliver(
+            to_caf(error{errc::must_refetch, "the shape was removed"}));
       const auto oid = shape->definition().table->oid;
       if (const auto table = tables.find(oid); table != tables.end()) {
         table->second.remove(*log);
@@ -555,9 +560,9 @@ struct materializer_state {
   cast_ptr others;
 
   std::unordered_map<shape_id, owned_ptr> shapes;
-  std::unordered_map<std::uint32_t, table_fanout> tables;              ///< By oid.
-  std::unordered_map<std::uint32_t, stream_relation> relations_seen;   ///< By oid.
-  std::unordered_map<std::string, shape_id> expected;                  ///< By handle.
+  std::unordered_map<std::uint32_t, table_fanout> tables;            ///< By oid.
+  std::unordered_map<std::uint32_t, stream_relation> relations_seen; ///< By oid.
+  std::unordered_map<std::string, shape_id> expected;                ///< By handle.
   std::set<shape_id> awaiting; ///< Creation message seen, snapshot not opened yet.
   std::set<shape_id> splicing; ///< Snapshot opened, not yet passed by the stream.
   struct kept_frame {
@@ -568,18 +573,18 @@ struct materializer_state {
   std::size_t aside_bytes = 0;
   std::deque<std::pair<std::uint32_t, std::uint64_t>> recent_commits; ///< xid, commit LSN
 
-  std::deque<frame> backlog;   ///< The front one may be applied but not written.
+  std::deque<frame> backlog; ///< The front one may be applied but not written.
   bool applied_front = false;
   bool disk_refuses = false;
   storage::batch writes;
-  bool wrote = false;          ///< Since the flusher was last told.
+  bool wrote = false;             ///< Since the flusher was last told.
   std::uint64_t open_on_disk = 0; ///< The transaction that storage knows to be written in part.
-  std::uint64_t open_tx = 0;   ///< Commit LSN of the stream's unfinished transaction, if any.
+  std::uint64_t open_tx = 0;      ///< Commit LSN of the stream's unfinished transaction, if any.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
   std::unordered_set<shape_log_writer*> moved;   ///< Logs with unpublished commits.
   struct session_pace {
-    std::size_t unread = 0;               ///< Messages of moves that it has not dealt with yet.
-    std::unordered_set<shape_id> behind;  ///< Moved since then.
+    std::size_t unread = 0;              ///< Messages of moves that it has not dealt with yet.
+    std::unordered_set<shape_id> behind; ///< Moved since then.
   };
   std::unordered_map<caf::actor_addr, session_pace> paces; ///< As many as there are I/O threads.
   lsn applied{};
@@ -590,8 +595,8 @@ struct materializer_state {
 
 } // namespace
 
-materializer_actor spawn_materializer(caf::actor_system& system, materializer_environment environment,
-                                      cast_ptr others) {
+materializer_actor spawn_materializer(caf::actor_system& system,
+                                      materializer_environment environment, cast_ptr others) {
   return system.spawn([environment, others = std::move(others)](
                           materializer_actor::stateful_pointer<materializer_state> self) {
     self->state.env = environment;

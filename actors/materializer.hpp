@@ -3,11 +3,13 @@
 // How a new shape's log meets its snapshot (the splice):
 //   1. A snapshotter announces the shape (expect). Nothing is kept yet.
 //   2. The shape's creation message comes by in the stream: from here on frames are kept aside.
-//   3. The snapshotter, told so, opens its snapshot and says what it sees (splice). Transactions that
+//   3. The snapshotter, told so, opens its snapshot and says what it sees (splice). Transactions
+//   that
 //      committed before the message but are not in the snapshot would be lost; PostgreSQL can make
 //      one visible a moment after it has streamed it, so the recent commits are remembered and, if
 //      the snapshot lists one of them as running, another snapshot is asked for.
-//   4. The frames kept aside are applied, then the stream goes on, all filtered by visibility, until
+//   4. The frames kept aside are applied, then the stream goes on, all filtered by visibility,
+//   until
 //      a transaction past the snapshot's xmax comes by.
 #pragma once
 
@@ -32,7 +34,7 @@ struct materializer_environment {
   std::uint64_t chunk_bytes_max = 0;
 };
 
-materializer_actor spawn_materializer(caf::actor_system& system, materializer_environment environment,
-                                      cast_ptr others);
+materializer_actor spawn_materializer(caf::actor_system& system,
+                                      materializer_environment environment, cast_ptr others);
 
 } // namespace busbar

@@ -1,4 +1,5 @@
-// actors/piece_cache.hpp: framed pieces of logs that several readers want, kept while there is room.
+// actors/piece_cache.hpp: framed pieces of logs that several readers want, kept while there is
+// room.
 #pragma once
 
 #include "actors/reader.hpp"
@@ -32,8 +33,8 @@ public:
   };
   struct value {
     shared_bytes bytes;
-    log_offset end;      ///< Where the reader is after it.
-    bool last = false;   ///< Nothing of the slice follows.
+    log_offset end;    ///< Where the reader is after it.
+    bool last = false; ///< Nothing of the slice follows.
   };
 
   std::optional<value> find(const key& k) {

@@ -49,40 +49,40 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_request)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
-  CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
-  CAF_ADD_TYPE_ID(busbar, (busbar::storage::shape_id))
-  CAF_ADD_ATOM(busbar, busbar, adopt_atom, "adopt")
-  CAF_ADD_ATOM(busbar, busbar, apply_atom, "apply")
-  CAF_ADD_ATOM(busbar, busbar, applied_atom, "applied")
-  CAF_ADD_ATOM(busbar, busbar, check_atom, "check")
-  CAF_ADD_ATOM(busbar, busbar, create_atom, "create")
-  CAF_ADD_ATOM(busbar, busbar, drop_atom, "drop")
-  CAF_ADD_ATOM(busbar, busbar, expect_atom, "expect")
-  CAF_ADD_ATOM(busbar, busbar, failed_atom, "failed")
-  CAF_ADD_ATOM(busbar, busbar, find_atom, "find")
-  CAF_ADD_ATOM(busbar, busbar, finished_atom, "finished")
-  CAF_ADD_ATOM(busbar, busbar, flush_atom, "flush")
-  CAF_ADD_ATOM(busbar, busbar, flushed_atom, "flushed")
-  CAF_ADD_ATOM(busbar, busbar, forget_atom, "forget")
-  CAF_ADD_ATOM(busbar, busbar, idle_atom, "idle")
-  CAF_ADD_ATOM(busbar, busbar, invalid_atom, "invalid")
-  CAF_ADD_ATOM(busbar, busbar, moved_atom, "moved")
-  CAF_ADD_ATOM(busbar, busbar, purge_atom, "purge")
-  CAF_ADD_ATOM(busbar, busbar, reset_atom, "reset")
-  CAF_ADD_ATOM(busbar, busbar, resolve_atom, "resolve")
-  CAF_ADD_ATOM(busbar, busbar, retry_atom, "retry")
-  CAF_ADD_ATOM(busbar, busbar, splice_atom, "splice")
-  CAF_ADD_ATOM(busbar, busbar, tick_atom, "tick")
-  CAF_ADD_ATOM(busbar, busbar, unwatch_atom, "unwatch")
-  CAF_ADD_ATOM(busbar, busbar, watch_atom, "watch")
-  CAF_ADD_ATOM(busbar, busbar, ready_atom, "ready")
-  CAF_ADD_ATOM(busbar, busbar, publish_atom, "publish")
+CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
+CAF_ADD_TYPE_ID(busbar, (busbar::storage::shape_id))
+CAF_ADD_ATOM(busbar, busbar, adopt_atom, "adopt")
+CAF_ADD_ATOM(busbar, busbar, apply_atom, "apply")
+CAF_ADD_ATOM(busbar, busbar, applied_atom, "applied")
+CAF_ADD_ATOM(busbar, busbar, check_atom, "check")
+CAF_ADD_ATOM(busbar, busbar, create_atom, "create")
+CAF_ADD_ATOM(busbar, busbar, drop_atom, "drop")
+CAF_ADD_ATOM(busbar, busbar, expect_atom, "expect")
+CAF_ADD_ATOM(busbar, busbar, failed_atom, "failed")
+CAF_ADD_ATOM(busbar, busbar, find_atom, "find")
+CAF_ADD_ATOM(busbar, busbar, finished_atom, "finished")
+CAF_ADD_ATOM(busbar, busbar, flush_atom, "flush")
+CAF_ADD_ATOM(busbar, busbar, flushed_atom, "flushed")
+CAF_ADD_ATOM(busbar, busbar, forget_atom, "forget")
+CAF_ADD_ATOM(busbar, busbar, idle_atom, "idle")
+CAF_ADD_ATOM(busbar, busbar, invalid_atom, "invalid")
+CAF_ADD_ATOM(busbar, busbar, moved_atom, "moved")
+CAF_ADD_ATOM(busbar, busbar, purge_atom, "purge")
+CAF_ADD_ATOM(busbar, busbar, reset_atom, "reset")
+CAF_ADD_ATOM(busbar, busbar, resolve_atom, "resolve")
+CAF_ADD_ATOM(busbar, busbar, retry_atom, "retry")
+CAF_ADD_ATOM(busbar, busbar, splice_atom, "splice")
+CAF_ADD_ATOM(busbar, busbar, tick_atom, "tick")
+CAF_ADD_ATOM(busbar, busbar, unwatch_atom, "unwatch")
+CAF_ADD_ATOM(busbar, busbar, watch_atom, "watch")
+CAF_ADD_ATOM(busbar, busbar, ready_atom, "ready")
+CAF_ADD_ATOM(busbar, busbar, publish_atom, "publish")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
 
-/// A CLIENT SESSION: answers and keeps the clients of one I/O thread, and runs on it. What HTTP asks
-/// of it stands in client_session.hpp.
+/// A CLIENT SESSION: answers and keeps the clients of one I/O thread, and runs on it. What HTTP
+/// asks of it stands in client_session.hpp.
 using session_actor = caf::typed_actor<
     // Logs have grown. The materializer that says so (by its number) is told ready when it is done.
     caf::reacts_to<moved_atom, move_list, std::uint32_t>,
@@ -106,8 +106,8 @@ using materializer_actor = caf::typed_actor<
     // Answers with the commit LSN of the shape's creation message once that has come by. From then
     // on the shape's changes are kept.
     caf::replies_to<expect_atom, shape_ptr>::with<lsn>,
-    // The snapshot's visibility: true = the splice is exact; false = take another snapshot, this one
-    // was taken too early to see a transaction that the stream had already delivered.
+    // The snapshot's visibility: true = the splice is exact; false = take another snapshot, this
+    // one was taken too early to see a transaction that the stream had already delivered.
     caf::replies_to<splice_atom, storage::shape_id, snapshot>::with<bool>,
     // The shape is removed: forget it, tell its watchers, delete its data.
     caf::reacts_to<forget_atom, shape_ptr>,

@@ -22,12 +22,12 @@ class shape_state;
 /// A shape read request, all parameters checked.
 struct shape_query {
   shape_request shape;
-  bool now = false;                         ///< offset=now; `offset` is then unused.
-  log_offset offset = log_offset::start();  ///< The requested position X.
-  std::string handle;                       ///< Ignored for -1 and now.
+  bool now = false;                        ///< offset=now; `offset` is then unused.
+  log_offset offset = log_offset::start(); ///< The requested position X.
+  std::string handle;                      ///< Ignored for -1 and now.
   bool live = false;
   bool sse = false;
-  std::string if_none_match;                ///< The header as it came; may be empty.
+  std::string if_none_match; ///< The header as it came; may be empty.
 };
 
 /// How entries are framed in a piece of a body.
@@ -39,8 +39,8 @@ enum class framing : std::uint8_t {
 /// Where the rest of a slice is to be read. Ask client_session::next_piece() until it is done().
 struct log_cursor {
   std::shared_ptr<const shape_state> shape;
-  log_offset at;        ///< Everything up to here has been handed out.
-  log_offset end;       ///< Everything up to here belongs to the slice.
+  log_offset at;           ///< Everything up to here has been handed out.
+  log_offset end;          ///< Everything up to here belongs to the slice.
   std::uint32_t piece = 0; ///< Within a snapshot chunk.
   framing form = framing::json_elements;
   bool finished = false;
@@ -53,25 +53,26 @@ struct log_slice {
   std::shared_ptr<const std::string> schema_json; ///< For `electric-schema`, ASCII only.
   log_offset requested; ///< As in ETag and SSE head; for `now`, see `now`.
   bool now = false;
-  log_offset end;                   ///< For `electric-offset`.
-  bool up_to_date = false;          ///< The up-to-date control message follows the entries.
-  std::uint64_t last_seen_lsn = 0;  ///< For that message's global_last_seen_lsn.
-  bool no_changes = false;          ///< Live timeout or `now`: electric-has-data: false, unique ETag.
-  shared_bytes ready;               ///< All entries at hand, framed; or null: read them by `rest`.
-  log_cursor rest;                  ///< done() if there is nothing (more) to read.
+  log_offset end;                  ///< For `electric-offset`.
+  bool up_to_date = false;         ///< The up-to-date control message follows the entries.
+  std::uint64_t last_seen_lsn = 0; ///< For that message's global_last_seen_lsn.
+  bool no_changes = false; ///< Live timeout or `now`: electric-has-data: false, unique ETag.
+  shared_bytes ready;      ///< All entries at hand, framed; or null: read them by `rest`.
+  log_cursor rest;         ///< done() if there is nothing (more) to read.
 };
 
 /// What went wrong with a request.
 struct refusal {
-  error why;                            ///< code decides the status, `field` the errors member.
-  std::chrono::seconds retry_after{0};  ///< For 503; 0 = none.
+  error why;                           ///< code decides the status, `field` the errors member.
+  std::chrono::seconds retry_after{0}; ///< For 503; 0 = none.
 };
 
 /// One request that waits for its answer. The HTTP side implements it; the session keeps borrowed
 /// pointers to it while it waits, so the HTTP side calls client_session::cancel() before it dies.
 /// Exactly one of the on_… calls answers a request, unless it is an SSE request: that gets
 /// on_stream_open(), then any number of on_slice(), until on_gone() or cancel().
-class shape_reader : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class shape_reader : public boost::intrusive::list_base_hook<
+                         boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
 public:
   virtual ~shape_reader() = default;
 
@@ -97,7 +98,7 @@ private:
   bool now_ = false;
   bool live_ = false;
   bool sse_ = false;
-  bool open_ = false; ///< SSE: the head has been sent.
+  bool open_ = false;      ///< SSE: the head has been sent.
   bool resolving_ = false; ///< Its definition is being looked up.
 };
 

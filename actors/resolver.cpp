@@ -45,15 +45,16 @@ struct resolver_state {
       return fail(found.error().to_error());
     }
     if (!*found)
-      return fail(errc::not_found,
-                  "Table \"" + request.schema + "\".\"" + request.table +
-                      "\" does not exist. If the table name contains capitals or special characters "
-                      "you must quote it.",
-                  "table");
+      return fail(
+          errc::not_found,
+          "Table \"" + request.schema + "\".\"" + request.table +
+              "\" does not exist. If the table name contains capitals or special characters "
+              "you must quote it.",
+          "table");
     auto& info = **found;
     if (info.partitioned)
-      return fail(errc::invalid_argument, "partitioned tables cannot be followed yet; ask for a leaf",
-                  "table");
+      return fail(errc::invalid_argument,
+                  "partitioned tables cannot be followed yet; ask for a leaf", "table");
     if (known.size() > tables_max)
       known.clear();
     auto& slot = known[{request.schema, request.table}];

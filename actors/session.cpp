@@ -48,7 +48,8 @@ class session_core : public session_actor::base {
     shape_query query;
   };
   using waiting_list = std::vector<waiting_request>;
-  using reader_list = boost::intrusive::list<shape_reader, boost::intrusive::constant_time_size<false>>;
+  using reader_list =
+      boost::intrusive::list<shape_reader, boost::intrusive::constant_time_size<false>>;
   using deadline_list = boost::intrusive::list<
       shape_reader,
       boost::intrusive::member_hook<shape_reader, decltype(shape_reader::by_deadline_),
@@ -348,9 +349,9 @@ private:
     }
     if (reader.sse_ && !reader.open_ && *found && !open(reader))
       return;
-    const auto kind = *found                              ? shape_reader::wait::live
+    const auto kind = *found                                    ? shape_reader::wait::live
                       : p.started && reader.requested_ > p.head ? shape_reader::wait::out_of_bounds
-                                                          : shape_reader::wait::snapshot;
+                                                                : shape_reader::wait::snapshot;
     park(reader, kind);
   }
 
@@ -462,8 +463,9 @@ private:
     if (next_tick_ != clock::time_point{} && next_tick_ <= when)
       return;
     next_tick_ = when;
-    delayed_send(this, std::chrono::duration_cast<std::chrono::milliseconds>(when - now) +
-                           std::chrono::milliseconds{1},
+    delayed_send(this,
+                 std::chrono::duration_cast<std::chrono::milliseconds>(when - now) +
+                     std::chrono::milliseconds{1},
                  tick_atom_v);
   }
 
@@ -517,7 +519,8 @@ private:
     if (found == watched_.end())
       return;
     if (found->second.readers.empty()) {
-      send(env_.others->materializer_of(move.shape), unwatch_atom_v, move.shape, session_actor{this});
+      send(env_.others->materializer_of(move.shape), unwatch_atom_v, move.shape,
+           session_actor{this});
       watched_.erase(found);
       return;
     }
@@ -525,9 +528,9 @@ private:
     readers.swap(found->second.readers);
     while (!readers.empty()) {
       auto& reader = readers.front();
-      const bool was_at_head = reader.requested_ == move.from ||
-                               (move.from.tx == 0 && reader.requested_.tx == 0 &&
-                                reader.waits_for_ == shape_reader::wait::live);
+      const bool was_at_head =
+          reader.requested_ == move.from || (move.from.tx == 0 && reader.requested_.tx == 0 &&
+                                             reader.waits_for_ == shape_reader::wait::live);
       if (!move.body || !was_at_head || (reader.sse_ && !reader.open_)) {
         look_again(reader, move.shape);
         continue;
@@ -621,7 +624,9 @@ public:
   session_door(const session_door&) = delete;
   session_door& operator=(const session_door&) = delete;
 
-  void read(shape_reader& reader, shape_query query) override { core_->read(reader, std::move(query)); }
+  void read(shape_reader& reader, shape_query query) override {
+    core_->read(reader, std::move(query));
+  }
   void cancel(shape_reader& reader) noexcept override { core_->cancel(reader); }
   result<shared_bytes> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
   bool knows(const std::string& handle) const override {

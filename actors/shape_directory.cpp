@@ -104,9 +104,10 @@ struct directory_state {
 
   /// Microseconds since 1970 that rise with every call, also when the clock does not.
   std::uint64_t now_micros() {
-    const auto now = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                                    std::chrono::system_clock::now().time_since_epoch())
-                                                    .count());
+    const auto now =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                       std::chrono::system_clock::now().time_since_epoch())
+                                       .count());
     last_micros = std::max(last_micros + 1, now);
     return last_micros;
   }
@@ -209,8 +210,8 @@ struct directory_state {
   cast_ptr others;
   std::unordered_map<std::string, shape_ptr> by_identity;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
-  /// Shapes of one table that wait to be made. One at a time passes the publication and its wait for
-  /// open writers; their snapshots are then taken side by side.
+  /// Shapes of one table that wait to be made. One at a time passes the publication and its wait
+  /// for open writers; their snapshots are then taken side by side.
   struct table_queue {
     std::deque<shape_ptr> queue;
     shape_ptr publishing;

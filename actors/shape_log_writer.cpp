@@ -49,7 +49,8 @@ void shape_log_writer::seal(std::uint64_t tx, bool last, storage::batch& writes)
 void shape_log_writer::flush(std::uint64_t tx, storage::batch& writes) {
   if (work_->block.empty())
     return;
-  writes.append_block(shape_->id(), {tx, work_->block.last_op()}, work_->block.finish(chunk_bytes_));
+  writes.append_block(shape_->id(), {tx, work_->block.last_op()},
+                      work_->block.finish(chunk_bytes_));
   work_->block.clear();
 }
 
@@ -80,7 +81,8 @@ std::optional<head_move> shape_log_writer::publish() {
     // In the middle of a transaction the news would hold entries that nobody may see yet.
     const bool in_transaction = work_->held_back.has_value();
     if (watched_ && !boundary_ && !work_->news_incomplete && !in_transaction)
-      move.body = std::make_shared<const move_body>(std::move(work_->news), std::move(work_->news_ends));
+      move.body =
+          std::make_shared<const move_body>(std::move(work_->news), std::move(work_->news_ends));
     if (!in_transaction) {
       work_.reset();
     } else {

@@ -1,5 +1,5 @@
-// actors/shape_log_writer.hpp: turns the entries of one shape into stored blocks. Pure bookkeeping of
-// one MATERIALIZER; the bytes go into a storage batch.
+// actors/shape_log_writer.hpp: turns the entries of one shape into stored blocks. Pure bookkeeping
+// of one MATERIALIZER; the bytes go into a storage batch.
 #pragma once
 
 #include "actors/head_move.hpp"
@@ -26,8 +26,8 @@ public:
 
   const shape_ptr& shape() const noexcept { return shape_; }
 
-  /// True if a transaction belongs into this log: it committed after the shape's creation, is not in
-  /// the log already (a replay), and the snapshot has not seen it.
+  /// True if a transaction belongs into this log: it committed after the shape's creation, is not
+  /// in the log already (a replay), and the snapshot has not seen it.
   bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {
     return accepting_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
            (is_past_splice(commit_lsn) || !visibility_.sees(xid));
@@ -50,7 +50,8 @@ public:
     visibility_ = std::move(visibility);
     accepting_ = true;
   }
-  void resume(log_offset head, std::uint64_t open_chunk_bytes, std::uint64_t splice_passed) noexcept {
+  void resume(log_offset head, std::uint64_t open_chunk_bytes,
+              std::uint64_t splice_passed) noexcept {
     committed_ = published_ = head;
     chunk_bytes_ = committed_chunk_bytes_ = open_chunk_bytes;
     splice_passed_ = splice_passed;
@@ -96,7 +97,7 @@ private:
 
   log_offset committed_ = log_offset::snapshot_end(); ///< Head once the present batch is visible.
   log_offset published_ = log_offset::snapshot_end(); ///< Head that readers see.
-  std::uint64_t chunk_bytes_ = 0;                     ///< Of the open chunk, open transaction included.
+  std::uint64_t chunk_bytes_ = 0; ///< Of the open chunk, open transaction included.
   std::uint64_t committed_chunk_bytes_ = 0;
   bool boundary_ = false; ///< A chunk has ended in what is committed and unpublished.
 
@@ -105,8 +106,8 @@ private:
   struct work {
     block_builder block;
     std::optional<encoded_entry> held_back;
-    bool boundary_open = false;  ///< A chunk has ended in the open transaction.
-    std::string news;            ///< Unpublished entries for the watchers …
+    bool boundary_open = false; ///< A chunk has ended in the open transaction.
+    std::string news;           ///< Unpublished entries for the watchers …
     std::vector<std::uint32_t> news_ends;
     bool news_incomplete = false; ///< … unless some are missing here.
   };

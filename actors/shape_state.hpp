@@ -16,11 +16,11 @@ namespace busbar {
 /// How far a shape is. Read as a whole, so that its parts fit together.
 struct shape_progress {
   log_offset head = log_offset::snapshot_end(); ///< L: the last offset readers may see.
-  std::uint64_t chunks = 0;       ///< Finished snapshot chunks.
-  bool started = false;           ///< The snapshot's visibility is fixed; changes are being kept.
-  bool complete = false;          ///< The snapshot is whole; `chunks` is final.
-  bool has_boundaries = false;    ///< The log after the snapshot has finished chunks.
-  bool gone = false;              ///< Removed: every reader gets a 409, or `failure` if set.
+  std::uint64_t chunks = 0;                     ///< Finished snapshot chunks.
+  bool started = false;        ///< The snapshot's visibility is fixed; changes are being kept.
+  bool complete = false;       ///< The snapshot is whole; `chunks` is final.
+  bool has_boundaries = false; ///< The log after the snapshot has finished chunks.
+  bool gone = false;           ///< Removed: every reader gets a 409, or `failure` if set.
   std::shared_ptr<const error> failure; ///< Why the shape could not be made.
 };
 

@@ -19,8 +19,8 @@ class snapshot_writer {
 public:
   snapshot_writer(storage::store& store, storage::shape_id shape, std::uint64_t chunk_bytes_max,
                   std::function<void(std::uint64_t)> chunk_done)
-      : store_{store}, shape_{shape}, chunk_bytes_max_{chunk_bytes_max},
-        chunk_done_{std::move(chunk_done)} {}
+      : store_{store}, shape_{shape}, chunk_bytes_max_{chunk_bytes_max}, chunk_done_{std::move(
+                                                                             chunk_done)} {}
 
   /// `append_row` appends one complete entry to the string that it is given.
   template <class Append>

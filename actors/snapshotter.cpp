@@ -57,7 +57,8 @@ struct snapshotter_state {
     if (auto published = publish(shape); !published)
       return published;
     // From now on data may be stored for the shape; if we die, recover() finds this and clears it.
-    if (auto noted = env.store->put_shape(shape->id(), record_of(*shape, {}, 0, false), false); !noted)
+    if (auto noted = env.store->put_shape(shape->id(), record_of(*shape, {}, 0, false), false);
+        !noted)
       return noted;
     if (auto announced = announce(shape); !announced)
       return announced;
@@ -93,9 +94,9 @@ struct snapshotter_state {
       barriers_term = term;
     }
     const auto& table = *shape->definition().table;
-    auto published = postgres::ensure_published(*admin, env.publication, table,
-                                                !barriers.contains(table.oid),
-                                                steady_clock::now() + publish_patience);
+    auto published =
+        postgres::ensure_published(*admin, env.publication, table, !barriers.contains(table.oid),
+                                   steady_clock::now() + publish_patience);
     if (published)
       barriers.insert(table.oid);
     return published;
@@ -148,7 +149,8 @@ struct snapshotter_state {
     auto& session = reader ? *reader : *admin;
     const auto& definition = shape->definition();
     for (int attempt = 0; attempt < snapshot_tries_max; ++attempt) {
-      auto snap = postgres::snapshot_reader::begin(session, steady_clock::now() + first_row_patience);
+      auto snap =
+          postgres::snapshot_reader::begin(session, steady_clock::now() + first_row_patience);
       if (!snap)
         return fail(to_request_error(snap.error()));
       auto exact = splice(shape, snap->visibility());
@@ -159,16 +161,17 @@ struct snapshotter_state {
       if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended)
         return fail(to_request_error(ended.error()));
     }
-    return fail(errc::unavailable, "transactions that have committed stay invisible to new snapshots; "
-                                   "is a synchronous standby missing?");
+    return fail(errc::unavailable,
+                "transactions that have committed stay invisible to new snapshots; "
+                "is a synchronous standby missing?");
   }
 
   result<bool> splice(const shape_ptr& shape, const snapshot& visibility) {
     caf::scoped_actor waiting{self->system()};
     result<bool> outcome = false;
     waiting
-        ->request(others->materializer_of(shape->id()), announce_patience, splice_atom_v, shape->id(),
-                  visibility)
+        ->request(others->materializer_of(shape->id()), announce_patience, splice_atom_v,
+                  shape->id(), visibility)
         .receive([&](bool exact) { outcome = exact; },
                  [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
@@ -208,8 +211,8 @@ struct snapshotter_state {
       return stored;
     if (auto ended = snap.finish(steady_clock::now() + first_row_patience); !ended)
       spdlog::debug("snapshot session: {}", ended.error().message);
-    const auto done = env.store->finish_snapshot(shape->id(), record_of(*shape, sees, writer.chunks(), true),
-                                                 writer.needs_flush());
+    const auto done = env.store->finish_snapshot(
+        shape->id(), record_of(*shape, sees, writer.chunks(), true), writer.needs_flush());
     if (!done)
       return done;
     shape->update([&](shape_progress& p) {
@@ -243,8 +246,9 @@ struct snapshotter_state {
   cast_ptr others;
   std::optional<postgres::connection> admin;
   std::optional<postgres::connection> reader; ///< Only if rows are read through another URL.
-  std::set<std::uint32_t> barriers; ///< Tables whose writer barrier this snapshotter has seen through
-  std::uint64_t barriers_term = 0;  ///< under this leader.
+  std::set<std::uint32_t>
+      barriers; ///< Tables whose writer barrier this snapshotter has seen through
+  std::uint64_t barriers_term = 0; ///< under this leader.
   std::uint64_t created_lsn = 0;
 };
 
@@ -253,8 +257,9 @@ struct snapshotter_state {
 snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_environment environment,
                                     cast_ptr others) {
   return system.spawn<caf::detached>(
-      [environment = std::move(environment), others = std::move(others)](
-          snapshotter_actor::stateful_pointer<snapshotter_state> self) -> snapshotter_actor::behavior_type {
+      [environment = std::move(environment),
+       others = std::move(others)](snapshotter_actor::stateful_pointer<snapshotter_state> self)
+          -> snapshotter_actor::behavior_type {
         self->state.env = environment;
         self->state.others = others;
         return {[self](create_atom, const shape_ptr& shape) { self->state.create(shape); }};

@@ -1,5 +1,5 @@
-// actors/snapshotter.hpp: starts a SNAPSHOTTER (protocol.hpp): publishes a table, announces a shape in
-// the WAL, and copies its rows as of one snapshot into the store.
+// actors/snapshotter.hpp: starts a SNAPSHOTTER (protocol.hpp): publishes a table, announces a shape
+// in the WAL, and copies its rows as of one snapshot into the store.
 #pragma once
 
 #include "actors/cast.hpp"
@@ -19,8 +19,9 @@ namespace busbar {
 
 /// Borrowed parts outlive the actor system.
 struct snapshotter_environment {
-  std::optional<postgres::connection_url> url;          ///< For catalog and publication.
-  std::optional<postgres::connection_url> snapshot_url; ///< For reading rows; may go through a pooler.
+  std::optional<postgres::connection_url> url; ///< For catalog and publication.
+  std::optional<postgres::connection_url>
+      snapshot_url; ///< For reading rows; may go through a pooler.
   std::string publication;
   storage::store* store = nullptr;
   node_status* status = nullptr;

@@ -100,7 +100,8 @@ void table_fanout::map(table_view& view) {
   view.mapped = true;
 }
 
-bool table_fanout::fits(const table_view& view, const shape_definition& shape, std::string& why) const {
+bool table_fanout::fits(const table_view& view, const shape_definition& shape,
+                        std::string& why) const {
   if (!view.mismatch.empty()) {
     why = view.mismatch;
     return false;
@@ -175,11 +176,10 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
     }
     if (trouble.empty() && lacks_old)
       trouble = "the table has lost REPLICA IDENTITY FULL";
-    if (trouble.empty() &&
-        ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()), view->from_stream,
-                            stream_cells_, old_cells_)) ||
-         (has_new && !parse(image(change.getNewAt(), change.getNewBytes()), view->from_stream,
-                            stream_cells_, new_cells_))))
+    if (trouble.empty() && ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()),
+                                               view->from_stream, stream_cells_, old_cells_)) ||
+                            (has_new && !parse(image(change.getNewAt(), change.getNewBytes()),
+                                               view->from_stream, stream_cells_, new_cells_))))
       trouble = "a row of the stream does not have the columns that the stream announced";
     std::vector<std::pair<shape_log_writer*, std::string>> lost;
     if (!trouble.empty()) {
@@ -203,8 +203,8 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   }
 }
 
-void table_fanout::route_in(table_view& view, bool has_old, bool has_new,
-                            const change_position& at, const sink& to) {
+void table_fanout::route_in(table_view& view, bool has_old, bool has_new, const change_position& at,
+                            const sink& to) {
   for (auto& encoding : view.encodings)
     encoding->is_made.fill(false);
   std::vector<std::pair<shape_log_writer*, const char*>> lost;
@@ -221,7 +221,8 @@ void table_fanout::route_in(table_view& view, bool has_old, bool has_new,
       // PostgreSQL would fail the shape's query on this row, so there is no right answer.
       for (const auto& member : group.members)
         if (to.wanted(*member.log))
-          lost.emplace_back(member.log, "the where clause cannot be evaluated on a row of the table");
+          lost.emplace_back(member.log,
+                            "the where clause cannot be evaluated on a row of the table");
       continue;
     }
     const bool was_in = before == sql::truth::yes;

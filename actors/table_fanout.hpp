@@ -72,7 +72,8 @@ private:
   /// Shapes that were defined against the same state of the catalog.
   struct table_view {
     std::shared_ptr<const table_info> table;
-    std::vector<std::int32_t> from_stream; ///< By table column: index in the stream, -1 = not there.
+    std::vector<std::int32_t>
+        from_stream; ///< By table column: index in the stream, -1 = not there.
     bool mapped = false;
     std::string mismatch; ///< Why the stream's rows do not fit any shape of this view.
     /// Shapes that the stream's rows do not fit, and why. They fail at the next change they want.
@@ -92,8 +93,8 @@ private:
 
   void map(table_view& view);
   bool fits(const table_view& view, const shape_definition& shape, std::string& why) const;
-  void route_in(table_view& view, bool has_old, bool has_new,
-                const change_position& at, const sink& to);
+  void route_in(table_view& view, bool has_old, bool has_new, const change_position& at,
+                const sink& to);
   static bool parse(std::string_view image, const std::vector<std::int32_t>& from_stream,
                     std::vector<sql::cell>& stream_cells, std::vector<sql::cell>& cells);
 

@@ -1,10 +1,10 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
+#include "actors/flusher.hpp"
+#include "actors/materializer.hpp"
 #include "actors/replicator.hpp"
 #include "actors/resolver.hpp"
 #include "actors/session.hpp"
 #include "actors/shape_directory.hpp"
-#include "actors/flusher.hpp"
-#include "actors/materializer.hpp"
 #include "actors/snapshotter.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
@@ -63,7 +63,8 @@ int serve(const app::settings& config) {
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   const std::size_t materializers =
       config.materializers > 0 ? config.materializers : std::max(1u, cores / 2);
-  const std::size_t io_threads = config.io_threads > 0 ? config.io_threads : std::max(1u, cores / 2);
+  const std::size_t io_threads =
+      config.io_threads > 0 ? config.io_threads : std::max(1u, cores / 2);
 
   auto url = postgres::connection_url::parse(config.database_url);
   if (!url)
@@ -126,7 +127,8 @@ int serve(const app::settings& config) {
                                                       .chunk_bytes_max = config.chunk_bytes},
                                                      others));
   others->directory = spawn_directory(
-      system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index}, others);
+      system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index},
+      others);
   others->replicator = spawn_replicator(system,
                                         {.stream = stream,
                                          .store = store->get(),

@@ -51,8 +51,7 @@ result<adoption_list> recover_shapes(storage::store& store) {
         return fail(std::move(removed).error());
       continue;
     }
-    auto shape =
-        std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition));
+    auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition));
     auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
     if (!boundary)
       return fail(std::move(boundary).error());

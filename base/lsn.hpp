@@ -13,7 +13,9 @@ namespace busbar {
 /// Byte position in the WAL. Compared as an unsigned 64-bit number; 0 means "none yet".
 enum class lsn : std::uint64_t {};
 
-constexpr std::uint64_t to_number(lsn x) noexcept { return static_cast<std::uint64_t>(x); }
+constexpr std::uint64_t to_number(lsn x) noexcept {
+  return static_cast<std::uint64_t>(x);
+}
 
 /// PostgreSQL's own spelling, "16/B374D848".
 inline std::string to_pg_string(lsn x) {

@@ -39,6 +39,8 @@ using result = tl::expected<T, error>;
 inline tl::unexpected<error> fail(errc code, std::string message, std::string field = {}) {
   return tl::unexpected<error>{error{code, std::move(message), std::move(field)}};
 }
-inline tl::unexpected<error> fail(error e) { return tl::unexpected<error>{std::move(e)}; }
+inline tl::unexpected<error> fail(error e) {
+  return tl::unexpected<error>{std::move(e)};
+}
 
 } // namespace busbar

@@ -26,7 +26,9 @@ std::string sign(std::string_view key, std::string_view content) {
   return mac;
 }
 
-std::string to_text(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+std::string to_text(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
 
 } // namespace
 
@@ -50,7 +52,8 @@ std::string control_codec::encode(const control_message& message) const {
 
 result<control_message> control_codec::decode(std::string_view content) const {
   if (content.size() <= mac_bytes || (content.size() - mac_bytes) % sizeof(capnp::word) != 0)
-    return fail(errc::invalid_argument, "control message of " + std::to_string(content.size()) + " bytes");
+    return fail(errc::invalid_argument,
+                "control message of " + std::to_string(content.size()) + " bytes");
   const auto body = content.substr(mac_bytes);
   const auto mac = sign(key_, body);
   if (CRYPTO_memcmp(mac.data(), content.data(), mac_bytes) != 0)
@@ -77,7 +80,8 @@ result<control_message> control_codec::decode(std::string_view content) const {
     known = false;
   });
   KJ_IF_MAYBE (what, problem)
-    return fail(errc::invalid_argument, std::string{"control message: "} + what->getDescription().cStr());
+    return fail(errc::invalid_argument,
+                std::string{"control message: "} + what->getDescription().cStr());
   if (!known)
     return fail(errc::invalid_argument, "control message of a newer kind");
   if (stream != stream_id_)

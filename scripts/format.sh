@@ -10,12 +10,13 @@ mapfile -t sources < <(find . \( -name build -o -name node_modules -o -name '.?*
   \( -name '*.cpp' -o -name '*.hpp' \) -print | sort)
 case ${1:-} in
   '')
-    install_packages test
+    install_packages format
     clang-format -i "${sources[@]}"
     ;;
   --check)
-    install_packages test
-    clang-format --dry-run -Werror "${sources[@]}"
+    install_packages format
+    printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -n 1 sh -c \
+      'clang-format --dry-run -Werror "$1" >/dev/null 2>&1 || { echo "not formatted: $1"; exit 1; }' sh || exit 1
     ;;
   --tidy)
     install_packages build lint

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The one list of Debian packages, by what they are needed for.
-#   scripts/packages.sh [build] [run] [test] [bench] [lint] [fresh]    default: the first four
+#   scripts/packages.sh [build] [run] [test] [bench] [format] [lint] [fresh]
+#                                                       installs; default: the first four
 # Sourced, it only defines install_packages. Installs only what is missing, without recommendations.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -21,7 +22,8 @@ packages_run=(
   postgresql-15       # quick start and tests run a private server
   curl python3-minimal python3
 )
-packages_test=(nodejs npm clang-format)
+packages_test=(nodejs npm)
+packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
 packages_lint=(clang-tidy)
 packages_fresh=(debootstrap)

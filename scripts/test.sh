@@ -31,7 +31,7 @@ count() {
   (($3)) || return 0
   failures+=("$1: $5")
   printf -- '--- from %s\n' "$5"
-  grep -E '^(not ok|\[  FAILED  \])' "$5" | head -n 40 || tail -n 40 "$5"
+  grep -E '^(not ok|not formatted|\[  FAILED  \])' "$5" | sort -u | head -n 40 || tail -n 40 "$5"
 }
 
 # A check that is one test.
@@ -77,7 +77,7 @@ client_tests() {
   count client "$p" "$f" "$s" "$log"
 }
 
-install_packages build run test
+install_packages build run test format
 rm -rf "$results"
 mkdir -p "$results"
 if [[ -e tests/client/package.json ]]; then

@@ -23,10 +23,12 @@ result<std::vector<std::uint16_t>> resolve_columns(const table_info& table,
   for (const auto& name : names) {
     const auto index = find_column(table, name);
     if (!index)
-      return fail(errc::invalid_argument, "The following columns could not be found: " + name, field);
+      return fail(errc::invalid_argument, "The following columns could not be found: " + name,
+                  field);
     if (table.columns[*index].generated)
       return fail(errc::invalid_argument,
-                  "column \"" + name + "\" is generated, and PostgreSQL does not replicate it", field);
+                  "column \"" + name + "\" is generated, and PostgreSQL does not replicate it",
+                  field);
     indices.push_back(*index);
   }
   std::sort(indices.begin(), indices.end());
@@ -44,10 +46,11 @@ result<std::vector<std::uint16_t>> all_columns(const table_info& table) {
   std::vector<std::uint16_t> indices;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     if (table.columns[i].generated)
-      return fail(errc::invalid_argument,
-                  "the table has a generated column, \"" + table.columns[i].name +
-                      "\", which PostgreSQL does not replicate; list the other columns in `columns`",
-                  "columns");
+      return fail(
+          errc::invalid_argument,
+          "the table has a generated column, \"" + table.columns[i].name +
+              "\", which PostgreSQL does not replicate; list the other columns in `columns`",
+          "columns");
     indices.push_back(static_cast<std::uint16_t>(i));
   }
   return indices;
@@ -116,7 +119,8 @@ result<shape_definition> define_shape(const shape_request& request,
                                   : all_columns(*table);
   if (!selected)
     return fail(std::move(selected).error());
-  if (queryable && !std::includes(queryable->begin(), queryable->end(), selected->begin(), selected->end()))
+  if (queryable &&
+      !std::includes(queryable->begin(), queryable->end(), selected->begin(), selected->end()))
     return fail(errc::invalid_argument, "`columns` names a column outside of `queryable_columns`",
                 "columns");
   shape.selected = std::move(*selected);

@@ -38,8 +38,8 @@ void append_cell(std::string& out, const sql::cell& cell) {
 
 entry_encoder::entry_encoder(const table_info& table, std::vector<std::uint16_t> selected,
                              bool replica_full)
-    : selected_{std::move(selected)}, key_{key_columns(table)}, is_key_(table.columns.size(), false),
-      replica_full_{replica_full} {
+    : selected_{std::move(selected)}, key_{key_columns(table)},
+      is_key_(table.columns.size(), false), replica_full_{replica_full} {
   for (const auto index : key_) {
     is_key_[index] = true;
     const auto at = std::find(selected_.begin(), selected_.end(), index);
@@ -119,8 +119,9 @@ void entry_encoder::append_snapshot_row(std::string& out, row_cells cells) {
   out += "}}";
 }
 
-void entry_encoder::finish(encoded_entry& entry, std::string_view operation, const change_position& at,
-                           std::string_view extra_name, std::string_view extra_key) const {
+void entry_encoder::finish(encoded_entry& entry, std::string_view operation,
+                           const change_position& at, std::string_view extra_name,
+                           std::string_view extra_key) const {
   auto& out = entry.json;
   entry.op = at.op;
   out += ",\"headers\":{";
@@ -233,8 +234,9 @@ void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_r
 
 std::string snapshot_end_json(std::uint64_t xmin, std::uint64_t xmax,
                               std::span<const std::uint64_t> xip) {
-  std::string out = "{\"headers\":{\"control\":\"snapshot-end\",\"xmin\":\"" + std::to_string(xmin) +
-                    "\",\"xmax\":\"" + std::to_string(xmax) + "\",\"xip_list\":[";
+  std::string out = "{\"headers\":{\"control\":\"snapshot-end\",\"xmin\":\"" +
+                    std::to_string(xmin) + "\",\"xmax\":\"" + std::to_string(xmax) +
+                    "\",\"xip_list\":[";
   for (std::size_t i = 0; i < xip.size(); ++i) {
     if (i > 0)
       out += ',';

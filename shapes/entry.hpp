@@ -56,12 +56,12 @@ private:
               std::string_view extra_name, std::string_view extra_key) const;
 
   std::vector<std::uint16_t> selected_;
-  std::vector<std::uint16_t> key_;          ///< Indices into the table's columns.
+  std::vector<std::uint16_t> key_;             ///< Indices into the table's columns.
   std::vector<std::uint16_t> key_in_snapshot_; ///< The same, as indices into `selected`.
-  std::vector<bool> is_key_;                ///< By table column.
-  std::vector<std::string> member_;         ///< By table column: `"name":`, escaped.
-  std::string key_prefix_;                  ///< `"schema"."table"`, not JSON-escaped.
-  std::string relation_;                    ///< `"relation":["schema","table"]`
+  std::vector<bool> is_key_;                   ///< By table column.
+  std::vector<std::string> member_;            ///< By table column: `"name":`, escaped.
+  std::string key_prefix_;                     ///< `"schema"."table"`, not JSON-escaped.
+  std::string relation_;                       ///< `"relation":["schema","table"]`
   bool replica_full_;
   mutable std::string scratch_;
   std::string old_key_;
@@ -69,6 +69,7 @@ private:
 };
 
 /// The control message that ends a snapshot.
-std::string snapshot_end_json(std::uint64_t xmin, std::uint64_t xmax, std::span<const std::uint64_t> xip);
+std::string snapshot_end_json(std::uint64_t xmin, std::uint64_t xmax,
+                              std::span<const std::uint64_t> xip);
 
 } // namespace busbar

@@ -53,7 +53,8 @@ result<block_view> block_view::open(std::string_view stored) {
   stored.remove_suffix(trailer_bytes);
   const auto table_bytes = std::uint64_t{view.count_} * row_bytes;
   if (view.count_ == 0 || stored.size() < table_bytes)
-    return fail(errc::corrupt, "entry block with a table of " + std::to_string(view.count_) + " rows");
+    return fail(errc::corrupt,
+                "entry block with a table of " + std::to_string(view.count_) + " rows");
   view.table_ = stored.substr(stored.size() - table_bytes);
   view.entries_ = stored.substr(0, stored.size() - table_bytes);
   std::uint32_t previous = 0;

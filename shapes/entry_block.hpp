@@ -1,6 +1,7 @@
 // shapes/entry_block.hpp: a run of entries of one shape, as it is stored and handed around.
 //
-//   entries, comma between | count × ( op (u64) | end (u32) ) | chunk bytes after (u64) | count (u32)
+//   entries, comma between | count × ( op (u64) | end (u32) ) | chunk bytes after (u64) | count
+//   (u32)
 //
 // Integers are big-endian; the table stands behind the entries, so that writing a block copies
 // nothing. `end` is where the entry ends. `chunk bytes after` is the running size of the open chunk

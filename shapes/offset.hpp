@@ -45,7 +45,8 @@ inline std::optional<log_offset> parse_offset(std::string_view text) {
   log_offset x;
   const char* middle = text.data() + bar;
   const char* end = text.data() + text.size();
-  if (const auto r = std::from_chars(text.data(), middle, x.tx); r.ec != std::errc{} || r.ptr != middle)
+  if (const auto r = std::from_chars(text.data(), middle, x.tx);
+      r.ec != std::errc{} || r.ptr != middle)
     return std::nullopt;
   if (text.substr(bar + 1) == "inf") {
     x.op = log_offset::infinite;

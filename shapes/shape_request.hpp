@@ -1,4 +1,5 @@
-// shapes/shape_request.hpp: what a request says of the shape it wants, before any table is looked at.
+// shapes/shape_request.hpp: what a request says of the shape it wants, before any table is looked
+// at.
 #pragma once
 
 #include <optional>
@@ -11,8 +12,8 @@ namespace busbar {
 struct shape_request {
   std::string schema = "public"; ///< After the identifier rules of 5.6.
   std::string table;
-  std::string where;                   ///< Empty = every row.
-  std::vector<std::string> parameters; ///< $1, $2, …
+  std::string where;                                         ///< Empty = every row.
+  std::vector<std::string> parameters;                       ///< $1, $2, …
   std::optional<std::vector<std::string>> columns;           ///< nullopt = left out.
   std::optional<std::vector<std::string>> queryable_columns; ///< nullopt = left out.
   bool replica_full = false;

@@ -12,7 +12,9 @@ namespace busbar::storage {
 
 namespace {
 
-std::string to_text(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+std::string to_text(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
 
 void encode_table(schema::Table::Builder out, const table_info& table) {
   out.setOid(table.oid);

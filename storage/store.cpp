@@ -38,8 +38,12 @@ error to_error(const rocksdb::Status& status, std::string_view doing) {
   return error{code, "storage: " + status.ToString()}.with_context(doing);
 }
 
-rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+rocksdb::Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+std::string_view view(const rocksdb::Slice& s) {
+  return {s.data(), s.size()};
+}
 
 std::string number_text(std::uint64_t x) {
   std::string text;
@@ -75,13 +79,15 @@ result<node_identity> decode_identity(std::string_view bytes) {
     capnp::FlatArrayMessageReader reader{words.asPtr()};
     const auto in = reader.getRoot<schema::NodeRecord>();
     version = in.getFormatVersion();
-    who = {in.getSystemId().cStr(), in.getTimeline(), in.getDatabase().cStr(), in.getStreamId().cStr()};
+    who = {in.getSystemId().cStr(), in.getTimeline(), in.getDatabase().cStr(),
+           in.getStreamId().cStr()};
   });
   KJ_IF_MAYBE (what, problem)
     return fail(errc::corrupt, std::string{"storage: identity: "} + what->getDescription().cStr());
   if (version != format_version)
     return fail(errc::misconfigured, "storage has format " + std::to_string(version) +
-                                         ", this build reads format " + std::to_string(format_version));
+                                         ", this build reads format " +
+                                         std::to_string(format_version));
   return who;
 }
 
@@ -94,7 +100,7 @@ struct batch::body {
 struct store::body {
   std::unique_ptr<rocksdb::DB> db;
   std::array<std::unique_ptr<rocksdb::ColumnFamilyHandle>, family_names.size()> families;
-  std::mutex ids;                    ///< Guards the next shape id.
+  std::mutex ids; ///< Guards the next shape id.
   std::uint64_t next_id = 1;
   std::uint64_t reserved_until = 1;
 
@@ -122,7 +128,9 @@ public:
   rocksdb::Status GetDescriptor(rocksdb::ColumnFamilyDescriptor*) override {
     return rocksdb::Status::NotSupported();
   }
-  const rocksdb::Comparator* GetComparator() const override { return rocksdb::BytewiseComparator(); }
+  const rocksdb::Comparator* GetComparator() const override {
+    return rocksdb::BytewiseComparator();
+  }
 
 private:
   std::uint32_t id_;
@@ -168,8 +176,12 @@ void batch::drop_transaction(shape_id shape, std::uint64_t commit_lsn) {
   body_->writes.DeleteRange(&log, log_key(shape, first), log_key(shape, behind));
   body_->writes.DeleteRange(&chunks, boundary_key(shape, first), boundary_key(shape, behind));
 }
-bool batch::empty() const noexcept { return body_->writes.Count() == 0; }
-std::size_t batch::size_bytes() const noexcept { return body_->writes.GetDataSize(); }
+bool batch::empty() const noexcept {
+  return body_->writes.Count() == 0;
+}
+std::size_t batch::size_bytes() const noexcept {
+  return body_->writes.GetDataSize();
+}
 
 store::store(std::unique_ptr<body> b) : body_{std::move(b)} {}
 store::~store() = default;
@@ -217,7 +229,8 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
-  const auto status = rocksdb::DB::Open(options, settings.directory, descriptors, &handles, &opened);
+  const auto status =
+      rocksdb::DB::Open(options, settings.directory, descriptors, &handles, &opened);
   if (!status.ok()) {
     const auto text = status.ToString();
     // By RocksDB's own words: the file lock of another process, or that of this one.
@@ -326,7 +339,8 @@ result<std::vector<recovered_shape>> store::recover() {
         unfinished.push_back(*id);
         continue;
       }
-      shapes.push_back({.id = *id, .record = std::move(*record), .head = log_offset::snapshot_end()});
+      shapes.push_back(
+          {.id = *id, .record = std::move(*record), .head = log_offset::snapshot_end()});
     }
     if (!it->status().ok())
       return fail(to_error(it->status(), "recover"));
@@ -336,8 +350,8 @@ result<std::vector<recovered_shape>> store::recover() {
       return fail(std::move(removed).error());
 
   if (!open.empty()) {
-    // The process died between two batches of one transaction: its first part is on disk. It has not
-    // been acknowledged, so it will be sent again, and may then be cut into other blocks.
+    // The process died between two batches of one transaction: its first part is on disk. It has
+    // not been acknowledged, so it will be sent again, and may then be cut into other blocks.
     batch repair;
     for (const auto& shape : shapes)
       for (const auto tx : open)
@@ -399,8 +413,8 @@ result<shape_id> store::next_shape_id() {
 result<void> store::put_shape(shape_id id, const shape_record& record, bool synced) {
   rocksdb::WriteOptions options;
   options.sync = synced;
-  const auto status = body_->db->Put(options, body_->of(family::directory), shape_key('s', id),
-                                     encode(record));
+  const auto status =
+      body_->db->Put(options, body_->of(family::directory), shape_key('s', id), encode(record));
   if (!status.ok())
     return fail(to_error(status, "write definition"));
   return {};
@@ -465,8 +479,8 @@ result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::ui
                                        std::string_view block, bool logged) {
   rocksdb::WriteOptions options;
   options.disableWAL = !logged; // finish_snapshot() flushes; until then the shape does not count
-  const auto status = body_->db->Put(options, body_->of(family::chunks), piece_key(id, chunk, piece),
-                                     slice(block));
+  const auto status =
+      body_->db->Put(options, body_->of(family::chunks), piece_key(id, chunk, piece), slice(block));
   if (!status.ok())
     return fail(to_error(status, "write snapshot"));
   return {};
@@ -490,12 +504,12 @@ result<shared_bytes> store::read_snapshot_piece(shape_id id, std::uint64_t chunk
   return share(std::move(value));
 }
 
-result<void>
-store::read_log(shape_id id, log_offset after, log_offset upto,
-                const std::function<bool(log_offset, std::string_view)>& visit) const {
+result<void> store::read_log(shape_id id, log_offset after, log_offset upto,
+                             const std::function<bool(log_offset, std::string_view)>& visit) const {
   const std::unique_ptr<rocksdb::Iterator> it{body_->db->NewIterator({}, body_->of(family::log))};
   const auto prefix = shape_prefix(id);
-  for (it->Seek(log_key(id, {after.tx, after.op == log_offset::infinite ? after.op : after.op + 1}));
+  for (it->Seek(
+           log_key(id, {after.tx, after.op == log_offset::infinite ? after.op : after.op + 1}));
        it->Valid() && view(it->key()).starts_with(prefix); it->Next()) {
     const auto last = parse_log_key(view(it->key()));
     if (!last)
@@ -513,9 +527,11 @@ store::read_log(shape_id id, log_offset after, log_offset upto,
 }
 
 result<std::optional<log_offset>> store::chunk_end_after(shape_id id, log_offset after) const {
-  const std::unique_ptr<rocksdb::Iterator> it{body_->db->NewIterator({}, body_->of(family::chunks))};
+  const std::unique_ptr<rocksdb::Iterator> it{
+      body_->db->NewIterator({}, body_->of(family::chunks))};
   const auto prefix = chunk_prefix(id, 'b');
-  for (it->Seek(boundary_key(id, after)); it->Valid() && view(it->key()).starts_with(prefix); it->Next()) {
+  for (it->Seek(boundary_key(id, after)); it->Valid() && view(it->key()).starts_with(prefix);
+       it->Next()) {
     const auto end = parse_boundary_key(view(it->key()));
     if (!end)
       return fail(error{end.error()}.with_context("read chunk ends"));

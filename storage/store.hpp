@@ -62,7 +62,7 @@ private:
 struct recovered_shape {
   shape_id id{};
   shape_record record;
-  log_offset head;                   ///< snapshot_end() if nothing has been appended.
+  log_offset head;                    ///< snapshot_end() if nothing has been appended.
   std::uint64_t open_chunk_bytes = 0; ///< Size of the log's last, open chunk.
   std::uint64_t splice_passed = 0;    ///< As given to mark_splice_passed(); 0 = not yet.
 };
@@ -74,8 +74,8 @@ struct store_settings {
 };
 
 /// Any thread may call any function, except where a comment says otherwise. Reads see only whole
-/// batches. Functions return errc::unavailable when the disk refuses, errc::corrupt when bytes break
-/// a format.
+/// batches. Functions return errc::unavailable when the disk refuses, errc::corrupt when bytes
+/// break a format.
 class store {
 public:
   /// Creates the directory if missing; refuses a directory that another process holds, that cannot
@@ -116,12 +116,14 @@ public:
   result<void> finish_snapshot(shape_id id, const shape_record& record, bool flush);
 
   /// A stored block of the snapshot, or null behind the last piece of the chunk.
-  result<shared_bytes> read_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece) const;
+  result<shared_bytes> read_snapshot_piece(shape_id id, std::uint64_t chunk,
+                                           std::uint32_t piece) const;
 
   /// Calls `visit` with the blocks that hold entries in (after, upto], in order, until it returns
   /// false or `upto` is passed. `last` is the block's last offset.
-  result<void> read_log(shape_id id, log_offset after, log_offset upto,
-                        const std::function<bool(log_offset last, std::string_view block)>& visit) const;
+  result<void>
+  read_log(shape_id id, log_offset after, log_offset upto,
+           const std::function<bool(log_offset last, std::string_view block)>& visit) const;
 
   /// The end of the first complete chunk that ends after `after`, if there is one.
   result<std::optional<log_offset>> chunk_end_after(shape_id id, log_offset after) const;

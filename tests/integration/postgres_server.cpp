@@ -113,6 +113,22 @@ void postgres_server::run(const std::vector<std::string>& command, bool wait_for
   }
 }
 
+std::vector<std::string> postgres_server::tls_settings() {
+  if (access("/usr/bin/openssl", X_OK) != 0)
+    return {};
+  const auto key = directory_ + "/server.key";
+  if (!std::filesystem::exists(key)) {
+    const auto running = std::exchange(pid_, -1); // run() keeps its child's id in pid_
+    run({"/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=busbar", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out",
+         certificate()},
+        true);
+    pid_ = running;
+    std::filesystem::permissions(key, std::filesystem::perms::owner_read);
+  }
+  return {"ssl=on", "ssl_key_file=" + key, "ssl_cert_file=" + certificate()};
+}
+
 void postgres_server::start(const std::vector<std::string>& settings) {
   std::vector<std::string> command{program("postgres"), "-D", directory_ + "/data"};
   for (const auto& setting :

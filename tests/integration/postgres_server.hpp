@@ -33,6 +33,11 @@ public:
   std::string socket_url(const std::string& database, const std::string& user = "busbar") const;
   int port() const noexcept { return port_; }
 
+  /// The settings that switch TLS on, with a certificate that is its own authority, valid for
+  /// 127.0.0.1; empty if there is no openssl program to make one.
+  std::vector<std::string> tls_settings();
+  std::string certificate() const { return directory_ + "/server.crt"; }
+
   /// `settings` such as "wal_level=replica" come on top of the usual ones.
   void start(const std::vector<std::string>& settings = {});
   /// SIGINT (fast), or SIGQUIT, which is as a crash: nothing is written.

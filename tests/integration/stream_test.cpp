@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <csignal>
 #include <thread>
 
 namespace busbar::testing {
@@ -350,6 +351,43 @@ TEST_F(StreamTest, ACrashOfPostgresIsTransientAndLosesNothing) {
     all.insert(all.end(), seen.changes.begin(), seen.changes.end());
   }
   EXPECT_THAT(all, ::testing::Contains("0 item + 2|b|y"));
+}
+
+TEST_F(StreamTest, StreamsOverTlsWithAVerifiedCertificate) {
+  const auto tls = server().tls_settings();
+  if (tls.empty())
+    GTEST_SKIP() << "no openssl program";
+  admin_.reset();
+  server().stop(SIGINT);
+  server().start(tls);
+  admin_ = connect("admin");
+  auto settings = stream_settings();
+  const auto with = [&](const std::string& options) {
+    return postgres::connection_url::parse(server().url(database_) + options).value();
+  };
+  settings.url = with("?sslmode=verify-full&sslrootcert=" + server().certificate());
+  settings.frame_bytes_max = 16 * 1024;
+  {
+    stream_reader stream{settings};
+    publish("item");
+    stream.start();
+    EXPECT_EQ(value("SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_replication r USING (pid)"
+                    " WHERE s.ssl AND r.application_name = 'busbar replication'"),
+              "1");
+    // TLS hands over up to 16 KB at once, of which libpq may take a part: none may get stuck.
+    for (int i = 0; i < 50; ++i) {
+      sql("INSERT INTO item SELECT g, repeat('n', 1 + g * 7 % 3000), NULL FROM generate_series(" +
+          std::to_string(i * 50) + ", " + std::to_string(i * 50 + 49) + ") g");
+      EXPECT_EQ(stream.next_transaction().changes.size(), 50u);
+    }
+  }
+  const auto refused = postgres::connection::open(
+      with("?sslmode=verify-full&sslrootcert=/etc/hostname"), "test", in(10s));
+  server().stop(SIGINT);
+  server().start();
+  admin_ = connect("admin");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, postgres::trouble::fatal) << refused.error().message;
 }
 
 TEST_F(StreamTest, AChangedTableIsDescribedAgain) {

@@ -37,15 +37,17 @@ inline shape_request only_columns(std::vector<std::string> columns) {
 inline std::vector<std::string> entries_of(const storage::store& store, storage::shape_id shape,
                                            log_offset after, log_offset upto) {
   std::vector<std::string> entries;
-  const auto done = store.read_log(shape, after, upto, [&](log_offset last, std::string_view bytes) {
-    const auto block = block_view::open(bytes);
-    EXPECT_TRUE(block);
-    if (!block)
-      return false;
-    for (auto i = last.tx == after.tx ? block->first_after(after.op) : 0; i < block->count(); ++i)
-      entries.emplace_back(block->entry(i));
-    return true;
-  });
+  const auto done =
+      store.read_log(shape, after, upto, [&](log_offset last, std::string_view bytes) {
+        const auto block = block_view::open(bytes);
+        EXPECT_TRUE(block);
+        if (!block)
+          return false;
+        for (auto i = last.tx == after.tx ? block->first_after(after.op) : 0; i < block->count();
+             ++i)
+          entries.emplace_back(block->entry(i));
+        return true;
+      });
   EXPECT_TRUE(done);
   return entries;
 }
@@ -59,7 +61,8 @@ inline std::string between(const std::string& text, const std::string& before, c
   return text.substr(from, text.find(after, from) - from);
 }
 
-/// An entry in short: `200_4 update 7 last`: offset, operation, "id", and whether it carries the mark.
+/// An entry in short: `200_4 update 7 last`: offset, operation, "id", and whether it carries the
+/// mark.
 inline std::string in_short(const std::string& entry) {
   return between(entry, "\"lsn\":\"", '"') + '_' + between(entry, "\"op_position\":", ',') + ' ' +
          between(entry, "\"operation\":\"", '"') + ' ' + between(entry, "\"id\":\"", '"') +
@@ -68,8 +71,7 @@ inline std::string in_short(const std::string& entry) {
 
 /// What a reader sees of the shape's log, in short.
 inline std::vector<std::string> visible_log(const storage::store& store, const shape_state& shape) {
-  auto entries =
-      entries_of(store, shape.id(), log_offset::snapshot_end(), shape.progress().head);
+  auto entries = entries_of(store, shape.id(), log_offset::snapshot_end(), shape.progress().head);
   for (auto& entry : entries)
     entry = in_short(entry);
   return entries;

@@ -82,8 +82,8 @@ protected:
     adoption_list found;
     shapes_.clear();
     for (auto& from : recover()) {
-      auto shape = std::make_shared<shape_state>(from.id, from.record.handle,
-                                                 *define_shape({}, items()));
+      auto shape =
+          std::make_shared<shape_state>(from.id, from.record.handle, *define_shape({}, items()));
       shape->update([&](shape_progress& p) {
         p.head = from.head;
         p.started = p.complete = true;
@@ -170,9 +170,9 @@ protected:
   };
   std::shared_ptr<session> watch(const shape_ptr& shape) {
     auto made = std::make_shared<session>();
-    made->handle = system_->system.spawn(
-        [made = made.get(),
-         target = materializer()](session_actor::pointer self) -> session_actor::behavior_type {
+    made->handle =
+        system_->system.spawn([made = made.get(), target = materializer()](
+                                  session_actor::pointer self) -> session_actor::behavior_type {
           return {[made, target, self](moved_atom, const move_list& moves, std::uint32_t) {
                     ++made->letters;
                     made->moves.insert(made->moves.end(), moves.begin(), moves.end());
@@ -207,19 +207,20 @@ private:
   };
 
   directory_actor spawn_directory() {
-    return system_->system.spawn([this](directory_actor::pointer) -> directory_actor::behavior_type {
-      return {[](find_atom, const shape_request&) -> caf::result<shape_ptr> {
-                return caf::make_error(caf::sec::unexpected_message);
-              },
-              [](finished_atom, const shape_ptr&, const snapshotter_actor&) {},
-              [](publish_atom, const shape_ptr&, bool) {},
-              [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
-                invalidated_.emplace_back(shape, why);
-              },
-              [](drop_atom, const shape_ptr&) {},
-              [](purge_atom, const std::string&) { return true; },
-              [](adopt_atom, const shape_list&) {}};
-    });
+    return system_->system.spawn(
+        [this](directory_actor::pointer) -> directory_actor::behavior_type {
+          return {[](find_atom, const shape_request&) -> caf::result<shape_ptr> {
+                    return caf::make_error(caf::sec::unexpected_message);
+                  },
+                  [](finished_atom, const shape_ptr&, const snapshotter_actor&) {},
+                  [](publish_atom, const shape_ptr&, bool) {},
+                  [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
+                    invalidated_.emplace_back(shape, why);
+                  },
+                  [](drop_atom, const shape_ptr&) {},
+                  [](purge_atom, const std::string&) { return true; },
+                  [](adopt_atom, const shape_list&) {}};
+        });
   }
   flusher_actor spawn_flusher() {
     return system_->system.spawn([this](flusher_actor::pointer) -> flusher_actor::behavior_type {

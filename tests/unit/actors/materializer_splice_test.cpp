@@ -6,9 +6,9 @@ namespace busbar {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::frame_builder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::frame_builder;
 using testing::made_shape;
 
 class MaterializerSpliceTest : public testing::MaterializerTest {};
@@ -71,8 +71,8 @@ TEST_F(MaterializerSpliceTest, OnlyWhatCommitsBehindTheMessageAndUnseenByTheSnap
             .begin(600, 108) // had not begun
             .insert(oid, row(6))
             .commit());
-  EXPECT_THAT(log_of(shape), ElementsAre("300_0 insert 3 last", "500_0 insert 5 last",
-                                         "600_0 insert 6 last"));
+  EXPECT_THAT(log_of(shape),
+              ElementsAre("300_0 insert 3 last", "500_0 insert 5 last", "600_0 insert 6 last"));
   EXPECT_THAT(invalidated_, IsEmpty());
 }
 
@@ -128,11 +128,10 @@ TEST_F(MaterializerSpliceTest, ShapesThatSpliceTogetherDoNotDisturbEachOther) {
   apply(frame_builder{}.begin(500, 108).insert(oid, row(8)).stop());
   EXPECT_EQ(splice(one, {.xmin = 104, .xmax = 104, .xip = {}})->value, true);
   apply(frame_builder{}.begin(500, 108, false, 2).insert(oid, row(9)).commit());
-  EXPECT_THAT(log_of(one),
-              ElementsAre("200_0 insert 6 last", "400_0 insert 7 last", "500_0 insert 8",
-                          "500_2 insert 9 last"));
-  EXPECT_THAT(log_of(two), ElementsAre("400_0 insert 7 last", "500_0 insert 8",
-                                       "500_2 insert 9 last"));
+  EXPECT_THAT(log_of(one), ElementsAre("200_0 insert 6 last", "400_0 insert 7 last",
+                                       "500_0 insert 8", "500_2 insert 9 last"));
+  EXPECT_THAT(log_of(two),
+              ElementsAre("400_0 insert 7 last", "500_0 insert 8", "500_2 insert 9 last"));
 }
 
 TEST_F(MaterializerSpliceTest, StreamThatBeginsAnewDoesNotDoubleWhatWasKeptAside) {
@@ -146,8 +145,8 @@ TEST_F(MaterializerSpliceTest, StreamThatBeginsAnewDoesNotDoubleWhatWasKeptAside
   apply(frame_builder{}.begin(300, 105).insert(oid, row(2)).stop());
   apply(frame_builder{}.begin(300, 105, false, 2).insert(oid, row(3)).commit());
   EXPECT_EQ(splice(shape, {.xmin = 104, .xmax = 104, .xip = {}})->value, true);
-  EXPECT_THAT(log_of(shape), ElementsAre("200_0 insert 1 last", "300_0 insert 2",
-                                         "300_2 insert 3 last"));
+  EXPECT_THAT(log_of(shape),
+              ElementsAre("200_0 insert 1 last", "300_0 insert 2", "300_2 insert 3 last"));
 }
 
 TEST_F(MaterializerSpliceTest, TruncateBetweenMessageAndSpliceEndsTheShapeUnlessTheSnapshotSawIt) {

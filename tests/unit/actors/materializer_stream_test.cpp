@@ -8,9 +8,9 @@ namespace busbar {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::frame_builder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::frame_builder;
 
 class MaterializerStreamTest : public testing::MaterializerTest {
 protected:
@@ -79,8 +79,8 @@ TEST_F(MaterializerStreamTest, ReplayedTransactionsAreNotAppendedTwice) {
   frames();
   EXPECT_EQ(log_of(shape), before);
   apply(frame_builder{}.begin(400, 122).insert(oid, row(3)).commit());
-  EXPECT_THAT(log_of(shape), ElementsAre("200_0 insert 1 last", "300_0 insert 2 last",
-                                         "400_0 insert 3 last"));
+  EXPECT_THAT(log_of(shape),
+              ElementsAre("200_0 insert 1 last", "300_0 insert 2 last", "400_0 insert 3 last"));
 }
 
 TEST_F(MaterializerStreamTest, ReplayAfterACrashRewritesNothing) {
@@ -146,11 +146,8 @@ TEST_F(MaterializerStreamTest, CrashBetweenTwoFramesOfATransactionLeavesNoHalf) 
 /// One transaction in parts may end in the very frame in which the next one begins.
 TEST_F(MaterializerStreamTest, CrashInTheSecondOfTwoSplitTransactionsKeepsTheFirst) {
   live_shape(1);
-  apply(described()
-            .begin(200, 120)
-            .insert(oid, row(1, large()))
-            .insert(oid, row(2, large()))
-            .stop());
+  apply(
+      described().begin(200, 120).insert(oid, row(1, large())).insert(oid, row(2, large())).stop());
   apply(frame_builder{}
             .begin(200, 120, false, 4)
             .insert(oid, row(3))
@@ -207,8 +204,8 @@ TEST_F(MaterializerStreamTest, LogDoesNotDependOnHowTheStreamWasCut) {
   EXPECT_EQ(log_of(shape), expected);
   std::uint64_t sum = 0; // chunk ends, as the protocol (8.2) has them
   auto at = log_offset::start();
-  for (const auto& entry : testing::entries_of(*store_, shape->id(), log_offset::snapshot_end(),
-                                               testing::everything)) {
+  for (const auto& entry :
+       testing::entries_of(*store_, shape->id(), log_offset::snapshot_end(), testing::everything)) {
     sum += entry.size();
     if (sum < chunk_bytes_max_)
       continue;

@@ -1,5 +1,4 @@
 #include "actors/shape_log_writer.hpp"
-
 #include "tests/unit/actors/made_shape.hpp"
 #include "tests/unit/storage/store_fixture.hpp"
 

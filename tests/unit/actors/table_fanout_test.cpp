@@ -1,5 +1,4 @@
 #include "actors/table_fanout.hpp"
-
 #include "tests/unit/actors/made_shape.hpp"
 #include "tests/unit/schema/frame_builder.hpp"
 
@@ -12,10 +11,10 @@ namespace busbar {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using testing::frame_builder;
+using ::testing::HasSubstr;
 using testing::image_row;
+using ::testing::IsEmpty;
 using testing::made_shape;
 using testing::only_columns;
 using testing::where;
@@ -34,7 +33,8 @@ stream_relation items_relation() {
 class TableFanoutTest : public ::testing::Test {
 protected:
   shape_log_writer& add(const shape_request& request = {}) {
-    logs_.push_back(std::make_unique<shape_log_writer>(made_shape(logs_.size() + 1, request), 1000));
+    logs_.push_back(
+        std::make_unique<shape_log_writer>(made_shape(logs_.size() + 1, request), 1000));
     fanout_.add(*logs_.back());
     return *logs_.back();
   }

@@ -13,9 +13,9 @@ TEST(LsnTest, IsPrintedAsPostgresPrintsIt) {
 }
 
 TEST(LsnTest, WhatIsPrintedIsReadBack) {
-  for (const std::uint64_t x : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0xffffffff},
-                                std::uint64_t{0x100000000}, std::uint64_t{0x7fffffffffffffff},
-                                ~std::uint64_t{0}})
+  for (const std::uint64_t x :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0xffffffff}, std::uint64_t{0x100000000},
+        std::uint64_t{0x7fffffffffffffff}, ~std::uint64_t{0}})
     EXPECT_EQ(parse_lsn(to_pg_string(lsn{x})), lsn{x}) << x;
 }
 
@@ -25,8 +25,8 @@ TEST(LsnTest, LowerCaseAndLeadingZerosAreRead) {
 }
 
 TEST(LsnTest, AnythingElseIsRefused) {
-  for (const char* text : {"", "/", "1/", "/1", "1", "1/2/3", " 1/2", "1/2 ", "1 /2", "-1/2", "1/-2",
-                           "+1/2", "0x1/2", "G/1", "1/G", "100000000/0", "0/100000000"})
+  for (const char* text : {"", "/", "1/", "/1", "1", "1/2/3", " 1/2", "1/2 ", "1 /2", "-1/2",
+                           "1/-2", "+1/2", "0x1/2", "G/1", "1/G", "100000000/0", "0/100000000"})
     EXPECT_EQ(parse_lsn(text), std::nullopt) << '"' << text << '"';
 }
 

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::uint64_t epoch = std::uint64_t{1} << 32;
 
-std::uint32_t low(std::uint64_t xid) { return static_cast<std::uint32_t>(xid); }
+std::uint32_t low(std::uint64_t xid) {
+  return static_cast<std::uint32_t>(xid);
+}
 
 TEST(SnapshotTest, SeesWhatWasFinished) {
   const snapshot s{.xmin = 100, .xmax = 110, .xip = {100, 105}};

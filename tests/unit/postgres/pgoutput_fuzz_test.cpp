@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <random>
@@ -105,7 +106,7 @@ TEST(PgoutputFuzz, EveryMutatedByteIsAnErrorOrAFrameThatFitsTogether) {
 TEST(PgoutputFuzz, RandomSequencesOfDamagedMessagesDoNoHarm) {
   const char* chosen = std::getenv("BUSBAR_TEST_SEED");
   const auto seed = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : std::random_device{}();
-  RecordProperty("seed", std::to_string(seed));
+  std::printf("BUSBAR_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   SCOPED_TRACE("BUSBAR_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random{seed};
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };

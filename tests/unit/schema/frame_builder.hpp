@@ -1,4 +1,5 @@
-// tests/unit/schema/frame_builder.hpp: writes the frames that a decoder would, one short line a change.
+// tests/unit/schema/frame_builder.hpp: writes the frames that a decoder would, one short line a
+// change.
 #pragma once
 
 #include "base/bytes.hpp"

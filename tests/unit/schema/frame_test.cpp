@@ -1,5 +1,4 @@
 #include "schema/frame.hpp"
-
 #include "tests/unit/schema/frame_builder.hpp"
 
 #include <gmock/gmock.h>

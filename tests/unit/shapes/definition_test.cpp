@@ -1,5 +1,4 @@
 #include "shapes/definition.hpp"
-
 #include "tests/unit/shapes/tables.hpp"
 
 #include <gmock/gmock.h>
@@ -10,9 +9,9 @@
 namespace busbar {
 namespace {
 
+using testing::column;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::column;
 using testing::items;
 using testing::table;
 
@@ -196,7 +195,9 @@ std::string schema_of(const std::vector<table_column>& columns) {
   EXPECT_TRUE(shape);
   return shape ? schema_json(*shape) : std::string{};
 }
-std::string type_of(const table_column& c) { return schema_of({c}); }
+std::string type_of(const table_column& c) {
+  return schema_of({c});
+}
 
 TEST(SchemaJsonTest, TableOfTheTranscripts) {
   const auto shape = define_shape(request(), items());

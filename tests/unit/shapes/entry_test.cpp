@@ -1,5 +1,4 @@
 #include "shapes/entry.hpp"
-
 #include "tests/unit/shapes/tables.hpp"
 
 #include <gtest/gtest.h>
@@ -61,10 +60,11 @@ const char headers_of_insert[] =
 
 TEST(EntryTest, InsertHasAllColumns) {
   encoder e{*items()};
-  EXPECT_EQ(e.one(row_effect::insert, {}, {"4", "New", "f", null}),
-            std::string{
-                R"({"key":"\"public\".\"items\"/\"4\"","value":{"id":"4","title":"New","done":"f","note":null},)"} +
-                headers_of_insert);
+  EXPECT_EQ(
+      e.one(row_effect::insert, {}, {"4", "New", "f", null}),
+      std::string{
+          R"({"key":"\"public\".\"items\"/\"4\"","value":{"id":"4","title":"New","done":"f","note":null},)"} +
+          headers_of_insert);
 }
 
 TEST(EntryTest, LastMarkGoesToTheFrontOfTheHeaders) {
@@ -183,21 +183,22 @@ TEST(EntryTest, KeyColumnsGoByTheirPlaceInTheKey) {
 
 TEST(EntryTest, KeyIsTakenFromTheWholeRowWhateverIsSelected) {
   encoder e{*items(), {0, 2}};
-  EXPECT_EQ(
-      e.one(row_effect::insert, {}, {"2", "Call", "t", "x"}),
-      std::string{R"({"key":"\"public\".\"items\"/\"2\"","value":{"id":"2","done":"t"},)"} +
-          headers_of_insert);
+  EXPECT_EQ(e.one(row_effect::insert, {}, {"2", "Call", "t", "x"}),
+            std::string{R"({"key":"\"public\".\"items\"/\"2\"","value":{"id":"2","done":"t"},)"} +
+                headers_of_insert);
 }
 
 TEST(EntryTest, WithoutAPrimaryKeyAllColumnsAreTheKey) {
   encoder e{*table({column("a", "int4"), column("b", "text")})};
   const auto inserted = e.one(row_effect::insert, {}, {"1", null});
-  EXPECT_NE(inserted.find(R"("key":"\"public\".\"items\"/\"1\"/_")"), std::string::npos) << inserted;
+  EXPECT_NE(inserted.find(R"("key":"\"public\".\"items\"/\"1\"/_")"), std::string::npos)
+      << inserted;
   const auto removed = e.one(row_effect::remove, {"1", null}, {});
   EXPECT_NE(removed.find(R"("value":{"a":"1","b":null})"), std::string::npos) << removed;
   const auto pair = e.encode(row_effect::update, {"1", null}, {"1", "x"});
   ASSERT_EQ(pair.size(), 2u); // the key covers every column, so every update changes it
-  EXPECT_NE(pair[0].find(R"("key_change_to":"\"public\".\"items\"/\"1\"/\"x\"")"), std::string::npos);
+  EXPECT_NE(pair[0].find(R"("key_change_to":"\"public\".\"items\"/\"1\"/\"x\"")"),
+            std::string::npos);
   EXPECT_TRUE(e.encode(row_effect::update, {"1", "x"}, {"1", "x"}).empty());
 }
 
@@ -226,7 +227,8 @@ TEST(EntryTest, SnapshotAndStreamAgreeOnEveryKey) {
     const auto from_snapshot = e.snapshot_row(cells);
     const auto from_stream = e.one(row_effect::insert, {}, cells);
     const auto end = from_snapshot.find(",\"headers\"");
-    EXPECT_EQ(from_snapshot.substr(0, end), from_stream.substr(0, from_stream.find(",\"headers\"")));
+    EXPECT_EQ(from_snapshot.substr(0, end),
+              from_stream.substr(0, from_stream.find(",\"headers\"")));
   }
 }
 

@@ -29,9 +29,9 @@ TEST(OffsetTest, TheWholeRangeOfBothHalvesIsRead) {
 
 TEST(OffsetTest, AnythingElseIsRefused) {
   for (const char* text :
-       {"", "10", "_", "1_", "_1", "1_2_3", "0_-1", "-1_1", "-2", "-2_0", "-1_inf", "-0_0", "+1_0",
-        "1_+0", " 1_0", "1_0 ", "1 _0", "1_ 0", "1_0x", "a_0", "0_INF", "0_infx", "inf_0", "0x1_0",
-        "1.0_0", "now_0", "--1"})
+       {"",     "10",     "_",     "1_",     "_1",    "1_2_3", "0_-1",  "-1_1",  "-2",
+        "-2_0", "-1_inf", "-0_0",  "+1_0",   "1_+0",  " 1_0",  "1_0 ",  "1 _0",  "1_ 0",
+        "1_0x", "a_0",    "0_INF", "0_infx", "inf_0", "0x1_0", "1.0_0", "now_0", "--1"})
     EXPECT_EQ(parse_offset(text), std::nullopt) << '"' << text << '"';
 }
 

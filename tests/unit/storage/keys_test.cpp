@@ -10,7 +10,8 @@ namespace {
 
 using namespace std::string_literals;
 
-// These bytes are on disk: a test that fails here means that existing directories become unreadable.
+// These bytes are on disk: a test that fails here means that existing directories become
+// unreadable.
 TEST(KeysTest, LayoutOnDiskStaysAsItIs) {
   const shape_id shape{0x0102030405060708};
   const auto id = "\x01\x02\x03\x04\x05\x06\x07\x08"s;
@@ -38,10 +39,8 @@ TEST(KeysTest, OrderOfKeysIsOrderOfTheLog) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random{seed};
-  const std::vector<std::uint64_t> numbers{0,      1,         2,
-                                           255,    256,       std::uint64_t{1} << 32,
-                                           ~0ull,  ~0ull / 2, random(),
-                                           random()};
+  const std::vector<std::uint64_t> numbers{
+      0, 1, 2, 255, 256, std::uint64_t{1} << 32, ~0ull, ~0ull / 2, random(), random()};
   std::vector<log_offset> offsets;
   for (const auto tx : numbers)
     for (const std::int64_t op : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{1},

@@ -25,7 +25,8 @@ protected:
     store_ = std::move(*opened);
   }
   storage::store_settings settings() const {
-    return {.directory = directory_ / "store", .cache_bytes = 1u << 20, .write_buffer_bytes = 1u << 20};
+    return {
+        .directory = directory_ / "store", .cache_bytes = 1u << 20, .write_buffer_bytes = 1u << 20};
   }
 
   static storage::shape_record record(const std::string& handle, bool complete = true) {
@@ -35,7 +36,11 @@ protected:
     r.table = {.oid = 16384,
                .schema = "public",
                .name = "items",
-               .columns = {{.name = "id", .type_oid = 23, .type_name = "int4", .key_index = 0, .interval_fields = {}}}};
+               .columns = {{.name = "id",
+                            .type_oid = 23,
+                            .type_name = "int4",
+                            .key_index = 0,
+                            .interval_fields = {}}}};
     r.selected = {0};
     r.selects_all = true;
     r.snapshot_complete = complete;

@@ -10,8 +10,8 @@
 namespace busbar::storage {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::everything;
+using ::testing::HasSubstr;
 
 class StoreRecoveryTest : public testing::StoreTest {};
 
