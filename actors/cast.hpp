@@ -15,6 +15,7 @@ struct cast {
   resolver_actor resolver;
   flusher_actor flusher;
   replicator_actor replicator;
+  reconciler_actor reconciler;
   std::vector<materializer_actor> materializers;
   std::vector<snapshotter_actor> snapshotters;
 

@@ -144,6 +144,12 @@ using resolver_actor =
 /// A SNAPSHOTTER: makes one shape at a time. Detached: it blocks. Answers the DIRECTORY.
 using snapshotter_actor = caf::typed_actor<caf::reacts_to<create_atom, shape_ptr>>;
 
+/// The RECONCILER: compares followed tables with the catalog, for what the stream does not tell.
+/// Detached: it blocks. Tells the DIRECTORY which shapes are no longer right.
+using reconciler_actor = caf::typed_actor<
+    // Look now, and then at every period: a leader has taken over, or INTERNAL: the period is over.
+    caf::reacts_to<tick_atom>>;
+
 /// The DIRECTORY: which shapes there are; creates and removes them.
 using directory_actor = caf::typed_actor<
     // The shape of this definition, made on the spot if there is none.

@@ -3,6 +3,8 @@
 #include "actors/caf_error.hpp"
 #include "postgres/catalog.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 #include <map>
 #include <optional>
@@ -42,6 +44,11 @@ struct resolver_state {
     if (!found) {
       if (session && !session->usable())
         session.reset();
+      if (found.error().kind == postgres::trouble::transient) {
+        // Its words name hosts and ports, which are not for clients.
+        spdlog::warn("resolver: {}", found.error().message);
+        return fail(errc::unavailable, "the database is unreachable at the moment");
+      }
       return fail(found.error().to_error());
     }
     if (!*found)

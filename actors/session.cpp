@@ -126,11 +126,17 @@ public:
             },
             [this, key](const caf::error& why) {
               const auto what = from_caf(why);
-              for (auto& [reader, query] : take(key))
-                if (reader) {
-                  reader->resolving_ = false;
+              for (auto& [reader, query] : take(key)) {
+                if (!reader)
+                  continue;
+                reader->resolving_ = false;
+                // Shapes that are there are served without PostgreSQL.
+                const auto kept = what.code == errc::unavailable ? defined_by(query.shape) : nullptr;
+                if (kept)
+                  begin(*reader, query, kept);
+                else
                   refuse(*reader, what);
-                }
+              }
             });
   }
 
@@ -153,6 +159,12 @@ public:
       return nullptr;
     remember(key, named);
     return named;
+  }
+
+  /// The shape of this definition, if there is one. Looks at every shape.
+  shape_ptr defined_by(const shape_request& words) const {
+    return env_.index->find_if(
+        [&](const shape_state& s) { return !s.progress().gone && means(words, s); });
   }
 
   /// Whether these words define this shape. The table is taken as the shape knows it.
@@ -198,8 +210,7 @@ public:
   result<bool> drop(const std::string& handle, const std::optional<shape_request>& definition) {
     auto shape = handle.empty() ? nullptr : env_.index->find(handle);
     if (definition) {
-      const auto defined = env_.index->find_if(
-          [&](const shape_state& s) { return !s.progress().gone && means(*definition, s); });
+      const auto defined = defined_by(*definition);
       if (defined && !handle.empty() && defined != shape)
         return fail(errc::invalid_argument, "the handle is not that of the shape defined");
       shape = defined;

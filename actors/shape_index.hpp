@@ -6,6 +6,7 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace busbar {
 
@@ -33,6 +34,14 @@ public:
       if (is_it(*shape))
         return shape;
     return nullptr;
+  }
+  std::vector<shape_ptr> all() const {
+    const std::shared_lock guard{mutex_};
+    std::vector<shape_ptr> shapes;
+    shapes.reserve(by_handle_.size());
+    for (const auto& [handle, shape] : by_handle_)
+      shapes.push_back(shape);
+    return shapes;
   }
   std::size_t size() const {
     const std::shared_lock guard{mutex_};

@@ -29,6 +29,8 @@ constexpr int snapshot_tries_max = 100;
 error to_request_error(const postgres::pg_error& what) {
   if (what.sqlstate == "42P01" || what.sqlstate == "42703" || what.sqlstate == "42883")
     return {errc::must_refetch, what.message};
+  if (what.sqlstate.empty() || what.sqlstate.starts_with("08") || what.sqlstate.starts_with("57P"))
+    return {errc::unavailable, "the database is unreachable at the moment"}; // its words name hosts
   return {errc::unavailable, what.message};
 }
 

@@ -1,6 +1,7 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
 #include "actors/flusher.hpp"
 #include "actors/materializer.hpp"
+#include "actors/reconciler.hpp"
 #include "actors/replicator.hpp"
 #include "actors/resolver.hpp"
 #include "actors/session.hpp"
@@ -87,6 +88,12 @@ int serve(const app::settings& config) {
     return complain(std::move(recovered).error());
 
   node_status status{materializers};
+  auto durable = (*store)->durable();
+  if (!durable)
+    return complain(std::move(durable).error());
+  // What clients were told before the restart they may be told again before PostgreSQL answers.
+  if (*durable > lsn{0})
+    status.restart(to_number(*durable) - 1);
   shape_index index;
   piece_cache cache{config.cache_bytes / 2};
   std::unique_ptr<monitoring::exposer> exposer;
@@ -129,6 +136,13 @@ int serve(const app::settings& config) {
   others->directory = spawn_directory(
       system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index},
       others);
+  others->reconciler = spawn_reconciler(system,
+                                        {.url = *url,
+                                         .publication = stream.publication(),
+                                         .index = &index,
+                                         .status = &status,
+                                         .period = config.reconcile_period},
+                                        others);
   others->replicator = spawn_replicator(system,
                                         {.stream = stream,
                                          .store = store->get(),
@@ -158,6 +172,7 @@ int serve(const app::settings& config) {
     watch(others->directory);
     watch(others->resolver);
     watch(others->flusher);
+    watch(others->reconciler);
     for (const auto& snapshotter : others->snapshotters)
       watch(snapshotter);
     for (const auto& materializer : others->materializers)
@@ -172,6 +187,7 @@ int serve(const app::settings& config) {
     caf::anon_send_exit(others->replicator, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->directory, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->resolver, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others->reconciler, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->flusher, caf::exit_reason::user_shutdown);
     for (const auto& snapshotter : others->snapshotters)
       caf::anon_send_exit(snapshotter, caf::exit_reason::user_shutdown);

@@ -271,6 +271,11 @@ std::vector<setting> make_table() {
             {"ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD"},
             "A response ends with the row that makes it this large; the client asks for the rest."},
            &settings::chunk_bytes, {1, 1u << 30}),
+      duration({"BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD",
+                {"ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD"},
+                "How often followed tables are compared with PostgreSQL's catalog, to notice what "
+                "the stream does not tell: a table dropped, renamed or no longer published."},
+               &settings::reconcile_period, 1ms, 100ms, 24h),
       duration({"BUSBAR_LONG_POLL_TIMEOUT",
                 {"ELECTRIC_LONG_POLL_TIMEOUT"},
                 "How long a live request waits for a change."},

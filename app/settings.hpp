@@ -26,6 +26,8 @@ struct settings {
   std::string stream_id = "default";         ///< BUSBAR_REPLICATION_STREAM_ID, [a-z0-9_]
   std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
   std::chrono::milliseconds long_poll{20'000}; ///< BUSBAR_LONG_POLL_TIMEOUT
+  std::chrono::milliseconds reconcile_period{
+      60'000};                            ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD
   std::chrono::seconds cache_max_age{60};      ///< BUSBAR_CACHE_MAX_AGE
   std::chrono::seconds cache_stale_age{300};   ///< BUSBAR_CACHE_STALE_AGE
   std::size_t initial_requests_max = 300;      ///< BUSBAR_MAX_CONCURRENT_REQUESTS (JSON object)

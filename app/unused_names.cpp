@@ -28,7 +28,6 @@ constexpr std::array names{
                 "tables are added to the publication when they are first asked for"},
     unused_name{"ELECTRIC_PUBLICATION_ALTER_DEBOUNCE_TIME"},
     unused_name{"ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD"},
-    unused_name{"ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD"},
     unused_name{"ELECTRIC_EXPERIMENTAL_MAX_TXN_SIZE"},
     unused_name{"ELECTRIC_EXPERIMENTAL_MAX_BATCH_SIZE"},
     unused_name{"ELECTRIC_SUBQUERY_BUFFER_MAX_TRANSACTIONS"},

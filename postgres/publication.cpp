@@ -1,7 +1,5 @@
 #include "postgres/publication.hpp"
 
-#include "base/bytes.hpp"
-
 #include <algorithm>
 #include <thread>
 
@@ -230,6 +228,14 @@ pg_result_of<bool> ensure_published(connection& session, std::string_view public
   if (auto ended = wait_for_end(session, *std::move(writers), until); !ended)
     return broken(std::move(ended).error());
   return changed;
+}
+
+pg_result_of<bool> is_published(connection& session, std::string_view publication,
+                                const table_info& table, deadline until) {
+  auto found = look(session, publication, table, until);
+  if (!found)
+    return broken(std::move(found).error());
+  return found->member && found->without_identity.empty();
 }
 
 pg_result_of<void> emit_message(connection& session, std::string_view content, deadline until) {

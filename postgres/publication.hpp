@@ -21,6 +21,10 @@ namespace busbar::postgres {
 pg_result_of<bool> ensure_published(connection& session, std::string_view publication,
                                     const table_info& table, bool force_barrier, deadline until);
 
+/// Whether nothing would have to be changed for that: one catalog query, no locks.
+pg_result_of<bool> is_published(connection& session, std::string_view publication,
+                                const table_info& table, deadline until);
+
 /// Writes `content` into the WAL as a transactional logical message with prefix "busbar". It comes
 /// back through the slot at its commit's place.
 pg_result_of<void> emit_message(connection& session, std::string_view content, deadline until);

@@ -261,7 +261,7 @@ pg_result_of<void> replication_stream::start(lsn durable) {
   return {};
 }
 
-pg_result_of<stream_event> replication_stream::next(deadline until) {
+pg_result_of<stream_event> replication_stream::next(deadline until, bool hurry) {
   auto& s = *state_;
   if (!s.streaming)
     return broken({trouble::transient, {}, "the replication stream is not running"});
@@ -273,7 +273,7 @@ pg_result_of<stream_event> replication_stream::next(deadline until) {
       return broken(std::move(full).error());
     // The rest of a transaction follows at once, so a mere piece of one waits for it.
     const bool has_end = s.decoder.last_end() != s.taken_end;
-    if (*full || has_end || s.idle > s.idle_told) {
+    if (*full || (has_end && hurry) || s.idle > s.idle_told) {
       stream_event event;
       if (*full || has_end)
         event.transactions = s.decoder.take();

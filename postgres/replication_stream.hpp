@@ -69,7 +69,9 @@ public:
   /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
   /// more is readable at once (a mere piece of a transaction waits for its rest). Sends feedback
   /// when due. An event with neither part is a wake-up.
-  pg_result_of<stream_event> next(deadline until);
+  /// Without `hurry` what has arrived is kept until the frame is full, for a reader that still has
+  /// work: many small transactions then share a frame.
+  pg_result_of<stream_event> next(deadline until, bool hurry = true);
 
   /// Like next(), but does not read: for back-pressure. Returns at wake() or `until`.
   pg_result_of<void> pause(deadline until);

@@ -321,22 +321,26 @@ result<std::vector<recovered_shape>> store::recover() {
   }
 
   std::vector<recovered_shape> shapes;
-  std::vector<shape_id> unfinished;
+  std::set<shape_id> unfinished; // and removed ones, of which something may be left
   {
     const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::directory))};
+    for (it->Seek("x"); it->Valid() && it->key().starts_with("x"); it->Next()) {
+      const auto id = parse_shape_key(view(it->key()));
+      if (!id)
+        return fail(error{id.error()}.with_context("recover"));
+      unfinished.insert(*id);
+    }
     for (it->Seek("s"); it->Valid() && it->key().starts_with("s"); it->Next()) {
       const auto id = parse_shape_key(view(it->key()));
       if (!id)
         return fail(error{id.error()}.with_context("recover"));
-      auto record = decode_shape_record(view(it->value()));
-      if (std::string mark; body_->get(family::directory, shape_key('x', *id), mark).ok()) {
-        unfinished.push_back(*id);
+      if (unfinished.contains(*id))
         continue;
-      }
+      auto record = decode_shape_record(view(it->value()));
       if (!record || !record->snapshot_complete) {
         if (!record)
           spdlog::error("shape {} is dropped: {}", to_number(*id), record.error().message);
-        unfinished.push_back(*id);
+        unfinished.insert(*id);
         continue;
       }
       shapes.push_back(

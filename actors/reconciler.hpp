@@ -1,0 +1,30 @@
+// actors/reconciler.hpp: starts the RECONCILER (protocol.hpp). The stream tells of a table only when
+// a row of it is written; a table that was dropped, renamed or taken out of the publication is silent,
+// and its shapes would stay "up to date" for ever.
+#pragma once
+
+#include "actors/cast.hpp"
+#include "actors/node_status.hpp"
+#include "actors/protocol.hpp"
+#include "actors/shape_index.hpp"
+#include "postgres/connection.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace busbar {
+
+/// Borrowed parts outlive the actor system.
+struct reconciler_environment {
+  std::optional<postgres::connection_url> url;
+  std::string publication;
+  const shape_index* index = nullptr;
+  const node_status* status = nullptr;
+  std::chrono::milliseconds period{60'000};
+};
+
+reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environment environment,
+                                  cast_ptr others);
+
+} // namespace busbar
