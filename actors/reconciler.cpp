@@ -106,14 +106,14 @@ struct reconciler_state {
 
 reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environment environment,
                                   cast_ptr others) {
-  return system.spawn<caf::detached>([environment = std::move(environment),
-                                      others = std::move(others)](
-                                         reconciler_actor::stateful_pointer<reconciler_state> self)
-                                         -> reconciler_actor::behavior_type {
-    self->state.env = environment;
-    self->state.others = others;
-    return {[self](tick_atom) { self->state.tick(); }};
-  });
+  return system.spawn<caf::detached>(
+      [environment = std::move(environment),
+       others = std::move(others)](reconciler_actor::stateful_pointer<reconciler_state> self)
+          -> reconciler_actor::behavior_type {
+        self->state.env = environment;
+        self->state.others = others;
+        return {[self](tick_atom) { self->state.tick(); }};
+      });
 }
 
 } // namespace busbar

@@ -1,6 +1,6 @@
-// actors/reconciler.hpp: starts the RECONCILER (protocol.hpp). The stream tells of a table only when
-// a row of it is written; a table that was dropped, renamed or taken out of the publication is silent,
-// and its shapes would stay "up to date" for ever.
+// actors/reconciler.hpp: starts the RECONCILER (protocol.hpp). The stream tells of a table only
+// when a row of it is written; a table that was dropped, renamed or taken out of the publication is
+// silent, and its shapes would stay "up to date" for ever.
 #pragma once
 
 #include "actors/cast.hpp"

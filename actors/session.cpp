@@ -131,7 +131,8 @@ public:
                   continue;
                 reader->resolving_ = false;
                 // Shapes that are there are served without PostgreSQL.
-                const auto kept = what.code == errc::unavailable ? defined_by(query.shape) : nullptr;
+                const auto kept =
+                    what.code == errc::unavailable ? defined_by(query.shape) : nullptr;
                 if (kept)
                   begin(*reader, query, kept);
                 else

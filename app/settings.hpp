@@ -25,12 +25,11 @@ struct settings {
   std::string storage_dir = "./busbar-data"; ///< BUSBAR_STORAGE_DIR
   std::string stream_id = "default";         ///< BUSBAR_REPLICATION_STREAM_ID, [a-z0-9_]
   std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
-  std::chrono::milliseconds long_poll{20'000}; ///< BUSBAR_LONG_POLL_TIMEOUT
-  std::chrono::milliseconds reconcile_period{
-      60'000};                            ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD
-  std::chrono::seconds cache_max_age{60};      ///< BUSBAR_CACHE_MAX_AGE
-  std::chrono::seconds cache_stale_age{300};   ///< BUSBAR_CACHE_STALE_AGE
-  std::size_t initial_requests_max = 300;      ///< BUSBAR_MAX_CONCURRENT_REQUESTS (JSON object)
+  std::chrono::milliseconds long_poll{20'000};        ///< BUSBAR_LONG_POLL_TIMEOUT
+  std::chrono::milliseconds reconcile_period{60'000}; ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD
+  std::chrono::seconds cache_max_age{60};             ///< BUSBAR_CACHE_MAX_AGE
+  std::chrono::seconds cache_stale_age{300};          ///< BUSBAR_CACHE_STALE_AGE
+  std::size_t initial_requests_max = 300; ///< BUSBAR_MAX_CONCURRENT_REQUESTS (JSON object)
   std::size_t existing_requests_max = 10'000;
   bool integration_testing = false;      ///< BUSBAR_ENABLE_INTEGRATION_TESTING: DELETE allowed
   std::size_t snapshot_connections = 4;  ///< BUSBAR_SNAPSHOT_CONNECTIONS

@@ -12,10 +12,10 @@ packages_build=(
   libpg-query-dev     # PostgreSQL's parser, for where clauses
   capnproto libcapnp-dev
   librocksdb-dev
-  libboost1.81-dev    # Asio and Beast: the HTTP server
+  libboost1.81-dev    # intrusive lists of waiting readers
   prometheus-cpp-dev
   libexpected-dev     # result<>
-  libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev zlib1g-dev
+  libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev
   libgtest-dev libgmock-dev
 )
 packages_run=(

@@ -8,7 +8,10 @@ cd "$top"
 passed=0 failed=0 skipped=0 failures=()
 results=$top/build/test-results
 current=
-trap '[[ -z $shown_pid$current ]] || stop_process "${shown_pid:-$current}"' EXIT
+done=0
+# Also a run that ends early, because packages or the build failed, ends with the line.
+trap '[[ -z $shown_pid$current ]] || stop_process "${shown_pid:-$current}"
+  ((done)) || echo "$passed passed, $((failed + 1)) failed"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -96,5 +99,6 @@ single quickstart 1200 scripts/quickstart.sh --check
 
 ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"
 ((skipped == 0)) || echo "$skipped skipped"
+done=1
 echo "$passed passed, $failed failed"
 ((failed == 0 && passed > 0))
