@@ -1,7 +1,6 @@
-#include "storage/store.hpp"
-
+#include "base/bytes.hpp"
 #include "schema/records.capnp.h"
-#include "shapes/entry_block.hpp"
+#include "storage/store_body.hpp"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
@@ -12,13 +11,11 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
-#include <spdlog/spdlog.h>
 
 #include <array>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
-#include <set>
 #include <system_error>
 
 namespace busbar::storage {
@@ -28,22 +25,8 @@ namespace {
 constexpr char identity_name[] = "identity";
 constexpr char control_key_name[] = "control key";
 constexpr char durable_name[] = "durable";
-constexpr char open_prefix[] = "open";
-constexpr char open_prefix_end[] = "opeo";
 constexpr char next_shape_name[] = "next shape";
 constexpr std::size_t control_key_bytes = 32;
-
-error to_error(const rocksdb::Status& status, std::string_view doing) {
-  const auto code = status.IsCorruption() ? errc::corrupt : errc::unavailable;
-  return error{code, "storage: " + status.ToString()}.with_context(doing);
-}
-
-rocksdb::Slice slice(std::string_view text) {
-  return {text.data(), text.size()};
-}
-std::string_view view(const rocksdb::Slice& s) {
-  return {s.data(), s.size()};
-}
 
 std::string number_text(std::uint64_t x) {
   std::string text;
@@ -92,29 +75,6 @@ result<node_identity> decode_identity(std::string_view bytes) {
 }
 
 } // namespace
-
-struct batch::body {
-  rocksdb::WriteBatch writes;
-};
-
-struct store::body {
-  std::unique_ptr<rocksdb::DB> db;
-  std::array<std::unique_ptr<rocksdb::ColumnFamilyHandle>, family_names.size()> families;
-  std::mutex ids; ///< Guards the next shape id.
-  std::uint64_t next_id = 1;
-  std::uint64_t reserved_until = 1;
-
-  ~body() {
-    for (auto& handle : families)
-      handle.reset();
-  }
-  rocksdb::ColumnFamilyHandle* of(family f) const {
-    return families[static_cast<std::size_t>(f)].get();
-  }
-  rocksdb::Status get(family f, std::string_view key, std::string& value) const {
-    return db->Get({}, of(f), slice(key), &value);
-  }
-};
 
 namespace {
 
@@ -306,96 +266,6 @@ result<lsn> store::durable() const {
   if (value.size() != 8)
     return fail(errc::corrupt, "durable position of " + std::to_string(value.size()) + " bytes");
   return lsn{read_be64(value.data())};
-}
-
-result<std::vector<recovered_shape>> store::recover() {
-  auto& db = *body_->db;
-  std::set<std::uint64_t> open;
-  {
-    const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::node))};
-    for (it->Seek(open_prefix); it->Valid() && it->key().starts_with(open_prefix); it->Next())
-      if (it->value().size() == 8)
-        open.insert(read_be64(it->value().data()));
-    if (!it->status().ok())
-      return fail(to_error(it->status(), "recover"));
-  }
-
-  std::vector<recovered_shape> shapes;
-  std::set<shape_id> unfinished; // and removed ones, of which something may be left
-  {
-    const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::directory))};
-    for (it->Seek("x"); it->Valid() && it->key().starts_with("x"); it->Next()) {
-      const auto id = parse_shape_key(view(it->key()));
-      if (!id)
-        return fail(error{id.error()}.with_context("recover"));
-      unfinished.insert(*id);
-    }
-    for (it->Seek("s"); it->Valid() && it->key().starts_with("s"); it->Next()) {
-      const auto id = parse_shape_key(view(it->key()));
-      if (!id)
-        return fail(error{id.error()}.with_context("recover"));
-      if (unfinished.contains(*id))
-        continue;
-      auto record = decode_shape_record(view(it->value()));
-      if (!record || !record->snapshot_complete) {
-        if (!record)
-          spdlog::error("shape {} is dropped: {}", to_number(*id), record.error().message);
-        unfinished.insert(*id);
-        continue;
-      }
-      shapes.push_back(
-          {.id = *id, .record = std::move(*record), .head = log_offset::snapshot_end()});
-    }
-    if (!it->status().ok())
-      return fail(to_error(it->status(), "recover"));
-  }
-  for (const auto id : unfinished)
-    if (auto removed = remove_shape(id, true); !removed)
-      return fail(std::move(removed).error());
-
-  if (!open.empty()) {
-    // The process died between two batches of one transaction: its first part is on disk. It has
-    // not been acknowledged, so it will be sent again, and may then be cut into other blocks.
-    batch repair;
-    for (const auto& shape : shapes)
-      for (const auto tx : open)
-        repair.drop_transaction(shape.id, tx);
-    repair.body_->writes.DeleteRange(body_->of(family::node), open_prefix, open_prefix_end);
-    rocksdb::WriteOptions options;
-    options.sync = true;
-    if (const auto status = db.Write(options, &repair.body_->writes); !status.ok())
-      return fail(to_error(status, "recover: drop a transaction written in part"));
-  }
-
-  const std::unique_ptr<rocksdb::Iterator> log{db.NewIterator({}, body_->of(family::log))};
-  std::vector<recovered_shape> sound;
-  sound.reserve(shapes.size());
-  for (auto& shape : shapes) {
-    log->SeekForPrev(log_key(shape.id, {~std::uint64_t{0}, log_offset::infinite}));
-    bool intact = true;
-    if (log->Valid() && view(log->key()).starts_with(shape_prefix(shape.id))) {
-      const auto last = parse_log_key(view(log->key()));
-      const auto block = block_view::open(view(log->value()));
-      intact = last && block;
-      if (intact) {
-        shape.head = *last;
-        shape.open_chunk_bytes = block->chunk_bytes_after();
-      }
-    }
-    if (!log->status().ok())
-      return fail(to_error(log->status(), "recover"));
-    if (!intact) {
-      spdlog::error("shape {} is dropped: the end of its log is damaged", shape.record.handle);
-      if (auto removed = remove_shape(shape.id, true); !removed)
-        return fail(std::move(removed).error());
-      continue;
-    }
-    std::string passed;
-    if (body_->get(family::directory, shape_key('p', shape.id), passed).ok() && passed.size() == 8)
-      shape.splice_passed = read_be64(passed.data());
-    sound.push_back(std::move(shape));
-  }
-  return sound;
 }
 
 result<shape_id> store::next_shape_id() {
