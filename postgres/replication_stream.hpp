@@ -68,7 +68,8 @@ public:
 
   /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
   /// more is readable at once (a mere piece of a transaction waits for its rest). Sends feedback
-  /// when due. An event with neither part is a wake-up.
+  /// when due. An event with neither part is a wake-up. What stands above the relations of a frame
+  /// is asked of the catalog first, over a second session; it is an error if that fails.
   pg_result_of<stream_event> next(deadline until);
 
   /// Like next(), but does not read: for back-pressure. Returns at wake() or `until`.
