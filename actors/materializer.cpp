@@ -159,23 +159,70 @@ struct materializer_state {
                                .identity_full = from.getIdentityFull()};
       for (const auto column : from.getColumns())
         relation.columns.push_back({column.getName().cStr(), column.getTypeOid()});
+      for (const auto ancestor : from.getAncestors())
+        relation.ancestors.push_back({ancestor.getOid(), ancestor.getAttachedXid()});
       if (const auto before = relations_seen.find(relation.oid);
-          before != relations_seen.end() && !before->second.has_same_rows(relation))
-        give_up_awaiting(relation.oid);
-      if (const auto found = tables.find(relation.oid); found != tables.end())
-        found->second.describe(relation);
-      relations_seen[relation.oid] = std::move(relation);
+          before != relations_seen.end() && (!before->second.has_same_rows(relation) ||
+                                             before->second.ancestors != relation.ancestors)) {
+        give_up_awaiting(before->second);
+        give_up_awaiting(relation);
+      }
+      const auto& seen = relations_seen[relation.oid] = std::move(relation);
+      routed_oid = 0;
+      for (auto* table : fanouts_of(seen.oid)) {
+        table->describe(seen);
+        table->for_each([&](shape_log_writer& log) { check_attached(log, seen); });
+        if (!table->empty() && !seen.identity_full && !seen.ancestors.empty())
+          self->send(others->directory, mend_atom_v, table->any().shape());
+      }
     }
     return next;
   }
 
+  /// The fan-outs that a relation's changes concern: its own and those of the tables above it.
+  const std::vector<table_fanout*>& fanouts_of(std::uint32_t oid) {
+    if (routed_oid == oid)
+      return routed;
+    routed.clear();
+    routed_oid = oid;
+    const auto add = [&](std::uint32_t table) {
+      if (const auto found = tables.find(table); found != tables.end())
+        routed.push_back(&found->second);
+    };
+    add(oid);
+    if (const auto seen = relations_seen.find(oid); seen != relations_seen.end())
+      for (const auto& ancestor : seen->second.ancestors)
+        add(ancestor.oid);
+    return routed;
+  }
+
+  /// A table that became a partition may have brought rows with it, which no change has told.
+  void check_attached(shape_log_writer& log, const stream_relation& relation) {
+    const auto table = log.shape()->definition().table->oid;
+    if (relation.oid == table)
+      return;
+    for (const auto& ancestor : relation.ancestors) {
+      if (ancestor.attached_xid > 0 && log.misses(ancestor.attached_xid)) {
+        give_up(log, "a table was attached to it as a partition");
+        return;
+      }
+      if (ancestor.oid == table)
+        return;
+    }
+  }
+
   void route(const schema::Frame::Reader& root, const schema::Change::Reader& change,
              const change_position& at, owned_shape* only) {
-    const auto table = tables.find(change.getRelation());
-    if (table == tables.end())
-      return;
+    // The copy for a table above has the same position: no shape is on both.
+    for (auto* table : fanouts_of(change.getRelation()))
+      route_to(*table, root, change, at, only);
+  }
+
+  void route_to(table_fanout& table, const schema::Frame::Reader& root,
+                const schema::Change::Reader& change, const change_position& at,
+                owned_shape* only) {
     if (change.getKind() == schema::Change::Kind::TRUNCATE) {
-      table->second.for_each([&](shape_log_writer& log) {
+      table.for_each([&](shape_log_writer& log) {
         if ((!only || &only->log == &log) && log.wants(at.commit_lsn, at.xid))
           give_up(log, "the table was truncated");
       });
@@ -201,9 +248,9 @@ struct materializer_state {
         .broken =
             [&](shape_log_writer& log, const std::string& why) {
               give_up(log, why);
-              table->second.remove(log);
+              table.remove(log);
             }};
-    table->second.route(root, change, at, to);
+    table.route(root, change, at, to);
   }
 
   void commit(std::uint64_t tx, std::uint32_t xid, owned_shape* only) {
@@ -423,8 +470,11 @@ struct materializer_state {
       slot = std::make_unique<owned_shape>(shape, env.chunk_bytes_max);
       const auto oid = shape->definition().table->oid;
       auto& table = tables[oid];
-      if (const auto seen = relations_seen.find(oid); seen != relations_seen.end() && table.empty())
-        table.describe(seen->second);
+      routed_oid = 0;
+      if (table.empty())
+        for (const auto& [source, relation] : relations_seen)
+          if (relation.feeds(oid))
+            table.describe(relation);
       table.add(slot->log);
     }
     return *slot;
@@ -441,6 +491,9 @@ struct materializer_state {
     owned.log.accept(sees);
     splicing.insert(id);
     awaiting.erase(id);
+    for (const auto& [oid, relation] : relations_seen)
+      if (relation.feeds(owned.log.shape()->definition().table->oid))
+        check_attached(owned.log, relation);
     for (const auto& kept : aside)
       apply(kept.whole, &owned, kept.void_tx);
     if (applied_front)
@@ -484,12 +537,12 @@ struct materializer_state {
     self->send(others->directory, invalid_atom_v, shape, why);
   }
 
-  /// The frames kept aside hold rows that the table's new description does not fit.
-  void give_up_awaiting(std::uint32_t oid) {
+  /// The frames kept aside hold rows that the relation's new description does not fit.
+  void give_up_awaiting(const stream_relation& relation) {
     for (auto id = awaiting.begin(); id != awaiting.end();) {
       const auto owned = shapes.find(*id);
-      const bool concerned =
-          owned != shapes.end() && owned->second->log.shape()->definition().table->oid == oid;
+      const bool concerned = owned != shapes.end() &&
+                             relation.feeds(owned->second->log.shape()->definition().table->oid);
       if (concerned)
         give_up(owned->second->log, "the table was altered while its snapshot was being opened");
       id = concerned ? awaiting.erase(id) : std::next(id);
@@ -513,8 +566,10 @@ struct materializer_state {
       const auto oid = shape->definition().table->oid;
       if (const auto table = tables.find(oid); table != tables.end()) {
         table->second.remove(*log);
-        if (table->second.empty())
+        if (table->second.empty()) {
           tables.erase(table);
+          routed_oid = 0;
+        }
       }
       shapes.erase(found);
     }
@@ -577,9 +632,11 @@ struct materializer_state {
   bool applied_front = false;
   bool disk_refuses = false;
   storage::batch writes;
-  bool wrote = false;             ///< Since the flusher was last told.
-  std::uint64_t open_on_disk = 0; ///< The transaction that storage knows to be written in part.
-  std::uint64_t open_tx = 0;      ///< Commit LSN of the stream's unfinished transaction, if any.
+  bool wrote = false;                ///< Since the flusher was last told.
+  std::uint64_t open_on_disk = 0;    ///< The transaction that storage knows to be written in part.
+  std::uint64_t open_tx = 0;         ///< Commit LSN of the stream's unfinished transaction, if any.
+  std::vector<table_fanout*> routed; ///< See fanouts_of() …
+  std::uint32_t routed_oid = 0;      ///< … which has them for this relation; 0 = none.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
   std::unordered_set<shape_log_writer*> moved;   ///< Logs with unpublished commits.
   struct session_pace {

@@ -77,6 +77,7 @@ CAF_ADD_ATOM(busbar, busbar, unwatch_atom, "unwatch")
 CAF_ADD_ATOM(busbar, busbar, watch_atom, "watch")
 CAF_ADD_ATOM(busbar, busbar, ready_atom, "ready")
 CAF_ADD_ATOM(busbar, busbar, publish_atom, "publish")
+CAF_ADD_ATOM(busbar, busbar, mend_atom, "mend")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -141,8 +142,12 @@ using replicator_actor = caf::typed_actor<
 using resolver_actor =
     caf::typed_actor<caf::replies_to<resolve_atom, shape_request>::with<resolution>>;
 
-/// A SNAPSHOTTER: makes one shape at a time. Detached: it blocks. Answers the DIRECTORY.
-using snapshotter_actor = caf::typed_actor<caf::reacts_to<create_atom, shape_ptr>>;
+/// A SNAPSHOTTER: does one thing at a time. Detached: it blocks. Answers the DIRECTORY.
+using snapshotter_actor = caf::typed_actor<
+    // Makes the shape.
+    caf::reacts_to<create_atom, shape_ptr>,
+    // Gives the new partitions of the shape's table REPLICA IDENTITY FULL.
+    caf::reacts_to<mend_atom, shape_ptr>>;
 
 /// The RECONCILER: compares followed tables with the catalog, for what the stream does not tell.
 /// Detached: it blocks. Tells the DIRECTORY which shapes are no longer right.
@@ -159,6 +164,10 @@ using directory_actor = caf::typed_actor<
     // By a SNAPSHOTTER: the shape's table is published; its next shape may begin. If that had to be
     // mended (true), shapes that had started before have missed changes.
     caf::reacts_to<publish_atom, shape_ptr, bool>,
+    // By a MATERIALIZER: a partition of the shape's table streams without full old images.
+    caf::reacts_to<mend_atom, shape_ptr>,
+    // By a SNAPSHOTTER: done with that.
+    caf::reacts_to<mend_atom, shape_ptr, snapshotter_actor>,
     // The shape is no longer right (the text says why): remove it.
     caf::reacts_to<invalid_atom, shape_ptr, std::string>,
     // A client asked for its removal.

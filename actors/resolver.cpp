@@ -59,9 +59,6 @@ struct resolver_state {
               "you must quote it.",
           "table");
     auto& info = **found;
-    if (info.partitioned)
-      return fail(errc::invalid_argument,
-                  "partitioned tables cannot be followed yet; ask for a leaf", "table");
     if (known.size() > tables_max)
       known.clear();
     auto& slot = known[{request.schema, request.table}];

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <deque>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace busbar {
 
@@ -27,6 +28,12 @@ struct directory_state {
           finished(shape, by);
         },
         [this](publish_atom, const shape_ptr& shape, bool mended) { published(shape, mended); },
+        [this](mend_atom, const shape_ptr& shape) { mend(shape); },
+        [this](mend_atom, const shape_ptr& shape, const snapshotter_actor& by) {
+          mending.erase(shape->definition().table->oid);
+          idle.push_back(by);
+          hand_out();
+        },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
           spdlog::info("shape {} of {}.{} is removed: {}", shape->handle(),
                        shape->definition().table->schema, shape->definition().table->name, why);
@@ -117,6 +124,11 @@ struct directory_state {
       idle.assign(others->snapshotters.begin(), others->snapshotters.end());
       started = true;
     }
+    while (!to_mend.empty() && !idle.empty()) { // at once: shapes break while they wait
+      self->send(idle.back(), mend_atom_v, to_mend.front());
+      to_mend.pop_front();
+      idle.pop_back();
+    }
     // Tables take turns, so that one whose writers never end holds up nobody but itself.
     while (!ready.empty() && !idle.empty()) {
       const auto oid = ready.front();
@@ -136,6 +148,14 @@ struct directory_state {
       if (!table.publishing && table.queue.empty())
         tables.erase(oid);
     }
+  }
+
+  /// Every materializer with a shape on the table asks for it.
+  void mend(const shape_ptr& shape) {
+    if (!mending.insert(shape->definition().table->oid).second)
+      return;
+    to_mend.push_back(shape);
+    hand_out();
   }
 
   /// The table's next shape may begin.
@@ -219,6 +239,8 @@ struct directory_state {
   std::unordered_map<std::uint32_t, table_queue> tables; ///< By oid; only those with work.
   std::deque<std::uint32_t> ready; ///< Tables with a queue and nothing publishing.
   std::size_t queued = 0;
+  std::unordered_set<std::uint32_t> mending; ///< Tables that wait for it, or are at it …
+  std::deque<shape_ptr> to_mend;             ///< … and a shape of each that waits.
   std::vector<snapshotter_actor> idle;
   bool started = false;
   std::uint64_t last_micros = 0;

@@ -33,6 +33,9 @@ public:
            (is_past_splice(commit_lsn) || !visibility_.sees(xid));
   }
 
+  /// True if the snapshot does not show what transaction `xid` did.
+  bool misses(std::uint32_t xid) const noexcept { return accepting_ && !visibility_.sees(xid); }
+
   /// Adds an entry of the open transaction. Returns true if it is the transaction's first here.
   bool append(std::uint64_t tx, encoded_entry entry, storage::batch& writes);
   /// The open transaction has committed: its entries become the log's end with this batch.

@@ -55,6 +55,28 @@ struct snapshotter_state {
     self->send(others->directory, finished_atom_v, shape, snapshotter_actor{self});
   }
 
+  void mend(const shape_ptr& shape) {
+    const auto& table = *shape->definition().table;
+    const auto attempt = [&]() -> postgres::pg_result_of<void> {
+      if (auto ready = connect(); !ready)
+        return ready;
+      return postgres::complete_identity(*admin, env.publication, table,
+                                         steady_clock::now() + publish_patience);
+    };
+    const bool had_session = admin.has_value();
+    auto done = attempt();
+    if (!done && had_session) {
+      disconnect(); // it may have died while it lay idle
+      done = attempt();
+    }
+    if (!done) {
+      disconnect();
+      spdlog::warn("a partition of {}.{} has no REPLICA IDENTITY FULL: {}", table.schema,
+                   table.name, done.error().message);
+    }
+    self->send(others->directory, mend_atom_v, shape, snapshotter_actor{self});
+  }
+
   result<void> make(const shape_ptr& shape) {
     if (auto published = publish(shape); !published)
       return published;
@@ -81,12 +103,13 @@ struct snapshotter_state {
       disconnect();
       return fail(to_request_error(done.error()));
     }
-    self->send(others->directory, publish_atom_v, shape, *done);
+    // Where only the identity was missing, the stream says itself which changes lack an old image.
+    self->send(others->directory, publish_atom_v, shape,
+               *done == postgres::publishing::added_table);
     return {};
   }
 
-  /// True if the publication or the table's identity had to be changed.
-  postgres::pg_result_of<bool> try_to_publish(const shape_ptr& shape) {
+  postgres::pg_result_of<postgres::publishing> try_to_publish(const shape_ptr& shape) {
     if (auto ready = connect(); !ready)
       return tl::unexpected{ready.error()};
     // Whether an earlier barrier on the table was finished is only known if it was ours, and under
@@ -264,7 +287,8 @@ snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_envir
           -> snapshotter_actor::behavior_type {
         self->state.env = environment;
         self->state.others = others;
-        return {[self](create_atom, const shape_ptr& shape) { self->state.create(shape); }};
+        return {[self](create_atom, const shape_ptr& shape) { self->state.create(shape); },
+                [self](mend_atom, const shape_ptr& shape) { self->state.mend(shape); }};
       });
 }
 

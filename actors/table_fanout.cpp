@@ -36,7 +36,7 @@ void table_fanout::add(shape_log_writer& log) {
   ++(*encoding)->users;
   auto& group = (*view)->filters[clause_of(log)];
   group.filter = shape.filter;
-  (*view)->mapped = false; // the new shape's columns have to be looked at
+  (*view)->maps.clear(); // the new shape's columns have to be looked at
   group.members.push_back({&log, static_cast<std::size_t>(encoding - encodings.begin())});
 }
 
@@ -54,8 +54,8 @@ void table_fanout::remove(const shape_log_writer& log) {
     --(*view)->encodings[member->encoding]->users;
     *member = members.back();
     members.pop_back();
-    auto& misfits = (*view)->misfits;
-    std::erase_if(misfits, [&](const auto& misfit) { return misfit.first == &log; });
+    for (auto& [oid, map] : (*view)->maps)
+      std::erase_if(map.misfits, [&](const auto& misfit) { return misfit.first == &log; });
     if (members.empty())
       filters.erase(filter);
     if (filters.empty())
@@ -65,10 +65,13 @@ void table_fanout::remove(const shape_log_writer& log) {
 }
 
 void table_fanout::describe(const stream_relation& relation) {
-  relation_ = relation;
-  described_ = true;
+  sources_[relation.oid] = relation;
   for (auto& view : views_)
-    view->mapped = false;
+    view->maps.erase(relation.oid);
+}
+
+const shape_log_writer& table_fanout::any() const {
+  return *views_.front()->filters.begin()->second.members.front().log;
 }
 
 void table_fanout::for_each(const std::function<void(shape_log_writer&)>& visit) {
@@ -82,32 +85,34 @@ void table_fanout::for_each(const std::function<void(shape_log_writer&)>& visit)
     visit(*log);
 }
 
-void table_fanout::map(table_view& view) {
-  view.from_stream.assign(view.table->columns.size(), -1);
+table_fanout::source_map table_fanout::make_map(const table_view& view,
+                                                const stream_relation& relation) {
+  source_map map;
+  map.from_stream.assign(view.table->columns.size(), -1);
   for (std::size_t i = 0; i < view.table->columns.size(); ++i)
-    for (std::size_t j = 0; j < relation_.columns.size(); ++j)
-      if (view.table->columns[i].name == relation_.columns[j].name &&
-          view.table->columns[i].type_oid == relation_.columns[j].type_oid)
-        view.from_stream[i] = static_cast<std::int32_t>(j);
-  view.mismatch.clear();
-  if (view.table->schema != relation_.schema || view.table->name != relation_.name)
-    view.mismatch = "the table was renamed";
-  view.misfits.clear();
+    for (std::size_t j = 0; j < relation.columns.size(); ++j)
+      if (view.table->columns[i].name == relation.columns[j].name &&
+          view.table->columns[i].type_oid == relation.columns[j].type_oid)
+        map.from_stream[i] = static_cast<std::int32_t>(j);
+  if (view.table->oid == relation.oid &&
+      (view.table->schema != relation.schema || view.table->name != relation.name))
+    map.mismatch = "the table was renamed";
   for (const auto& [clause, filter] : view.filters)
     for (const auto& member : filter.members)
-      if (std::string why; !fits(view, member.log->shape()->definition(), why))
-        view.misfits.emplace_back(member.log, why);
-  view.mapped = true;
+      if (std::string why; !fits(view, map, relation, member.log->shape()->definition(), why))
+        map.misfits.emplace_back(member.log, why);
+  return map;
 }
 
-bool table_fanout::fits(const table_view& view, const shape_definition& shape,
-                        std::string& why) const {
-  if (!view.mismatch.empty()) {
-    why = view.mismatch;
+bool table_fanout::fits(const table_view& view, const source_map& map,
+                        const stream_relation& relation, const shape_definition& shape,
+                        std::string& why) {
+  if (!map.mismatch.empty()) {
+    why = map.mismatch;
     return false;
   }
   const auto missing = [&](std::uint16_t index) {
-    if (view.from_stream[index] >= 0)
+    if (map.from_stream[index] >= 0)
       return false;
     why = "column \"" + view.table->columns[index].name + "\" was dropped, renamed or retyped";
     return true;
@@ -120,7 +125,7 @@ bool table_fanout::fits(const table_view& view, const shape_definition& shape,
       return false;
   }
   if (shape.selects_all && shape.selected.size() == view.table->columns.size() &&
-      shape.selected.size() != relation_.columns.size()) {
+      shape.selected.size() != relation.columns.size()) {
     why = "a column was added to the table";
     return false;
   }
@@ -164,22 +169,26 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   const auto kind = change.getKind();
   const bool lacks_old = change.getKeyOnly() || (kind != schema::Change::Kind::INSERT && !has_old);
 
+  const auto source = sources_.find(change.getRelation());
+
   // Giving a shape up takes it out of its view, and with the last shape the view goes.
   for (std::size_t v = 0; v < views_.size();) {
     auto* view = views_[v].get();
     std::string trouble;
-    if (!view->mapped) {
-      if (described_)
-        map(*view);
-      else
+    auto found = view->maps.find(change.getRelation());
+    if (found == view->maps.end()) {
+      if (source == sources_.end())
         trouble = "the stream has not described the table";
+      else
+        found = view->maps.emplace(source->first, make_map(*view, source->second)).first;
     }
     if (trouble.empty() && lacks_old)
       trouble = "the table has lost REPLICA IDENTITY FULL";
-    if (trouble.empty() && ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()),
-                                               view->from_stream, stream_cells_, old_cells_)) ||
-                            (has_new && !parse(image(change.getNewAt(), change.getNewBytes()),
-                                               view->from_stream, stream_cells_, new_cells_))))
+    if (trouble.empty() &&
+        ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()),
+                            found->second.from_stream, stream_cells_, old_cells_)) ||
+         (has_new && !parse(image(change.getNewAt(), change.getNewBytes()),
+                            found->second.from_stream, stream_cells_, new_cells_))))
       trouble = "a row of the stream does not have the columns that the stream announced";
     std::vector<std::pair<shape_log_writer*, std::string>> lost;
     if (!trouble.empty()) {
@@ -188,7 +197,7 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
           if (to.wanted(*member.log))
             lost.emplace_back(member.log, trouble);
     } else {
-      for (const auto& [log, why] : view->misfits)
+      for (const auto& [log, why] : found->second.misfits)
         if (to.wanted(*log))
           lost.emplace_back(log, why);
     }

@@ -1,5 +1,7 @@
 #include "postgres/catalog.hpp"
 
+#include "postgres/session.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <charconv>
@@ -123,6 +125,55 @@ pg_result_of<std::optional<table_info>> find_table(connection& session, std::str
     column.interval_fields = found->text(row, 17);
   }
   return table;
+}
+
+pg_result_of<partition_places>
+find_partition_places(connection& session, std::span<const std::uint32_t> oids, deadline until) {
+  std::string list{"0"}; // no relation's
+  for (const auto oid : oids)
+    list += ", " + std::to_string(oid);
+  auto found = session.command(
+      "SET LOCAL search_path = ''; "
+      "SELECT c.oid, up.parent, up.attached, now.seen,"
+      " c.xmax::text <> '0' OR up.in_change FROM"
+      " (SELECT pg_catalog.pg_current_snapshot() AS seen) now"
+      " LEFT JOIN pg_catalog.pg_class c ON c.oid IN (" +
+          list +
+          ") LEFT JOIN LATERAL ("
+          " SELECT a.n, i.inhparent AS parent, k.xmax::text <> '0' AS in_change,"
+          // Attaching a table writes all its columns in pg_attribute anew. A column that is as old
+          // as the system columns, which nothing changes, proves that it was made as a partition.
+          // (Within one transaction the command ids tell.) Beyond half the range of xids their
+          // order is unsure.
+          "  CASE WHEN pg_catalog.age(i.xmin) NOT BETWEEN 0 AND 1000000000"
+          "    OR EXISTS (SELECT FROM pg_catalog.pg_attribute s JOIN pg_catalog.pg_attribute u"
+          "      ON u.attrelid = s.attrelid AND u.xmin = s.xmin AND u.cmin = s.cmin"
+          "      WHERE s.attrelid = i.inhrelid AND s.attname = 'tableoid' AND s.attnum < 0"
+          "      AND u.attnum > 0)"
+          "   THEN '0' ELSE i.xmin::text END AS attached"
+          " FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a (relid, n)"
+          " JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid"
+          " JOIN pg_catalog.pg_class k ON k.oid = i.inhparent) up ON c.relispartition ORDER BY "
+          "c.oid, up.n",
+      until);
+  if (!found)
+    return tl::unexpected<pg_error>{std::move(found).error()};
+  auto seen = parse_snapshot(found->text(0, 3));
+  if (!seen)
+    return tl::unexpected<pg_error>{
+        pg_error{trouble::transient, {}, "PostgreSQL told no snapshot"}};
+  partition_places places{.found = {}, .seen = *std::move(seen)};
+  for (int row = 0; row < found->count() && found->at(row, 0); ++row) {
+    const auto oid = to_number<std::uint32_t>(*found, row, 0);
+    if (places.found.empty() || places.found.back().oid != oid)
+      places.found.push_back({.oid = oid, .above = {}});
+    places.found.back().in_change |= to_bool(*found, row, 4);
+    if (found->at(row, 1))
+      places.found.back().above.push_back(
+          {.oid = to_number<std::uint32_t>(*found, row, 1),
+           .attached_xid = to_number<std::uint32_t>(*found, row, 2)});
+  }
+  return places;
 }
 
 } // namespace busbar::postgres

@@ -1,8 +1,13 @@
 // postgres/catalog.hpp: looks tables up in PostgreSQL's catalog.
 #pragma once
 
+#include "base/snapshot.hpp"
 #include "postgres/connection.hpp"
 #include "shapes/table.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
 
 namespace busbar::postgres {
 
@@ -11,5 +16,31 @@ namespace busbar::postgres {
 /// (spec 1.15).
 pg_result_of<std::optional<table_info>> find_table(connection& session, std::string_view schema,
                                                    std::string_view name, deadline until);
+
+/// One step up in a tree of partitions.
+struct partition_ancestor {
+  std::uint32_t oid = 0;
+  /// The transaction that attached what stands below, if that was a table of its own before and the
+  /// transaction is not ancient; otherwise 0.
+  std::uint32_t attached_xid = 0;
+
+  friend bool operator==(const partition_ancestor&, const partition_ancestor&) = default;
+};
+
+struct partition_place {
+  std::uint32_t oid = 0;
+  std::vector<partition_ancestor> above; ///< Nearest first; empty if it is no partition.
+  /// A transaction that is not visible yet (or was rolled back) changes it or a table above.
+  bool in_change = false;
+};
+
+struct partition_places {
+  std::vector<partition_place> found; ///< Of those that exist.
+  snapshot seen;                      ///< The catalog is shown as of this.
+};
+
+/// Where `oids` stand now.
+pg_result_of<partition_places>
+find_partition_places(connection& session, std::span<const std::uint32_t> oids, deadline until);
 
 } // namespace busbar::postgres

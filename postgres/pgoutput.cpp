@@ -76,12 +76,18 @@ const char* pgoutput_decoder::state::relation(cursor& in, std::string_view whole
   if (!in.complete())
     return "has a wrong length";
   auto& seen = known[oid];
-  if (seen.described == whole)
-    return nullptr; // PostgreSQL repeats it after any cache invalidation
+  const bool repeated = seen.described == whole; // after any cache invalidation
+  relations.push_back({.oid = oid,
+                       .xid = open ? transactions.back().xid : 0,
+                       .message = std::string{whole},
+                       .before_change = next_index(),
+                       .news = !repeated,
+                       .above = seen.above});
+  if (repeated)
+    return nullptr;
   seen.described = whole;
   seen.columns = columns;
   seen.identity_full = identity == 'f';
-  relations.push_back({std::string{whole}, next_index()});
   other_bytes += 2 * whole.size();
   news = true;
   return nullptr;
@@ -306,6 +312,28 @@ result<void> pgoutput_decoder::consume(std::string_view whole) {
       "pgoutput: message '" +
           (printable ? std::string{tag} : "\\" + std::to_string(static_cast<unsigned char>(tag))) +
           "' " + problem);
+}
+
+std::vector<pgoutput_decoder::description> pgoutput_decoder::described() const {
+  std::vector<description> all;
+  for (const auto& relation : state_->relations)
+    all.push_back({relation.oid, relation.xid});
+  return all;
+}
+
+void pgoutput_decoder::place(std::uint32_t oid, const std::vector<partition_ancestor>& above) {
+  auto& s = *state_;
+  const auto known = s.known.find(oid);
+  if (known == s.known.end() || known->second.above == above)
+    return;
+  for (auto& relation : s.relations) {
+    if (relation.oid != oid)
+      continue;
+    relation.above = above;
+    relation.news = true;
+    s.news = true;
+  }
+  known->second.above = above;
 }
 
 std::size_t pgoutput_decoder::pending_bytes() const noexcept {

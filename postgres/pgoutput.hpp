@@ -4,12 +4,14 @@
 
 #include "base/lsn.hpp"
 #include "base/result.hpp"
+#include "postgres/catalog.hpp"
 #include "schema/frame.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 namespace busbar::postgres {
 
@@ -29,6 +31,19 @@ public:
   /// Bytes gathered so far, to decide when to take().
   std::size_t pending_bytes() const noexcept;
   bool in_transaction() const noexcept;
+
+  struct description {
+    std::uint32_t oid = 0;
+    std::uint32_t xid = 0; ///< Of the transaction that it came with, which may have made the table.
+  };
+  /// The relations that PostgreSQL has described since the last take(). It repeats descriptions
+  /// also when a table was attached or detached, so before take() each has to be given its place
+  /// anew.
+  std::vector<description> described() const;
+  /// What stands above `oid`. A relation that is never given a place keeps the one that it had, at
+  /// first none.
+  void place(std::uint32_t oid, const std::vector<partition_ancestor>& above);
+
   /// Everything gathered, as a Frame; empty if there is nothing. May be called in the middle of a
   /// transaction: the rest follows in later frames (Transaction.begins / ends).
   frame take();

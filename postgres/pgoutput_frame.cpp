@@ -2,6 +2,7 @@
 
 #include <capnp/message.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -36,6 +37,12 @@ void describe(schema::Relation::Builder out, const described_relation& from) {
     column.setTypeOid(in.u32());
     column.setTypeModifier(static_cast<std::int32_t>(in.u32()));
   }
+  auto ancestors = out.initAncestors(static_cast<capnp::uint>(from.above.size()));
+  for (std::size_t i = 0; i < from.above.size(); ++i) {
+    auto ancestor = ancestors[static_cast<capnp::uint>(i)];
+    ancestor.setOid(from.above[i].oid);
+    ancestor.setAttachedXid(from.above[i].attached_xid);
+  }
 }
 
 } // namespace
@@ -45,7 +52,7 @@ std::size_t pgoutput_decoder::state::words_needed() const {
   std::size_t words =
       64 + rows.size() / 8 + changes.size() * change_bytes / 8 + transactions.size() * 8;
   for (const auto& relation : relations)
-    words += 16 + relation.message.size(); // a column of 11 bytes takes 5 words
+    words += 20 + relation.message.size() + relation.above.size(); // 11 bytes' column: 5 words
   for (const auto& message : messages)
     words += 6 + message.content.size() / 8;
   return words;
@@ -80,9 +87,13 @@ void pgoutput_decoder::state::fill(schema::Frame::Builder root) const {
     to.setNewBytes(from.new_bytes);
     to.setKeyOnly(from.key_only);
   }
-  auto to_relations = root.initRelations(static_cast<capnp::uint>(relations.size()));
-  for (std::size_t i = 0; i < relations.size(); ++i)
-    describe(to_relations[static_cast<capnp::uint>(i)], relations[i]);
+  const auto told =
+      std::count_if(relations.begin(), relations.end(), [](const auto& r) { return r.news; });
+  auto to_relations = root.initRelations(static_cast<capnp::uint>(told));
+  capnp::uint next_relation = 0;
+  for (const auto& relation : relations)
+    if (relation.news)
+      describe(to_relations[next_relation++], relation);
   auto to_messages = root.initMessages(static_cast<capnp::uint>(messages.size()));
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const auto& from = messages[i];

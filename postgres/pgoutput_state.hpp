@@ -19,6 +19,7 @@ struct known_relation {
   std::string described; ///< The R message, to recognise its repetition.
   std::uint16_t columns = 0;
   bool identity_full = false;
+  std::vector<partition_ancestor> above;
 };
 
 struct transaction {
@@ -43,8 +44,12 @@ struct change {
 
 /// A message that is kept as it came until take().
 struct described_relation {
+  std::uint32_t oid = 0;
+  std::uint32_t xid = 0; ///< Of its transaction.
   std::string message;
   std::uint32_t before_change = 0;
+  bool news = true; ///< False for a repetition, until its place turns out to be another.
+  std::vector<partition_ancestor> above;
 };
 
 struct logical_message {

@@ -204,30 +204,48 @@ pg_result_of<void> wait_for_end(connection& session, std::string writers, deadli
 
 } // namespace
 
-pg_result_of<bool> ensure_published(connection& session, std::string_view publication,
-                                    const table_info& table, bool force_barrier, deadline until) {
-  bool changed = false;
+pg_result_of<publishing> ensure_published(connection& session, std::string_view publication,
+                                          const table_info& table, bool force_barrier,
+                                          deadline until) {
+  auto needed = publishing::was_complete;
   for (auto pause = first_retry;; pause = std::min(2 * pause, longest_retry)) {
     auto state = look(session, publication, table, until);
     if (!state)
       return broken(std::move(state).error());
     if (state->member && state->without_identity.empty())
       break;
-    changed = true; // even if somebody else makes the change: their barrier is not ours
+    // Even if somebody else makes the change: their barrier is not ours.
+    needed = std::max(needed, state->member ? publishing::set_identity : publishing::added_table);
     auto done = change(session, publication, table, *state, until);
     if (!done && (!is_passing(done.error()) || clock::now() + pause >= until))
       return broken(std::move(done).error());
     if (!done)
       std::this_thread::sleep_for(pause);
   }
-  if (!changed && !force_barrier)
-    return false;
+  if (needed == publishing::was_complete && !force_barrier)
+    return needed;
   auto writers = open_writers(session, table, until);
   if (!writers)
     return broken(std::move(writers).error());
   if (auto ended = wait_for_end(session, *std::move(writers), until); !ended)
     return broken(std::move(ended).error());
-  return changed;
+  return needed;
+}
+
+pg_result_of<void> complete_identity(connection& session, std::string_view publication,
+                                     const table_info& table, deadline until) {
+  for (auto pause = first_retry;; pause = std::min(2 * pause, longest_retry)) {
+    auto state = look(session, publication, table, until);
+    if (!state)
+      return broken(std::move(state).error());
+    if (!state->member || state->without_identity.empty())
+      return {};
+    auto done = change(session, publication, table, *state, until);
+    if (!done && (!is_passing(done.error()) || clock::now() + pause >= until))
+      return done;
+    if (!done)
+      std::this_thread::sleep_for(pause);
+  }
 }
 
 pg_result_of<bool> is_published(connection& session, std::string_view publication,

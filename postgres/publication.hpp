@@ -6,6 +6,13 @@
 
 namespace busbar::postgres {
 
+/// What ensure_published() had to do.
+enum class publishing : std::uint8_t {
+  was_complete,
+  set_identity, ///< Changes without full old images may have come; each of them says so itself.
+  added_table,  ///< Changes may be missing.
+};
+
 /// When this returns without error, every later commit that touches `table` is in the stream with
 /// full old images: the table (and each leaf partition) is in the publication with REPLICA IDENTITY
 /// FULL, and every writer that was open when it was added has ended (the barrier of spec 1.11).
@@ -16,10 +23,17 @@ namespace busbar::postgres {
 /// between ADD TABLE and the end of its barrier, and one that runs while another caller, who made
 /// the change, still waits in his; both find all in place. A node that begins to serve a table and
 /// has not itself seen true or false come back for it since it started forces it. (The barrier is
-/// two queries if nobody writes, so forcing is cheap.) Returns whether anything had to be changed.
-/// A table that is gone or renamed is SQLSTATE 42P01.
-pg_result_of<bool> ensure_published(connection& session, std::string_view publication,
-                                    const table_info& table, bool force_barrier, deadline until);
+/// two queries if nobody writes, so forcing is cheap.) A table that is gone or renamed is SQLSTATE
+/// 42P01.
+pg_result_of<publishing> ensure_published(connection& session, std::string_view publication,
+                                          const table_info& table, bool force_barrier,
+                                          deadline until);
+
+/// Gives what was added below a published table since (new partitions have the default) REPLICA
+/// IDENTITY FULL. Does nothing if the table is not published: that is for ensure_published(), with
+/// its barrier, to mend.
+pg_result_of<void> complete_identity(connection& session, std::string_view publication,
+                                     const table_info& table, deadline until);
 
 /// Whether nothing would have to be changed for that: one catalog query, no locks.
 pg_result_of<bool> is_published(connection& session, std::string_view publication,

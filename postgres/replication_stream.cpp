@@ -1,12 +1,14 @@
 #include "postgres/replication_stream.hpp"
 
 #include "base/bytes.hpp"
+#include "postgres/catalog.hpp"
 #include "postgres/pgoutput.hpp"
 #include "postgres/session.hpp"
 #include "postgres/takeover.hpp"
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,6 +30,10 @@ constexpr std::size_t large_bytes = 32 * 1024;
 constexpr std::chrono::milliseconds gather_time{1};
 constexpr seconds release_max{2}; // a predecessor's session still lets go of the slot
 constexpr auto release_period = std::chrono::milliseconds{50};
+// While the catalog is asked nothing is read and no feedback is sent, so it must not take long.
+constexpr seconds catalog_max{2};
+constexpr std::chrono::milliseconds visibility_retry{5};
+constexpr int visibility_waits_max = 2'000;
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
@@ -88,6 +94,7 @@ struct replication_stream::state {
   pg_result_of<bool> read_available();
   pg_result_of<void> handle(std::string_view message);
   pg_error end_of_stream();
+  pg_result_of<bool> place_relations();
   waited wait(short events, deadline until);
   waited wait_for_news(deadline until);
 
@@ -104,6 +111,9 @@ struct replication_stream::state {
   lsn taken_end{};           ///< decoder.last_end() at the last take().
   bool taken_inside = false; ///< The frame before ended inside a transaction.
   clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
+  std::optional<connection> catalog;  ///< A second session, opened when first needed.
+  clock::time_point next_catalog_try; ///< After it has shown too little.
+  int waits_for_visibility = 0;       ///< So many times in a row.
 };
 
 /// Waits as wait_for(), but at most until feedback is due, and sends on what libpq still holds.
@@ -182,6 +192,61 @@ pg_result_of<bool> replication_stream::state::read_available() {
       return broken(end_of_stream());
     dry = true;
   }
+  return true;
+}
+
+/// Looks up which partitioned tables stand above the relations that were described. False if that
+/// cannot be told yet: their changes must then wait, or they would be lost for the tables above. If
+/// the catalog cannot be asked, the stream ends, to begin anew where it was: a server that shuts
+/// down takes no new sessions, and would wait for this one for ever.
+pg_result_of<bool> replication_stream::state::place_relations() {
+  const auto described = decoder.described();
+  if (described.empty())
+    return true;
+  if (clock::now() < next_catalog_try)
+    return false;
+  std::vector<std::uint32_t> oids;
+  for (const auto& [oid, xid] : described)
+    oids.push_back(oid);
+  const auto ask = [&]() -> pg_result_of<partition_places> {
+    if (!catalog) {
+      auto opened = connection::open(settings.url, "partitions", clock::now() + catalog_max);
+      if (!opened)
+        return broken(std::move(opened).error());
+      catalog.emplace(*std::move(opened));
+    }
+    return find_partition_places(*catalog, oids, clock::now() + catalog_max);
+  };
+  const bool had_session = catalog.has_value();
+  auto places = ask();
+  if (!places && had_session) {
+    catalog.reset(); // it may have died while it lay idle
+    places = ask();
+  }
+  if (!places)
+    return broken({trouble::transient, places.error().sqlstate,
+                   "which tables are partitions cannot be looked up: " + places.error().message});
+  // A transaction is streamed a moment before others see it. One that has made or attached the
+  // table must have become visible; any other that did so had, before the table could be written
+  // to. That wait has an end, in case our own confirmation is what the transaction waits for.
+  const bool all_settled = std::all_of(described.begin(), described.end(), [&](const auto& each) {
+    const auto place = std::find_if(places->found.begin(), places->found.end(),
+                                    [&](const auto& p) { return p.oid == each.oid; });
+    return each.xid == 0 || places->seen.sees(each.xid) ||
+           (place != places->found.end() && !place->in_change);
+  });
+  if (!all_settled && waits_for_visibility < visibility_waits_max) {
+    ++waits_for_visibility;
+    next_catalog_try = clock::now() + visibility_retry;
+    return false;
+  }
+  if (!all_settled)
+    spdlog::error("a transaction that has committed does not become visible; is a synchronous "
+                  "standby missing? If it made a partition, shapes above may lack its rows");
+  waits_for_visibility = 0;
+  // Whatever is gone by now keeps the place that it had.
+  for (const auto& place : places->found)
+    decoder.place(place.oid, place.above);
   return true;
 }
 
@@ -273,7 +338,21 @@ pg_result_of<stream_event> replication_stream::next(deadline until, bool hurry) 
       return broken(std::move(full).error());
     // The rest of a transaction follows at once, so a mere piece of one waits for it.
     const bool has_end = s.decoder.last_end() != s.taken_end;
-    if (*full || (has_end && hurry) || s.idle > s.idle_told) {
+    const bool due = *full || (has_end && hurry) || s.idle > s.idle_told;
+    if (due && (*full || has_end)) {
+      auto placed = s.place_relations();
+      if (!placed)
+        return broken(std::move(placed).error());
+      if (!*placed) {
+        const auto retry = std::min(until, s.next_catalog_try);
+        if (auto paused = pause(retry); !paused)
+          return broken(std::move(paused).error());
+        if (clock::now() < retry || clock::now() >= until)
+          return stream_event{};
+        continue;
+      }
+    }
+    if (due) {
       stream_event event;
       if (*full || has_end)
         event.transactions = s.decoder.take();

@@ -68,7 +68,8 @@ public:
 
   /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
   /// more is readable at once (a mere piece of a transaction waits for its rest). Sends feedback
-  /// when due. An event with neither part is a wake-up.
+  /// when due. An event with neither part is a wake-up. What stands above the relations of a frame
+  /// is asked of the catalog first, over a second session; it is an error if that fails.
   /// Without `hurry` what has arrived is kept until the frame is full, for a reader that still has
   /// work: many small transactions then share a frame.
   pg_result_of<stream_event> next(deadline until, bool hurry = true);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <thread>
 
 namespace busbar::postgres {
@@ -102,6 +103,28 @@ pg_result_of<rows> all_results(PGconn* session, deadline until, const std::atomi
   if (problem)
     return tl::unexpected<pg_error>{*std::move(problem)};
   return last;
+}
+
+std::optional<snapshot> parse_snapshot(std::string_view text) {
+  snapshot read;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto number = [&](std::uint64_t& into) {
+    const auto [next, problem] = std::from_chars(at, end, into);
+    at = next;
+    return problem == std::errc{};
+  };
+  const auto skip = [&](char c) { return at != end && *at++ == c; };
+  if (!number(read.xmin) || !skip(':') || !number(read.xmax) || !skip(':'))
+    return std::nullopt;
+  while (at != end) {
+    if (!read.xip.empty() && !skip(','))
+      return std::nullopt;
+    if (!number(read.xip.emplace_back()))
+      return std::nullopt;
+  }
+  std::sort(read.xip.begin(), read.xip.end());
+  return read;
 }
 
 } // namespace busbar::postgres

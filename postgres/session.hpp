@@ -2,6 +2,7 @@
 // Private to postgres/.
 #pragma once
 
+#include "base/snapshot.hpp"
 #include "postgres/connection.hpp"
 
 #include <atomic>
@@ -17,6 +18,8 @@ pg_error result_error(const pg_conn* session, const pg_result* result);
 pg_error timed_out(std::string_view doing);
 /// Adds ` keyword='value'` to a conninfo string.
 void append_option(std::string& conninfo, std::string_view keyword, std::string_view value);
+/// Reads "10:20:10,14,15", the text of a pg_snapshot.
+std::optional<snapshot> parse_snapshot(std::string_view text);
 /// Newlines become spaces, runs of blanks one blank.
 std::string one_line(std::string_view text);
 

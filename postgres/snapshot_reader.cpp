@@ -6,8 +6,6 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
-#include <charconv>
-
 namespace busbar::postgres {
 
 namespace {
@@ -16,29 +14,6 @@ using clock = std::chrono::steady_clock;
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
-}
-
-/// Reads "10:20:10,14,15", the text of a pg_snapshot.
-std::optional<snapshot> parse_snapshot(std::string_view text) {
-  snapshot read;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  const auto number = [&](std::uint64_t& into) {
-    const auto [next, problem] = std::from_chars(at, end, into);
-    at = next;
-    return problem == std::errc{};
-  };
-  const auto skip = [&](char c) { return at != end && *at++ == c; };
-  if (!number(read.xmin) || !skip(':') || !number(read.xmax) || !skip(':'))
-    return std::nullopt;
-  while (at != end) {
-    if (!read.xip.empty() && !skip(','))
-      return std::nullopt;
-    if (!number(read.xip.emplace_back()))
-      return std::nullopt;
-  }
-  std::sort(read.xip.begin(), read.xip.end());
-  return read;
 }
 
 std::string copy_statement(const snapshot_query& query) {

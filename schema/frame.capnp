@@ -68,6 +68,15 @@ struct Relation {
   columns @3 :List(Column);  # as streamed: without dropped columns, and before 18 without generated
   beforeChange @4 :UInt32;   # it holds from this index of Frame.changes on
   identityFull @5 :Bool;
+  ancestors @6 :List(Ancestor);
+  # The partitioned tables above it, the nearest first: its changes are theirs, too.
+
+  struct Ancestor {
+    oid @0 :UInt32;
+    attachedXid @1 :UInt32;
+    # Of the transaction that put what stands below into this table, if that had been a table of its
+    # own before: its rows came without a change. 0 if it was made as a partition.
+  }
 
   struct Column {
     name @0 :Text;

@@ -39,6 +39,7 @@ bool is_sound(schema::Frame::Reader root) {
     relation.getName();
     for (const auto column : relation.getColumns())
       column.getName();
+    relation.getAncestors();
   }
   for (const auto message : root.getMessages()) {
     message.getContent();

@@ -9,6 +9,7 @@
 namespace busbar::testing {
 namespace {
 
+using postgres::publishing;
 using ::testing::HasSubstr;
 
 class PublicationTest : public PostgresTest {
@@ -24,15 +25,15 @@ protected:
   table_info table(const std::string& name) {
     return must(postgres::find_table(*admin_, "public", name, in(10s))).value();
   }
-  postgres::pg_result_of<bool> ensure(const std::string& name, std::chrono::milliseconds time = 10s,
-                                      bool force = false) {
+  postgres::pg_result_of<publishing>
+  ensure(const std::string& name, std::chrono::milliseconds time = 10s, bool force = false) {
     const auto found = table(name);
     auto session = connect("publication");
     return postgres::ensure_published(session, "pub", found, force, in(time));
   }
   /// Starts ensure() on a thread and waits until it waits for open writers.
-  std::future<postgres::pg_result_of<bool>> ensure_until_barrier(const std::string& name,
-                                                                 bool force = false) {
+  std::future<postgres::pg_result_of<publishing>> ensure_until_barrier(const std::string& name,
+                                                                       bool force = false) {
     auto running = std::async(std::launch::async, [this, name, force, found = table(name)] {
       auto session = connect("publication");
       return postgres::ensure_published(session, "pub", found, force, in(20s));
@@ -53,26 +54,39 @@ protected:
 };
 
 TEST_F(PublicationTest, AddsATableWithFullIdentityOnce) {
-  EXPECT_TRUE(must(ensure("t")));
+  EXPECT_EQ(must(ensure("t")), publishing::added_table);
   EXPECT_EQ(members(), "t");
   EXPECT_EQ(with_identity(), "t");
-  EXPECT_FALSE(must(ensure("t")));
+  EXPECT_EQ(must(ensure("t")), publishing::was_complete);
 }
 
 TEST_F(PublicationTest, OfAPartitionedTableTheRootIsAddedAndTheLeavesGetTheIdentity) {
-  EXPECT_TRUE(must(ensure("root")));
+  EXPECT_EQ(must(ensure("root")), publishing::added_table);
   EXPECT_EQ(members(), "root");
   EXPECT_EQ(with_identity(), "high_only low");
-  EXPECT_FALSE(must(ensure("low"))) << "a leaf is published with its root";
+  EXPECT_EQ(must(ensure("low")), publishing::was_complete) << "a leaf is published with its root";
   sql("CREATE TABLE lower PARTITION OF root FOR VALUES FROM (-10) TO (0)");
-  EXPECT_TRUE(must(ensure("root")));
+  EXPECT_EQ(must(ensure("root")), publishing::set_identity);
   EXPECT_EQ(with_identity(), "high_only low lower");
+}
+
+TEST_F(PublicationTest, NewLeavesAreGivenTheIdentityOnlyBelowAPublishedTable) {
+  const auto root = table("root");
+  must(postgres::complete_identity(*admin_, "pub", root, in(10s)));
+  EXPECT_EQ(with_identity(), "");
+  EXPECT_EQ(members(), "");
+  must(ensure("root"));
+  sql("CREATE TABLE lower PARTITION OF root FOR VALUES FROM (-10) TO (0);"
+      "CREATE TABLE apart (a int); ALTER TABLE high ATTACH PARTITION apart DEFAULT");
+  must(postgres::complete_identity(*admin_, "pub", root, in(10s)));
+  EXPECT_EQ(with_identity(), "apart high_only low lower");
+  EXPECT_EQ(members(), "root");
 }
 
 TEST_F(PublicationTest, ALostIdentityIsRestored) {
   must(ensure("t"));
   sql("ALTER TABLE t REPLICA IDENTITY DEFAULT");
-  EXPECT_TRUE(must(ensure("t")));
+  EXPECT_EQ(must(ensure("t")), publishing::set_identity);
   EXPECT_EQ(with_identity(), "t");
 }
 
@@ -85,7 +99,7 @@ TEST_F(PublicationTest, WaitsForAWriterThatWasOpenBeforeButNotForALaterOne) {
   must(later.command("BEGIN; INSERT INTO t VALUES (2)", in(5s)));
   EXPECT_EQ(running.wait_for(0s), std::future_status::timeout);
   must(writer.command("COMMIT", in(5s)));
-  EXPECT_TRUE(must(running.get()));
+  EXPECT_EQ(must(running.get()), publishing::added_table);
   must(later.command("ROLLBACK", in(5s)));
 }
 
@@ -96,7 +110,7 @@ TEST_F(PublicationTest, WaitsForAWriterOfALeaf) {
   auto running = ensure_until_barrier("root");
   EXPECT_EQ(running.wait_for(0s), std::future_status::timeout);
   must(writer.command("COMMIT", in(5s)));
-  EXPECT_TRUE(must(running.get()));
+  EXPECT_EQ(must(running.get()), publishing::added_table);
 }
 
 TEST_F(PublicationTest, WaitsForAPreparedTransaction) {
@@ -105,18 +119,18 @@ TEST_F(PublicationTest, WaitsForAPreparedTransaction) {
   auto running = ensure_until_barrier("t");
   EXPECT_EQ(running.wait_for(0s), std::future_status::timeout);
   sql("COMMIT PREPARED 'p_" + database_ + "'");
-  EXPECT_TRUE(must(running.get()));
+  EXPECT_EQ(must(running.get()), publishing::added_table);
 }
 
 TEST_F(PublicationTest, ABarrierCanBeForcedForATableThatIsInPlace) {
   must(ensure("t"));
   auto writer = connect();
   must(writer.command("BEGIN; INSERT INTO t VALUES (1)", in(5s)));
-  EXPECT_FALSE(must(ensure("t"))) << "in place, so nobody is waited for";
+  EXPECT_EQ(must(ensure("t")), publishing::was_complete) << "in place, so nobody is waited for";
   auto running = ensure_until_barrier("t", true);
   EXPECT_EQ(running.wait_for(0s), std::future_status::timeout);
   must(writer.command("COMMIT", in(5s)));
-  EXPECT_FALSE(must(running.get()));
+  EXPECT_EQ(must(running.get()), publishing::was_complete);
 }
 
 TEST_F(PublicationTest, TheBarrierEndsAtItsDeadlineAndNamesTheWriter) {
@@ -134,7 +148,7 @@ TEST_F(PublicationTest, AReaderThatStaysOpenIsNotWaitedFor) {
   sql("ALTER TABLE t REPLICA IDENTITY FULL");
   auto reader = connect();
   must(reader.command("BEGIN; SELECT * FROM t", in(5s)));
-  EXPECT_TRUE(must(ensure("t")));
+  EXPECT_EQ(must(ensure("t")), publishing::added_table);
   must(reader.command("COMMIT", in(5s)));
 }
 
@@ -150,7 +164,7 @@ TEST_F(PublicationTest, ALockThatIsTakenIsTriedAgain) {
              " AND query = 'ROLLBACK'",
              "1");
   must(reader.command("COMMIT", in(5s)));
-  EXPECT_TRUE(must(running.get()));
+  EXPECT_EQ(must(running.get()), publishing::added_table);
 }
 
 TEST_F(PublicationTest, ForeignOwnersAreFatalWithTheStatementThatIsMissing) {
@@ -184,7 +198,7 @@ TEST_F(PublicationTest, ATableThatWasRenamedIsReportedAsMissing) {
 
 TEST_F(PublicationTest, ManyCallersAtOnceAllSucceed) {
   const auto found = table("t");
-  std::vector<std::future<postgres::pg_result_of<bool>>> running;
+  std::vector<std::future<postgres::pg_result_of<publishing>>> running;
   for (int i = 0; i < 6; ++i)
     running.push_back(std::async(std::launch::async, [this, &found] {
       auto session = connect("publication");

@@ -43,7 +43,11 @@ void stream_reader::read(const frame& taken) {
     std::string text = std::string{relation.getSchema().cStr()} + "." + relation.getName().cStr();
     for (const auto column : relation.getColumns())
       text += std::string{" "} + column.getName().cStr();
-    described.push_back(text + (relation.getIdentityFull() ? " full" : " not full"));
+    text += relation.getIdentityFull() ? " full" : " not full";
+    for (const auto ancestor : relation.getAncestors())
+      text += " < " + std::to_string(ancestor.getOid()) +
+              (ancestor.getAttachedXid() == 0 ? "" : " attached");
+    described.push_back(text);
   }
   std::uint32_t index = 0;
   for (const auto transaction : root.getTransactions()) {

@@ -195,6 +195,7 @@ protected:
   std::vector<shape_ptr> shapes_; ///< After crash(), by id.
 
   std::vector<std::pair<shape_ptr, std::string>> invalidated_; ///< As the directory was told.
+  std::vector<shape_ptr> to_mend_;                             ///< As the directory was told.
   std::vector<lsn> applied_;                                   ///< As the flusher was told.
   bool wrote_ = false;
   int credits_ = 0; ///< As the replicator was told.
@@ -214,6 +215,8 @@ private:
                   },
                   [](finished_atom, const shape_ptr&, const snapshotter_actor&) {},
                   [](publish_atom, const shape_ptr&, bool) {},
+                  [this](mend_atom, const shape_ptr& shape) { to_mend_.push_back(shape); },
+                  [](mend_atom, const shape_ptr&, const snapshotter_actor&) {},
                   [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
                     invalidated_.emplace_back(shape, why);
                   },

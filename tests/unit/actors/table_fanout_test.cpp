@@ -162,6 +162,47 @@ TEST_F(TableFanoutTest, StreamMayHaveItsColumnsInAnotherOrder) {
               HasSubstr(R"("value":{"id":"7","title":"a title","done":"f","note":"a note"})"));
 }
 
+TEST_F(TableFanoutTest, EachLeafIsReadInItsOwnColumnOrderAndNamedAsTheShapesTable) {
+  constexpr std::uint32_t one = 17001;
+  constexpr std::uint32_t two = 17002;
+  auto leaf = items_relation();
+  leaf.oid = one;
+  leaf.name = "items_1";
+  fanout_.describe(leaf);
+  leaf.oid = two;
+  leaf.name = "items_2";
+  std::reverse(leaf.columns.begin(), leaf.columns.end());
+  fanout_.describe(leaf);
+  auto& all = add(where("title = 'a'"));
+  const std::string value = R"("value":{"id":"1","title":"a","done":"f","note":null})";
+  for (int round = 0; round < 2; ++round) { // one's order is not forgotten over the other's
+    route(change().insert(one, {"1", "a", "f", null}));
+    ASSERT_EQ(bytes_[&all].size(), 1u);
+    EXPECT_THAT(bytes_[&all][0], HasSubstr(value));
+    EXPECT_THAT(bytes_[&all][0], HasSubstr(R"("key":"\"public\".\"items\"/\"1\"")"));
+    route(change().insert(two, {null, "f", "a", "1"}));
+    ASSERT_EQ(bytes_[&all].size(), 1u);
+    EXPECT_THAT(bytes_[&all][0], HasSubstr(value));
+  }
+}
+
+TEST_F(TableFanoutTest, LeafThatDoesNotFitBreaksTheShapesOnlyAtItsOwnChanges) {
+  constexpr std::uint32_t narrow = 17001;
+  fanout_.describe(items_relation());
+  auto leaf = items_relation();
+  leaf.oid = narrow;
+  leaf.columns.pop_back();
+  fanout_.describe(leaf);
+  auto& all = add();
+  auto& some = add(only_columns({"id", "title"}));
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(broken_, IsEmpty());
+  route(change().insert(narrow, {"2", "a", "f"}));
+  EXPECT_EQ(broken_.size(), 1u);
+  EXPECT_TRUE(broken_.contains(&all));
+  EXPECT_THAT(got_[&some], ElementsAre("500_0 insert 2"));
+}
+
 TEST_F(TableFanoutTest, WhoDoesNotWantTheTransactionGetsNothing) {
   fanout_.describe(items_relation());
   auto& one = add();

@@ -206,6 +206,47 @@ TEST_F(PgoutputTest, ARepeatedRelationIsDroppedAndAChangedOneIsPlacedWhereItBegi
   EXPECT_EQ(relations[1].getColumns().size(), 3u);
 }
 
+TEST_F(PgoutputTest, AncestorsAreToldWithTheDescriptionAndKeptByARelationThatHasGone) {
+  begin();
+  ASSERT_EQ(decoder_.described().size(), 1u);
+  EXPECT_EQ(decoder_.described()[0].oid, table);
+  EXPECT_EQ(decoder_.described()[0].xid, 7u);
+  decoder_.place(table, {{.oid = 50, .attached_xid = 0}, {.oid = 51, .attached_xid = 9}});
+  auto taken = decoder_.take();
+  ASSERT_EQ(taken.read().getRelations().size(), 1u);
+  auto ancestors = taken.read().getRelations()[0].getAncestors();
+  ASSERT_EQ(ancestors.size(), 2u);
+  EXPECT_EQ(ancestors[0].getOid(), 50u);
+  EXPECT_EQ(ancestors[0].getAttachedXid(), 0u);
+  EXPECT_EQ(ancestors[1].getOid(), 51u);
+  EXPECT_EQ(ancestors[1].getAttachedXid(), 9u);
+  EXPECT_TRUE(decoder_.described().empty());
+  give(relation_message(table, "public", "item", {"id", "name", "more"}));
+  taken = decoder_.take(); // nobody has found it in the catalog any more
+  EXPECT_EQ(taken.read().getRelations()[0].getAncestors().size(), 2u);
+}
+
+TEST_F(PgoutputTest, ARepetitionIsToldOnlyIfTheRelationStandsElsewhereNow) {
+  begin();
+  decoder_.place(table, {});
+  decoder_.take();
+  const auto again = relation_message(table, "public", "item", {"id", "name"});
+  give(again);
+  give(insert_message(table, {"1", "a"}));
+  EXPECT_EQ(decoder_.described().size(), 1u);
+  decoder_.place(table, {});
+  EXPECT_EQ(decoder_.take().read().getRelations().size(), 0u);
+  give(insert_message(table, {"2", "b"}));
+  give(again);
+  give(insert_message(table, {"3", "c"}));
+  decoder_.place(table, {{.oid = 50, .attached_xid = 0}});
+  const auto taken = decoder_.take();
+  ASSERT_EQ(taken.read().getRelations().size(), 1u);
+  EXPECT_EQ(taken.read().getRelations()[0].getBeforeChange(), 1u);
+  EXPECT_EQ(taken.read().getRelations()[0].getColumns().size(), 2u);
+  ASSERT_EQ(taken.read().getRelations()[0].getAncestors().size(), 1u);
+}
+
 TEST_F(PgoutputTest, TheSystemSchemaIsSpelledOut) {
   give_all({begin_message(100, 7), relation_message(5, "", "pg_thing", {})});
   EXPECT_STREQ(decoder_.take().read().getRelations()[0].getSchema().cStr(), "pg_catalog");

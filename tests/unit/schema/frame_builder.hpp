@@ -74,6 +74,16 @@ public:
                           .before = static_cast<std::uint32_t>(changes_.size())});
     return *this;
   }
+  /// The relation before is a partition of `ancestor`, at the top of those that it has already.
+  frame_builder& below(std::uint32_t ancestor, std::uint32_t attached_xid = 0) {
+    relations_.back().ancestors.emplace_back(ancestor, attached_xid);
+    return *this;
+  }
+  /// The relation before streams old images only in part.
+  frame_builder& without_identity() {
+    relations_.back().identity_full = false;
+    return *this;
+  }
   frame_builder& message(std::string content) {
     messages_.push_back({.content = std::move(content),
                          .before = static_cast<std::uint32_t>(changes_.size()),
@@ -128,7 +138,12 @@ public:
       to.setSchema("public");
       to.setName(from.name);
       to.setBeforeChange(from.before);
-      to.setIdentityFull(true);
+      to.setIdentityFull(from.identity_full);
+      auto ancestors = to.initAncestors(static_cast<unsigned>(from.ancestors.size()));
+      for (unsigned a = 0; a < ancestors.size(); ++a) {
+        ancestors[a].setOid(from.ancestors[a].first);
+        ancestors[a].setAttachedXid(from.ancestors[a].second);
+      }
       auto columns = to.initColumns(static_cast<unsigned>(from.columns.size()));
       for (unsigned c = 0; c < columns.size(); ++c) {
         columns[c].setName(from.columns[c].first);
@@ -168,6 +183,8 @@ private:
     std::string name;
     std::vector<std::pair<std::string, std::uint32_t>> columns;
     std::uint32_t before = 0;
+    bool identity_full = true;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> ancestors = {};
   };
   struct logical_message {
     std::string content;
