@@ -17,11 +17,11 @@ namespace busbar {
 
 /// As the request words it, types checked (spec 5.4).
 struct subset_request {
-  std::string where;                   ///< Empty = every row of the shape.
-  std::vector<std::string> parameters; ///< $1, $2, … of `where`
-  std::string order_by;                ///< Empty = in no order.
-  std::optional<std::uint64_t> limit;
-  std::optional<std::uint64_t> offset;
+  std::string where = {};                   ///< Empty = every row of the shape.
+  std::vector<std::string> parameters = {}; ///< $1, $2, … of `where`
+  std::string order_by = {};                ///< Empty = in no order.
+  std::optional<std::uint64_t> limit = {};
+  std::optional<std::uint64_t> offset = {};
 };
 
 /// A request that has been checked against its shape's table. Immutable; any thread. All SQL in it
