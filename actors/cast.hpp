@@ -18,6 +18,7 @@ struct cast {
   reconciler_actor reconciler;
   std::vector<materializer_actor> materializers;
   std::vector<snapshotter_actor> snapshotters;
+  std::vector<subset_reader_actor> subset_readers;
 
   const materializer_actor& materializer_of(storage::shape_id shape) const {
     return materializers[storage::to_number(shape) % materializers.size()];

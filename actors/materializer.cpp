@@ -60,6 +60,9 @@ struct materializer_state {
         [this](adopt_atom, const adoption_list& shapes) { return adopt(shapes); },
         [this](expect_atom, const shape_ptr& shape) { return expect(shape); },
         [this](splice_atom, shape_id id, const snapshot& sees) { return splice(id, sees); },
+        [this](covers_atom, const snapshot& sees, lsn upto) {
+          return sees_commits(sees, to_number(upto));
+        },
         [this](forget_atom, const shape_ptr& shape) { forget(shape); },
         [this](check_atom, shape_id id) { tell_watchers(id); },
         [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
@@ -480,14 +483,20 @@ struct materializer_state {
     return *slot;
   }
 
+  /// Whether the snapshot sees all that has committed up to here, as far as we remember.
+  bool sees_commits(const snapshot& sees, std::uint64_t upto) const {
+    return std::none_of(recent_commits.begin(), recent_commits.end(), [&](const auto& one) {
+      return one.second <= upto && !sees.sees(one.first);
+    });
+  }
+
   caf::result<bool> splice(shape_id id, const snapshot& sees) {
     const auto found = shapes.find(id);
     if (found == shapes.end() || found->second->log.shape()->progress().gone)
       return to_caf(error{errc::must_refetch, "the shape was removed"});
     auto& owned = *found->second;
-    for (const auto& [xid, commit] : recent_commits)
-      if (commit <= owned.created_lsn && !sees.sees(xid))
-        return false;
+    if (!sees_commits(sees, owned.created_lsn))
+      return false;
     owned.log.accept(sees);
     splicing.insert(id);
     awaiting.erase(id);

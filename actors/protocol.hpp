@@ -3,6 +3,7 @@
 
 #include "actors/head_move.hpp"
 #include "actors/shape_state.hpp"
+#include "actors/subset_task.hpp"
 #include "base/lsn.hpp"
 #include "base/snapshot.hpp"
 #include "schema/frame.hpp"
@@ -47,6 +48,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolution)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_task_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_outcome)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
 CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
@@ -78,6 +81,8 @@ CAF_ADD_ATOM(busbar, busbar, watch_atom, "watch")
 CAF_ADD_ATOM(busbar, busbar, ready_atom, "ready")
 CAF_ADD_ATOM(busbar, busbar, publish_atom, "publish")
 CAF_ADD_ATOM(busbar, busbar, mend_atom, "mend")
+CAF_ADD_ATOM(busbar, busbar, covers_atom, "covers")
+CAF_ADD_ATOM(busbar, busbar, subset_atom, "subset")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -110,6 +115,8 @@ using materializer_actor = caf::typed_actor<
     // The snapshot's visibility: true = the splice is exact; false = take another snapshot, this
     // one was taken too early to see a transaction that the stream had already delivered.
     caf::replies_to<splice_atom, storage::shape_id, snapshot>::with<bool>,
+    // Whether this snapshot sees every transaction that has committed up to this position.
+    caf::replies_to<covers_atom, snapshot, lsn>::with<bool>,
     // The shape is removed: forget it, tell its watchers, delete its data.
     caf::reacts_to<forget_atom, shape_ptr>,
     // Tell the watchers to look at the shape again.
@@ -154,6 +161,10 @@ using snapshotter_actor = caf::typed_actor<
 using reconciler_actor = caf::typed_actor<
     // Look now, and then at every period: a leader has taken over, or INTERNAL: the period is over.
     caf::reacts_to<tick_atom>>;
+
+/// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
+using subset_reader_actor =
+    caf::typed_actor<caf::replies_to<subset_atom, subset_task_ptr>::with<subset_outcome>>;
 
 /// The DIRECTORY: which shapes there are; creates and removes them.
 using directory_actor = caf::typed_actor<

@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 #include "shapes/offset.hpp"
 #include "shapes/shape_request.hpp"
+#include "shapes/subset.hpp"
 
 #include <boost/intrusive/list.hpp>
 
@@ -18,6 +19,7 @@
 namespace busbar {
 
 class shape_state;
+struct subset_task;
 
 /// A shape read request, all parameters checked.
 struct shape_query {
@@ -28,6 +30,9 @@ struct shape_query {
   bool live = false;
   bool sse = false;
   std::string if_none_match; ///< The header as it came; may be empty.
+  /// Given: part of the present rows is asked for instead of the log. `sse` and `if_none_match`
+  /// mean nothing then, and `live` never waits.
+  std::optional<subset_request> subset = {};
 };
 
 /// How entries are framed in a piece of a body.
@@ -61,10 +66,19 @@ struct log_slice {
   log_cursor rest;         ///< done() if there is nothing (more) to read.
 };
 
+/// A subset of a shape's rows (spec shape-protocol 15.4).
+struct subset_answer {
+  std::string handle;
+  std::shared_ptr<const std::string> schema_json; ///< Null if the request was live.
+  log_offset end;                                 ///< For `electric-offset`.
+  shared_bytes body;                              ///< The whole JSON.
+};
+
 /// What went wrong with a request.
 struct refusal {
   error why;                           ///< code decides the status, `field` the errors member.
   std::chrono::seconds retry_after{0}; ///< For 503; 0 = none.
+  bool said_by_postgres = false;       ///< Only the database could tell (spec 15.5).
 };
 
 /// One request that waits for its answer. The HTTP side implements it; the session keeps borrowed
@@ -84,6 +98,8 @@ public:
   /// 409, with the handle to go on with if one is known. In an open SSE stream: end it.
   virtual void on_gone(const std::optional<std::string>& handle) = 0;
   virtual void on_refused(const refusal& what) = 0;
+  /// The answer to a query with a subset.
+  virtual void on_subset(const subset_answer& answer) = 0;
 
 private:
   // The session's notes on a reader that waits.
@@ -92,6 +108,7 @@ private:
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
       by_deadline_;
   std::shared_ptr<shape_state> shape_;
+  std::shared_ptr<subset_task> subset_; ///< Null unless a subset is asked for.
   log_offset requested_;
   std::chrono::steady_clock::time_point deadline_{};
   wait waits_for_ = wait::snapshot;

@@ -21,6 +21,9 @@ constexpr std::chrono::seconds snapshot_patience{60};
 constexpr std::chrono::milliseconds tick_min{10};
 /// Requests' words whose shape is remembered; all are forgotten when there are more.
 constexpr std::size_t known_bytes_max = 16u << 20;
+constexpr std::chrono::seconds subset_patience{60};
+/// Subset queries of one session that wait for a reader; beyond this new ones are turned away.
+constexpr std::size_t subsets_max = 1'000;
 
 bool etag_matches(std::string_view header, const std::string& etag) {
   while (!header.empty()) {
@@ -188,6 +191,11 @@ public:
 
   void cancel(shape_reader& reader) noexcept {
     unlink(reader);
+    if (reader.subset_) {
+      reader.subset_->abandoned = true;
+      subsets_.erase(reader.subset_->ticket);
+      reader.subset_.reset();
+    }
     reader.shape_.reset();
     if (!reader.resolving_)
       return;
@@ -241,6 +249,10 @@ public:
           refuse(reader, {errc::unavailable, "the server is stopping"});
       }
     }
+    for (const auto& [ticket, reader] : std::exchange(subsets_, {})) {
+      reader->subset_->abandoned = true;
+      refuse(*reader, {errc::unavailable, "the server is stopping"});
+    }
   }
 
   const session_environment& environment() const noexcept { return env_; }
@@ -252,6 +264,15 @@ private:
   }
 
   void begin(shape_reader& reader, const shape_query& query, const shape_ptr& shape) {
+    std::optional<subset_definition> subset;
+    if (query.subset) {
+      auto defined = define_subset(*query.subset, query.shape, *shape->definition().table);
+      if (!defined) {
+        refuse(reader, defined.error());
+        return;
+      }
+      subset = std::move(*defined);
+    }
     const bool positioned = !query.now && query.offset != log_offset::start();
     if (positioned && query.handle != shape->handle()) {
       reader.on_gone(shape->handle());
@@ -263,6 +284,15 @@ private:
     reader.live_ = query.live;
     reader.sse_ = query.live && query.sse;
     reader.open_ = false;
+    reader.subset_.reset();
+    if (subset) {
+      reader.sse_ = false;
+      reader.subset_ = std::make_shared<subset_task>();
+      reader.subset_->shape = shape;
+      reader.subset_->what = *std::move(subset);
+      answer_or_wait(reader);
+      return;
+    }
     if (!query.if_none_match.empty() && !query.now && !reader.sse_) {
       const auto p = shape->progress();
       auto same = p.gone ? result<std::optional<log_slice>>{} : slice_at(reader, p, 0);
@@ -346,6 +376,14 @@ private:
       gone(reader, p);
       return;
     }
+    if (reader.subset_) {
+      // Rows read earlier could lack changes that the shape's log does not keep.
+      if (p.started)
+        read_subset(reader, p);
+      else
+        park(reader, shape_reader::wait::snapshot);
+      return;
+    }
     auto found = slice_at(reader, p, last_seen);
     if (!found) {
       refuse(reader, found.error());
@@ -365,6 +403,60 @@ private:
                       : p.started && reader.requested_ > p.head ? shape_reader::wait::out_of_bounds
                                                                 : shape_reader::wait::snapshot;
     park(reader, kind);
+  }
+
+  void read_subset(shape_reader& reader, const shape_progress& p) {
+    const auto& readers = env_.others->subset_readers;
+    if (readers.empty() || subsets_.size() >= subsets_max) {
+      refuse(reader, {errc::unavailable, "too many subsets are being read: try again"});
+      return;
+    }
+    // Where the client goes on reading the log; told before the rows are read, so that what happens
+    // meanwhile comes after it.
+    const auto end = reader.now_                                ? p.head
+                     : reader.requested_ == log_offset::start() ? log_offset{0, 0}
+                                                                : reader.requested_;
+    unlink(reader);
+    const auto task = reader.subset_;
+    task->seen = lsn{end.tx};
+    task->give_up = clock::now() + subset_patience;
+    task->ticket = ++last_ticket_;
+    subsets_.emplace(task->ticket, &reader);
+    // Not in turn: one that works on a large sort should not be waited for.
+    reader_load_.resize(readers.size());
+    const auto least = std::min_element(reader_load_.begin(), reader_load_.end());
+    const auto who = static_cast<std::size_t>(least - reader_load_.begin());
+    ++reader_load_[who];
+    request(readers[who], subset_patience, subset_atom_v, subset_task_ptr{task})
+        .then(
+            [this, task, end, who](const subset_outcome& outcome) {
+              --reader_load_[who];
+              subset_read(task->ticket, end, outcome);
+            },
+            [this, task, end, who](const caf::error& why) {
+              --reader_load_[who];
+              task->abandoned = true;
+              subset_read(task->ticket, end, {nullptr, from_caf(why), false});
+            });
+  }
+
+  void subset_read(std::uint64_t ticket, log_offset end, const subset_outcome& outcome) {
+    const auto found = subsets_.find(ticket);
+    if (found == subsets_.end())
+      return; // cancelled
+    auto& reader = *found->second;
+    subsets_.erase(found);
+    const auto shape = std::exchange(reader.shape_, nullptr);
+    reader.subset_.reset();
+    if (shape->progress().gone)
+      reader.on_gone(std::nullopt);
+    else if (!outcome.body)
+      reader.on_refused({outcome.why, retry_after(outcome.why), outcome.said_by_postgres});
+    else
+      reader.on_subset({.handle = shape->handle(),
+                        .schema_json = reader.live_ ? nullptr : shape->schema_json(),
+                        .end = end,
+                        .body = outcome.body});
   }
 
   /// Sends an SSE head. False if the reader did not survive it.
@@ -416,6 +508,7 @@ private:
   void gone(shape_reader& reader, const shape_progress& p) {
     unlink(reader);
     reader.shape_.reset();
+    reader.subset_.reset();
     if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
       reader.on_refused({*p.failure, std::chrono::seconds{10}});
     else
@@ -425,8 +518,13 @@ private:
   void refuse(shape_reader& reader, const error& why) {
     unlink(reader);
     reader.shape_.reset();
-    const auto wait = why.code == errc::unavailable || why.code == errc::misconfigured ? 5 : 0;
-    reader.on_refused({why, std::chrono::seconds{wait}});
+    reader.subset_.reset();
+    reader.on_refused({why, retry_after(why)});
+  }
+
+  static std::chrono::seconds retry_after(const error& why) {
+    const bool may_heal = why.code == errc::unavailable || why.code == errc::misconfigured;
+    return std::chrono::seconds{may_heal ? 5 : 0};
   }
 
   // -- waiting ------------------------------------------------------------------------------------
@@ -543,7 +641,7 @@ private:
       const bool was_at_head =
           reader.requested_ == move.from || (move.from.tx == 0 && reader.requested_.tx == 0 &&
                                              reader.waits_for_ == shape_reader::wait::live);
-      if (!move.body || !was_at_head || (reader.sse_ && !reader.open_)) {
+      if (!move.body || !was_at_head || reader.subset_ || (reader.sse_ && !reader.open_)) {
         look_again(reader, move.shape);
         continue;
       }
@@ -597,6 +695,8 @@ private:
     const auto p = reader.shape_->progress();
     if (p.gone)
       return true;
+    if (reader.subset_)
+      return p.started;
     const auto slice = slice_at(reader, p, 0);
     if (!slice)
       return true;
@@ -612,6 +712,9 @@ private:
   std::size_t known_bytes_ = 0;
   std::unordered_map<std::string, waiting_list> resolving_;
   waiting_list* taken_ = nullptr;
+  std::unordered_map<std::uint64_t, shape_reader*> subsets_; ///< Being read, by ticket.
+  std::uint64_t last_ticket_ = 0;
+  std::vector<std::size_t> reader_load_; ///< By SUBSET READER: what we asked of it.
   std::unordered_map<storage::shape_id, watched_shape> watched_;
   std::array<deadline_list, 3> deadlines_; ///< By kind of wait.
   clock::time_point next_tick_{};

@@ -7,6 +7,7 @@
 #include "actors/session.hpp"
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
+#include "actors/subset_reader.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -24,6 +25,10 @@
 namespace {
 
 using namespace busbar;
+
+/// Each is a thread and a connection; subsets are small, so they seldom wait for each other long.
+constexpr std::size_t subset_readers = 2;
+constexpr std::size_t subset_bytes_max = 256u << 20;
 
 int complain(const error& why) {
   std::cerr << "busbar: " << why.message << std::endl;
@@ -133,6 +138,10 @@ int serve(const app::settings& config) {
                                                       .control = &control,
                                                       .chunk_bytes_max = config.chunk_bytes},
                                                      others));
+  const auto budget = std::make_shared<subset_budget>(subset_bytes_max);
+  for (std::size_t i = 0; i < subset_readers; ++i)
+    others->subset_readers.push_back(
+        spawn_subset_reader(system, {.url = *snapshot_url, .budget = budget}, others));
   others->directory = spawn_directory(
       system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index},
       others);
@@ -175,6 +184,8 @@ int serve(const app::settings& config) {
     watch(others->reconciler);
     for (const auto& snapshotter : others->snapshotters)
       watch(snapshotter);
+    for (const auto& reader : others->subset_readers)
+      watch(reader);
     for (const auto& materializer : others->materializers)
       watch(materializer);
     self->set_down_handler([&stop](const caf::down_msg& down) {
@@ -191,6 +202,8 @@ int serve(const app::settings& config) {
     caf::anon_send_exit(others->flusher, caf::exit_reason::user_shutdown);
     for (const auto& snapshotter : others->snapshotters)
       caf::anon_send_exit(snapshotter, caf::exit_reason::user_shutdown);
+    for (const auto& reader : others->subset_readers)
+      caf::anon_send_exit(reader, caf::exit_reason::user_shutdown);
     for (const auto& materializer : others->materializers)
       caf::anon_send_exit(materializer, caf::exit_reason::user_shutdown);
     system.await_all_actors_done();

@@ -49,6 +49,7 @@ void connection::on_io(std::uint32_t events) {
     return;
   switch (state_) {
   case state::reading:
+  case state::receiving:
     return read_input();
   case state::lingering:
     return discard_input();
@@ -72,7 +73,7 @@ void connection::on_io(std::uint32_t events) {
 // --- Input ---------------------------------------------------------------------------------------
 
 void connection::read_input() {
-  if (state_ != state::reading || !readable_ || broken_)
+  if (!takes_input() || !readable_ || broken_)
     return;
   const auto buffer = worker_.read_buffer();
   const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -87,7 +88,7 @@ void connection::read_input() {
     readable_ = peer_done_ || static_cast<std::size_t>(count) == buffer.size();
     feed({buffer.data(), static_cast<std::size_t>(count)});
   }
-  if (readable_ && state_ == state::reading)
+  if (readable_ && takes_input())
     worker_.defer(*this); // others first
 }
 
@@ -115,7 +116,11 @@ void connection::feed(std::string_view bytes) {
 
 std::size_t connection::consume(std::string_view input) {
   std::size_t used = 0;
-  while (state_ == state::reading && used < input.size() && !broken_) {
+  while (takes_input() && used < input.size() && !broken_) {
+    if (state_ == state::receiving) {
+      used += take_body(input.substr(used));
+      continue;
+    }
     if (discard_ > 0) {
       const auto part = std::min<std::uint64_t>(discard_, input.size() - used);
       discard_ -= part;
@@ -151,7 +156,7 @@ std::size_t connection::consume(std::string_view input) {
 void connection::on_input_end() {
   peer_done_ = true;
   readable_ = false;
-  if (pending_.empty())
+  if (pending_.empty() && state_ == state::reading)
     return close();
   free_memory(pending_);
   reject(400); // half a request; the client may still read why
@@ -180,6 +185,7 @@ void connection::reject(int status) {
   close_after_ = true;
   linger_ = true;
   free_memory(echo_);
+  forget_body();
   auto head = begin_head(status, cors::elsewhere);
   add_error_cache_headers(head, method::get);
   end_short(head, {});
@@ -234,6 +240,8 @@ void connection::resume() {
     worker_.arm(*this, phase::keepalive);
   } else if (state_ == state::answering) {
     finish_answer();
+  } else if (state_ == state::receiving) {
+    worker_.arm(*this, phase::body); // the 100 is out
   }
 }
 
@@ -371,6 +379,8 @@ void connection::on_phase_expired() {
   case phase::head:
     free_memory(pending_);
     return reject(408);
+  case phase::body:
+    return refuse_body(408, "the body takes too long");
   case phase::keepalive: {
     const auto comment =
         http_1_1_ ? chunk_head(keepalive_comment.size()) + std::string{keepalive_comment} + "\r\n"
@@ -399,6 +409,7 @@ void connection::run_deferred() {
     return close();
   switch (state_) {
   case state::reading:
+  case state::receiving:
     if (!pending_.empty()) {
       const auto input = std::exchange(pending_, {});
       feed(input);
@@ -450,6 +461,7 @@ void connection::close() {
   body_.reset();
   free_memory(pending_);
   free_memory(echo_);
+  forget_body();
   worker_.retire(*this);
 }
 

@@ -3,6 +3,7 @@
 
 #include "actors/client_session.hpp"
 #include "http/admission.hpp"
+#include "http/body_decoder.hpp"
 #include "http/event_loop.hpp"
 #include "http/query.hpp"
 #include "http/request_head.hpp"
@@ -25,8 +26,8 @@ class worker;
 
 /// What the connection waits for now, with a limit of time; none while a long poll is parked, whose
 /// time the session keeps.
-enum class phase : std::uint8_t { idle, head, send, linger, keepalive };
-inline constexpr std::size_t phases = 5;
+enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive };
+inline constexpr std::size_t phases = 6;
 
 struct phase_timer : timer {
   phase in = phase::idle;
@@ -61,6 +62,7 @@ public:
   void on_not_modified(const log_slice& same) override;
   void on_gone(const std::optional<std::string>& handle) override;
   void on_refused(const refusal& what) override;
+  void on_subset(const subset_answer& answer) override;
 
   // For the worker.
   void on_phase_expired();
@@ -76,6 +78,7 @@ public:
 private:
   enum class state : std::uint8_t {
     reading,   // between requests, or in the middle of a head
+    receiving, // in the middle of a body
     waiting,   // the session has the request
     answering, // an answer is being written
     streaming, // an SSE stream is open
@@ -90,7 +93,17 @@ private:
     std::size_t later_bytes = 0;
   };
 
+  /// A request whose body is still arriving.
+  struct incoming_request {
+    query parameters; // of its target
+    body_decoder decoder;
+    std::string body;
+  };
+
   // Input (connection.cpp)
+  bool takes_input() const noexcept {
+    return state_ == state::reading || state_ == state::receiving;
+  }
   void read_input();
   void feed(std::string_view bytes);
   std::size_t consume(std::string_view input);
@@ -113,6 +126,11 @@ private:
   void remember(const request_head& head);
   void serve_shape(const request_head& head, std::string_view raw_query);
   void serve_read(const query& parameters, std::string_view if_none_match);
+  void receive_body(const request_head& head, query parameters);
+  std::size_t take_body(std::string_view input);
+  void serve_post();
+  void refuse_body(int status, std::string_view why);
+  void forget_body() noexcept;
   void serve_deletion(const query& parameters);
   void serve_preflight(std::string_view requested_headers);
   void serve_health();
@@ -159,6 +177,7 @@ private:
   std::string echo_;    // the request's origin, a zero byte and its x-request-id; or empty
   socket_writer writer_;
   std::unique_ptr<body_stream> body_;
+  std::unique_ptr<incoming_request> incoming_;
 };
 
 } // namespace busbar::http

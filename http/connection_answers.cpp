@@ -97,6 +97,21 @@ void connection::on_refused(const refusal& what) {
     answer_refused(what);
 }
 
+void connection::on_subset(const subset_answer& answer) {
+  if (broken_ || state_ != state::waiting)
+    return;
+  in_session_ = false;
+  set_parked(false);
+  state_ = state::answering;
+  auto head = begin_head(200);
+  add_subset_headers(head, answer);
+  head.end_with_length(answer.body->size());
+  const std::string_view body = verb_ == method::head ? std::string_view{} : *answer.body;
+  const std::array<fragment, 2> fragments{{{worker_.head_text()}, {body, &answer.body}}};
+  if (write(fragments))
+    finish_answer();
+}
+
 // --- Answers -------------------------------------------------------------------------------------
 
 head_writer connection::begin_head(int status, cors methods) {
@@ -169,7 +184,7 @@ void connection::answer_refused(const refusal& what) {
   case errc::not_found:
     if (what.why.field.empty())
       return answer_json(400, message_body(what.why.message));
-    return answer_invalid({{what.why.field, what.why.message}});
+    return answer_invalid({{what.why.field, what.why.message, what.said_by_postgres}});
   case errc::must_refetch:
     return answer_gone(std::nullopt);
   case errc::unavailable:
@@ -196,7 +211,7 @@ void connection::add_log_headers_of(head_writer& head, const log_slice& slice, b
     cursor =
         next_cursor(cursor_, std::chrono::floor<std::chrono::seconds>(settings.long_poll),
                     worker_.wall_clock(), static_cast<std::int64_t>(1 + worker_.random() % 3600));
-  add_log_headers(head, slice, {live_, sse_},
+  add_log_headers(head, slice, {live_, sse_, verb_ == method::post},
                   {settings.cache_max_age, settings.cache_stale_age, settings.sse_lifetime}, cursor,
                   worker_.random() >> 1, not_modified);
 }

@@ -1,7 +1,10 @@
 // The request half of a connection: what is asked for, and may it be had?
 #include "http/connection.hpp"
+#include "http/json_body.hpp"
 #include "http/shape_params.hpp"
 #include "http/worker.hpp"
+
+#include <array>
 
 namespace busbar::http {
 
@@ -10,6 +13,9 @@ namespace {
 /// A body we did not ask for is read and thrown away up to this size; the connection of a longer
 /// one is closed instead.
 constexpr std::uint64_t unwanted_body_bytes_max = 64 * 1024;
+
+/// Bodies that are being received by one thread, together.
+constexpr std::size_t incoming_bytes_max = 64u << 20;
 
 constexpr std::size_t request_id_bytes_min = 20;
 constexpr std::size_t request_id_bytes_max = 200;
@@ -69,7 +75,7 @@ void connection::begin_request(const request_head& head) {
 void connection::serve_shape(const request_head& head, std::string_view raw_query) {
   if (head.verb == method::options)
     return serve_preflight(head.preflight_headers);
-  const auto parameters = query::parse(raw_query);
+  auto parameters = query::parse(raw_query);
   if (!parameters) {
     close_after_ = true;
     linger_ = true;
@@ -89,7 +95,7 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
   if (!admit(*parameters))
     return;
   if (head.verb == method::post)
-    return answer_invalid({{"subset", "subset requests are not supported by this server"}});
+    return receive_body(head, std::move(*parameters));
   serve_read(*parameters, head.if_none_match);
 }
 
@@ -119,8 +125,9 @@ void connection::serve_read(const query& parameters, std::string_view if_none_ma
   auto read = parse_shape_read(parameters);
   if (!read)
     return answer_invalid(read.error());
-  live_ = read->query.live;
-  sse_ = read->query.sse;
+  const bool waits_for_news = read->query.live && !read->query.subset;
+  live_ = waits_for_news;
+  sse_ = read->query.sse && waits_for_news;
   cursor_ = read->cursor;
   read->query.if_none_match = if_none_match;
   state_ = state::waiting;
@@ -132,6 +139,83 @@ void connection::serve_read(const query& parameters, std::string_view if_none_ma
     return break_off();
   set_parked(true);
   leave_admission();
+}
+
+// --- Bodies --------------------------------------------------------------------------------------
+
+void connection::receive_body(const request_head& head, query parameters) {
+  if (head.content_length > body_bytes_max)
+    return refuse_body(413, "the body is larger than 8000000 bytes");
+  // This body is wanted after all; see remember().
+  discard_ = 0;
+  close_after_ = !head.keep_alive || worker_.draining();
+  linger_ = false;
+  incoming_ = std::make_unique<incoming_request>(
+      incoming_request{std::move(parameters),
+                       head.chunked ? body_decoder::chunked(body_bytes_max)
+                                    : body_decoder::of_length(head.content_length, body_bytes_max),
+                       {}});
+  if (incoming_->decoder.done())
+    return serve_post();
+  state_ = state::receiving;
+  worker_.arm(*this, phase::body);
+  if (!head.expects_continue || !head.http_1_1)
+    return;
+  const std::array<fragment, 1> go_on{{{"HTTP/1.1 100 Continue\r\n\r\n"}}};
+  write(go_on);
+}
+
+/// Returns how much of the input was used.
+std::size_t connection::take_body(std::string_view input) {
+  auto& body = incoming_->body;
+  const auto before = body.size();
+  const auto used = incoming_->decoder.decode(input, body);
+  worker_.incoming_bytes() += body.size() - before;
+  if (!used) {
+    refuse_body(used.error(), used.error() == 413 ? "the body is larger than 8000000 bytes"
+                                                  : "the body's chunks are malformed");
+    return input.size();
+  }
+  if (worker_.incoming_bytes() > incoming_bytes_max) {
+    refuse_body(503, "too many large bodies are being received: try again");
+    return input.size();
+  }
+  if (incoming_->decoder.done())
+    serve_post();
+  return *used;
+}
+
+void connection::serve_post() {
+  phase_timer::disarm();
+  auto merged = merge_json_body(incoming_->body, incoming_->parameters);
+  const auto parameters = std::move(incoming_->parameters);
+  forget_body();
+  if (!merged) {
+    auto answer = begin_head(400);
+    answer.add("cache-control", default_cache_control).add("content-type", json_type);
+    return end_short(answer, error_body(merged.error()));
+  }
+  serve_read(parameters, {});
+}
+
+/// Answers, and reads no more of this connection.
+void connection::refuse_body(int status, std::string_view why) {
+  phase_timer::disarm();
+  forget_body();
+  close_after_ = true;
+  linger_ = true;
+  auto answer = begin_head(status);
+  answer.add("cache-control", default_cache_control).add("content-type", json_type);
+  if (status == 503)
+    answer.add("retry-after", 5);
+  end_short(answer, error_body(why));
+}
+
+void connection::forget_body() noexcept {
+  if (!incoming_)
+    return;
+  worker_.incoming_bytes() -= incoming_->body.size();
+  incoming_.reset();
 }
 
 void connection::serve_deletion(const query& parameters) {

@@ -93,6 +93,14 @@ const query_value* query::find(std::string_view name) const noexcept {
   return found == values_.rend() ? nullptr : &found->second;
 }
 
+void query::set(std::string name, query_value value) {
+  values_.emplace_back(std::move(name), std::move(value)); // the last one counts
+}
+
+void query::remove(std::string_view name) {
+  std::erase_if(values_, [name](const auto& entry) { return entry.first == name; });
+}
+
 bool query::has_key_with_prefix(std::string_view prefix) const noexcept {
   return std::any_of(values_.begin(), values_.end(),
                      [prefix](const auto& entry) { return entry.first.starts_with(prefix); });

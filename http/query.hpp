@@ -31,6 +31,10 @@ public:
 
   bool has_key_with_prefix(std::string_view prefix) const noexcept;
 
+  /// From now on `name` has this value only.
+  void set(std::string name, query_value value);
+  void remove(std::string_view name);
+
 private:
   void add(std::string key, std::string value);
   query_value& nested(std::string_view name, query_value::form form);

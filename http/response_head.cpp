@@ -31,6 +31,8 @@ void append_padded(std::string& out, unsigned value, unsigned digits) {
 
 std::string shape_cache_control(const log_slice& slice, read_mode mode,
                                 const cache_policy& policy) {
+  if (mode.posted)
+    return "no-cache";
   if (!slice.now && slice.requested == log_offset::start())
     return "public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746";
   if (mode.live && mode.sse)
@@ -129,6 +131,16 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
   head.add("electric-offset", end);
 }
 
+void add_subset_headers(head_writer& head, const subset_answer& subset) {
+  head.add("cache-control", "no-cache")
+      .add("content-type", json_type)
+      .add("electric-snapshot", "true")
+      .add("electric-handle", subset.handle);
+  if (subset.schema_json)
+    head.add("electric-schema", *subset.schema_json);
+  head.add("electric-offset", to_string(subset.end));
+}
+
 void add_error_cache_headers(head_writer& head, method verb) {
   if (verb == method::post || verb == method::delete_) {
     head.add("cache-control", "no-cache");
@@ -160,20 +172,38 @@ std::string message_body(std::string_view message) {
   return body;
 }
 
+std::string error_body(std::string_view message) {
+  std::string body = R"({"error":)";
+  append_json_string(body, message);
+  body += '}';
+  return body;
+}
+
 std::string validation_body(const field_errors& errors) {
+  // Complaints of a subset never stand beside others; their fields are nested in one object.
+  constexpr std::string_view subset = "subset.";
+  const bool nested = !errors.empty() && errors.front().field.starts_with(subset);
   std::string body = R"({"message":"Invalid request","errors":{)";
+  if (nested)
+    body += R"("subset":{)";
   for (std::size_t i = 0; i < errors.size(); ++i) {
     // Complaints of one field stand side by side in its list.
     const bool continues = i > 0 && errors[i - 1].field == errors[i].field;
+    const bool goes_on = i + 1 < errors.size() && errors[i + 1].field == errors[i].field;
     if (i > 0)
-      body += continues ? "," : "],";
+      body += ',';
     if (!continues) {
-      append_json_string(body, errors[i].field);
-      body += ":[";
+      append_json_string(body,
+                         std::string_view{errors[i].field}.substr(nested ? subset.size() : 0));
+      body += ':';
+      if (!errors[i].plain)
+        body += '[';
     }
     append_json_string(body, errors[i].message);
+    if (!goes_on && !errors[i].plain)
+      body += ']';
   }
-  body += errors.empty() ? "}}" : "]}}";
+  body += nested ? "}}}" : "}}";
   return body;
 }
 

@@ -58,6 +58,7 @@ struct cache_policy {
 struct read_mode {
   bool live = false;
   bool sse = false;
+  bool posted = false; ///< By POST: not to be cached.
 };
 
 /// The headers of a 200 or 304 with log entries. `cursor` for live requests; `unique` makes the
@@ -66,6 +67,9 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
                      const cache_policy& policy, std::optional<std::int64_t> cursor,
                      std::uint64_t unique, bool not_modified);
 
+/// The headers of a 200 with a subset.
+void add_subset_headers(head_writer& head, const subset_answer& subset);
+
 /// cache-control of an error (any status from 400 on, but 409).
 void add_error_cache_headers(head_writer& head, method verb);
 /// cache-control, handle and ETag of a 409.
@@ -73,6 +77,7 @@ void add_gone_headers(head_writer& head, const std::optional<std::string>& handl
 
 std::string up_to_date_message(std::uint64_t last_seen_lsn);
 std::string message_body(std::string_view message);      ///< {"message":…}
+std::string error_body(std::string_view message);        ///< {"error":…}
 std::string validation_body(const field_errors& errors); ///< {"message":…,"errors":…}
 
 /// Those of the header names in `requested` that a cross-origin client may send.

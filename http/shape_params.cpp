@@ -2,10 +2,9 @@
 
 #include "http/cursor.hpp"
 #include "http/identifiers.hpp"
+#include "http/subset_params.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <map>
 
 namespace busbar::http {
 
@@ -94,30 +93,12 @@ public:
     const auto* value = given("params");
     if (!value)
       return {};
-    std::map<std::size_t, std::string> numbered;
-    for (const auto& [key, member] : value->members) {
-      std::size_t number = 0;
-      const char* end = key.data() + key.size();
-      const auto parsed = std::from_chars(key.data(), end, number);
-      if (parsed.ec != std::errc{} || parsed.ptr != end) {
-        complain("params", "keys must be numbers: " + key);
-        return {};
-      }
-      if (member->find('\0') != std::string::npos) {
-        complain("params", "values must not contain a zero byte");
-        return {};
-      }
-      numbered[number] = *member;
+    auto values = number_parameters(value->members);
+    if (!values) {
+      complain("params", std::move(values).error());
+      return {};
     }
-    std::vector<std::string> values;
-    for (auto& [number, text] : numbered) {
-      if (number != values.size() + 1) {
-        complain("params", "keys must count up from 1 without gaps");
-        return {};
-      }
-      values.push_back(std::move(text));
-    }
-    return values;
+    return *std::move(values);
   }
 
 private:
@@ -219,10 +200,12 @@ tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters)
     check_position(check, offset, read.query);
   if (check.errors.empty())
     check_definition(check, read.query.shape);
-  if (check.errors.empty() &&
-      (parameters.has_key_with_prefix("subset__") ||
-       (parameters.find("subset") && parameters.find("subset")->is != query_value::form::text)))
-    check.complain("subset", "subset requests are not supported by this server");
+  if (check.errors.empty() && asks_for_subset(parameters)) {
+    auto subset = parse_subset(parameters);
+    if (!subset)
+      return tl::unexpected{std::move(subset).error()};
+    read.query.subset = std::move(*subset);
+  }
   if (!check.errors.empty())
     return tl::unexpected{std::move(check.errors)};
   return read;

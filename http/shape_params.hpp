@@ -18,6 +18,7 @@ namespace busbar::http {
 struct field_error {
   std::string field;
   std::string message;
+  bool plain = false; ///< Shown as a text by itself, not in a list (spec 15.5).
 };
 using field_errors = std::vector<field_error>;
 
@@ -26,8 +27,9 @@ struct shape_read {
   std::int64_t cursor = 0; ///< The client's; see cursor.hpp.
 };
 
-/// For GET and HEAD. Errors of one stage of the spec's section 2 are reported together, never with
-/// those of a later stage. `if_none_match` is left to the caller.
+/// For GET, HEAD and POST (whose body is in the parameters by then). Errors of one stage of the
+/// spec's section 2 are reported together, never with those of a later stage. `if_none_match` is
+/// left to the caller.
 tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters);
 
 /// What to delete: at least one of the two is given.

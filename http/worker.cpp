@@ -16,6 +16,7 @@ worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
               shared.settings.headers_max},
       phases_{deadline_list<phase_timer>{shared.settings.idle_timeout},
               deadline_list<phase_timer>{shared.settings.head_timeout},
+              deadline_list<phase_timer>{shared.settings.body_timeout},
               deadline_list<phase_timer>{shared.settings.send_timeout},
               deadline_list<phase_timer>{std::chrono::seconds{2}},
               deadline_list<phase_timer>{shared.settings.sse_keepalive}},

@@ -79,6 +79,7 @@ public:
 
   void count_request(route where, int status);
   std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
+  std::size_t& incoming_bytes() noexcept { return incoming_bytes_; } ///< Of bodies half received.
   void count_parked(int change) noexcept { parked_change_ += change; }
 
 private:
@@ -125,6 +126,7 @@ private:
 
   std::unordered_map<int, prometheus::Counter*> request_counters_;
   std::uint64_t sent_bytes_ = 0;
+  std::size_t incoming_bytes_ = 0;
   int parked_change_ = 0;
 };
 

@@ -28,6 +28,14 @@ std::string copy_statement(const snapshot_query& query) {
   sql += quote_identifier(query.table->schema) + "." + quote_identifier(query.table->name);
   if (!query.where.empty())
     sql.append(" WHERE (").append(query.where).append(")");
+  if (!query.also.empty())
+    sql.append(query.where.empty() ? " WHERE (" : " AND (").append(query.also).append(")");
+  if (!query.order_by.empty())
+    sql.append(" ORDER BY ").append(query.order_by);
+  if (query.limit)
+    sql.append(" LIMIT ").append(std::to_string(*query.limit));
+  if (query.offset)
+    sql.append(" OFFSET ").append(std::to_string(*query.offset));
   return sql + ") TO STDOUT";
 }
 
@@ -53,7 +61,7 @@ pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadli
                                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
                                "SET LOCAL idle_in_transaction_session_timeout = 0; "
                                "SELECT pg_catalog.pg_current_snapshot(), "
-                               "pg_catalog.pg_current_wal_lsn()",
+                               "pg_catalog.pg_current_wal_insert_lsn()",
                                until);
   if (!begun) {
     if (session.usable())

@@ -7,7 +7,9 @@
 #include "shapes/table.hpp"
 #include "sql/predicate.hpp"
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 
 namespace busbar::postgres {
 
@@ -15,6 +17,11 @@ struct snapshot_query {
   const table_info* table = nullptr;
   std::span<const std::uint16_t> columns; ///< Indices into table->columns, in the order wanted.
   std::string_view where;                 ///< predicate::to_sql(), or empty for every row.
+  // Of a subset.
+  std::string_view also = {};     ///< Another predicate::to_sql() that must hold as well; or empty.
+  std::string_view order_by = {}; ///< sql::rewrite_order_by(), or empty.
+  std::optional<std::uint64_t> limit = {};
+  std::optional<std::uint64_t> offset = {};
 };
 
 /// A REPEATABLE READ READ ONLY transaction on `session` (spec 1.16). begin() fixes the snapshot, so
@@ -25,7 +32,10 @@ public:
   static pg_result_of<snapshot_reader> begin(connection& session, deadline until);
 
   const snapshot& visibility() const noexcept { return visibility_; }
-  lsn wal_position() const noexcept { return wal_position_; } ///< pg_current_wal_lsn() at begin().
+  /// The commit of every transaction that the snapshot sees ends at or before this position. It is
+  /// where the WAL ended in memory: a transaction that commits asynchronously can be seen before
+  /// its commit is written.
+  lsn wal_position() const noexcept { return wal_position_; }
 
   /// Streams the rows by COPY … TO STDOUT. Calls `on_row` with one cell for each wanted column
   /// (text of the type's output function; borrowed until the call returns). If it returns false,

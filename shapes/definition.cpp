@@ -56,21 +56,6 @@ result<std::vector<std::uint16_t>> all_columns(const table_info& table) {
   return indices;
 }
 
-std::vector<sql::column> clause_columns(const table_info& table) {
-  std::vector<sql::column> columns;
-  columns.reserve(table.columns.size());
-  for (const auto& c : table.columns)
-    columns.push_back({.name = c.name,
-                       .type_name = c.type_name,
-                       .type_class = c.type_class,
-                       .dimensions = c.dimensions,
-                       .type_modifier = c.type_modifier,
-                       .ordered_bytewise = c.ordered_bytewise,
-                       .deterministic = c.deterministic,
-                       .generated = c.generated});
-  return columns;
-}
-
 void append_part(std::string& out, std::string_view part) {
   out += std::to_string(part.size());
   out += ':';
@@ -99,6 +84,21 @@ std::vector<std::uint16_t> key_columns(const table_info& table) {
     for (std::size_t i = 0; i < table.columns.size(); ++i)
       indices.push_back(static_cast<std::uint16_t>(i));
   return indices;
+}
+
+std::vector<sql::column> clause_columns(const table_info& table) {
+  std::vector<sql::column> columns;
+  columns.reserve(table.columns.size());
+  for (const auto& c : table.columns)
+    columns.push_back({.name = c.name,
+                       .type_name = c.type_name,
+                       .type_class = c.type_class,
+                       .dimensions = c.dimensions,
+                       .type_modifier = c.type_modifier,
+                       .ordered_bytewise = c.ordered_bytewise,
+                       .deterministic = c.deterministic,
+                       .generated = c.generated});
+  return columns;
 }
 
 result<shape_definition> define_shape(const shape_request& request,

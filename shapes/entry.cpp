@@ -91,7 +91,8 @@ void entry_encoder::append_key_columns(std::string& out, row_cells cells) const 
   out.push_back('}');
 }
 
-void entry_encoder::append_snapshot_row(std::string& out, row_cells cells) {
+void entry_encoder::append_snapshot_row(std::string& out, row_cells cells,
+                                        std::string_view more_headers) {
   scratch_.clear();
   scratch_ += key_prefix_;
   for (const auto at : key_in_snapshot_) {
@@ -116,6 +117,7 @@ void entry_encoder::append_snapshot_row(std::string& out, row_cells cells) {
   }
   out += "},\"headers\":{\"operation\":\"insert\",";
   out += relation_;
+  out += more_headers;
   out += "}}";
 }
 

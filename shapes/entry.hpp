@@ -40,8 +40,10 @@ class entry_encoder {
 public:
   entry_encoder(const table_info& table, std::vector<std::uint16_t> selected, bool replica_full);
 
-  /// A row of the initial snapshot; `cells` are the selected columns only, in `selected` order.
-  void append_snapshot_row(std::string& out, row_cells selected_cells);
+  /// A row of a snapshot; `cells` are the selected columns only, in `selected` order.
+  /// `more_headers` are members of `headers`, each with a comma before it.
+  void append_snapshot_row(std::string& out, row_cells selected_cells,
+                           std::string_view more_headers = {});
 
   /// The entries of one change: none, one, or two if the key changed (delete, then insert). Cells
   /// are those of the whole table. `old_row` is empty for an insert, `new_row` for a delete.

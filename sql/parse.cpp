@@ -1,9 +1,7 @@
 #include "sql/parse.hpp"
 
 #include "sql/lexical_check.hpp"
-#include "sql/wire_reader.hpp"
-
-#include <pg_query.h>
+#include "sql/parser_tree.hpp"
 
 #include <optional>
 #include <string>
@@ -20,13 +18,10 @@ enum : std::uint32_t {
   bool_expr = 16,
   null_test = 37,
   boolean_test = 38,
-  select_stmt = 58,
   a_expr = 171,
-  column_ref = 172,
   param_ref = 173,
   a_array_expr = 178,
   type_cast = 181,
-  string = 233,
   list = 235,
   a_const = 238,
 };
@@ -57,34 +52,6 @@ constexpr unsupported_node unsupported_nodes[] = {
     {210, 4, "XML is"},
 };
 
-/// Frees what pg_query_parse_protobuf() returned.
-struct parse_guard {
-  PgQueryProtobufParseResult result;
-  explicit parse_guard(const char* statement) : result{pg_query_parse_protobuf(statement)} {}
-  ~parse_guard() { pg_query_free_protobuf_parse_result(result); }
-  parse_guard(const parse_guard&) = delete;
-  parse_guard& operator=(const parse_guard&) = delete;
-};
-
-/// A Node is a message with exactly one field, whose number says what it is.
-struct node_view {
-  std::uint32_t field = 0;
-  std::string_view body = {};
-};
-node_view open_node(std::string_view bytes) {
-  wire_reader reader{bytes};
-  return reader.next() ? node_view{reader.field(), reader.bytes()} : node_view{};
-}
-
-/// The text of a Node that is a String; nullopt for any other node.
-std::optional<std::string> string_node(std::string_view bytes) {
-  const auto node = open_node(bytes);
-  if (node.field != node_field::string)
-    return std::nullopt;
-  wire_reader reader{node.body};
-  return reader.next() ? std::string{reader.bytes()} : std::string{};
-}
-
 /// Turns libpg_query's tree into ours. The first complaint is kept; afterwards nothing matters.
 class decoder {
 public:
@@ -112,7 +79,7 @@ private:
       ++statements;
       for (wire_reader raw{reader.bytes()}; raw.next();)
         if (raw.field() == 1)
-          if (const auto node = open_node(raw.bytes()); node.field == node_field::select_stmt)
+          if (const auto node = open_node(raw.bytes()); node.field == parser_node::select_stmt)
             select = node.body;
     }
     if (statements != 1 || select.empty())
@@ -148,7 +115,7 @@ private:
     switch (n.field) {
     case node_field::a_const:
       return constant(n.body);
-    case node_field::column_ref:
+    case parser_node::column_ref:
       return column(n.body);
     case node_field::param_ref:
       return parameter(n.body);
@@ -445,7 +412,7 @@ result<expression> parse(std::string_view where) {
   if (auto lexical = check_tokens(statement); !lexical)
     return fail(std::move(lexical).error());
 
-  const parse_guard parsed{statement.c_str()};
+  const parser_result parsed{statement.c_str()};
   if (const auto* why = parsed.result.error)
     return fail(syntax_error(statement, why->cursorpos, why->message));
   return decoder{}.run({parsed.result.parse_tree.data, parsed.result.parse_tree.len});

@@ -205,5 +205,18 @@ TEST_F(MaterializerSpliceTest, ForgottenShapeAnswersWhoWaitsForIt) {
   EXPECT_EQ(refused->failed->code, errc::must_refetch);
 }
 
+TEST_F(MaterializerSpliceTest, ASnapshotCoversAPositionIfItSeesAllThatHasCommittedUpToThere) {
+  apply(described().begin(50, 102).insert(oid, row(1)).commit());
+  apply(described().begin(70, 100).insert(oid, row(2)).commit());
+  const auto covers = [this](snapshot sees, std::uint64_t upto) {
+    return ask<bool>(covers_atom_v, std::move(sees), lsn{upto})->value;
+  };
+  EXPECT_EQ(covers({.xmin = 103, .xmax = 103, .xip = {}}, 1'000), true);
+  EXPECT_EQ(covers({.xmin = 102, .xmax = 103, .xip = {102}}, 1'000), false);
+  EXPECT_EQ(covers({.xmin = 102, .xmax = 103, .xip = {102}}, 49), true) << "it came later";
+  EXPECT_EQ(covers({.xmin = 100, .xmax = 103, .xip = {100}}, 69), true);
+  EXPECT_EQ(covers({.xmin = 100, .xmax = 103, .xip = {100}}, 70), false);
+}
+
 } // namespace
 } // namespace busbar

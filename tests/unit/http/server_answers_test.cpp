@@ -210,20 +210,86 @@ TEST_F(ServerAnswers, AQueryThatIsNotUtf8ClosesWithAnEmpty400) {
   EXPECT_TRUE(client.read_to_end());
 }
 
-TEST_F(ServerAnswers, SubsetsAreRefusedByName) {
+TEST_F(ServerAnswers, ASubsetIsAnsweredAsItIs) {
+  script_.answer = [](shape_reader& reader, const shape_query& query) {
+    reader.on_subset({.handle = "H",
+                      .schema_json = std::make_shared<const std::string>("{}"),
+                      .end = query.offset,
+                      .body = share("{\"data\":[" + query.subset.value().where + "]}")});
+  };
   start();
-  const auto get_answer = get("/v1/shape?table=items&offset=-1&subset__limit=1");
-  EXPECT_EQ(get_answer.status, 400);
-  EXPECT_NE(get_answer.body.find(R"("subset":[)"), std::string::npos);
+  const auto check = [](const response& answer) {
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.header("cache-control"), "no-cache");
+    EXPECT_EQ(answer.header("electric-snapshot"), "true");
+    EXPECT_EQ(answer.header("electric-handle"), "H");
+    EXPECT_EQ(answer.header("electric-offset"), "7_0");
+    EXPECT_EQ(answer.header("electric-schema"), "{}");
+    EXPECT_EQ(answer.header("etag"), "(none)");
+    EXPECT_EQ(answer.body, R"({"data":[a=1]})");
+  };
+  constexpr std::string_view at = "/v1/shape?table=items&offset=7_0&handle=known";
+  check(get(std::string{at} + "&subset__where=a%3D1&live=true&live_sse=true"));
   auto client = connect();
-  client.ask("POST", "/v1/shape?table=items&offset=-1", "content-length: 2\r\n");
+  const std::string body = R"({"where":"a=1"})";
+  for (int i = 0; i < 3; ++i) {
+    client.ask("POST", at, "content-length: " + std::to_string(body.size()) + "\r\n");
+    client.send(body);
+    check(client.read_response());
+    client.ask("POST", at, "transfer-encoding: chunked\r\n");
+    client.send("3\r\n" + body.substr(0, 3) + "\r\nC\r\n" + body.substr(3) + "\r\n0\r\n\r\n");
+    check(client.read_response());
+  }
+}
+
+TEST_F(ServerAnswers, SubsetErrorsAreNested) {
+  start();
+  EXPECT_EQ(get("/v1/shape?table=items&offset=-1&subset__limit=x").body,
+            R"({"message":"Invalid request","errors":{"subset":{"limit":)"
+            R"(["must be a whole number greater than 0"]}}})");
+  script_.answer = [](shape_reader& reader, const shape_query&) {
+    reader.on_refused({{errc::invalid_argument, "no such value", "subset.where"}, {}, true});
+  };
+  EXPECT_EQ(get("/v1/shape?table=items&offset=-1&subset__where=a").body,
+            R"({"message":"Invalid request","errors":{"subset":{"where":"no such value"}}})");
+}
+
+TEST_F(ServerAnswers, APostedLogReadIsNotCached) {
+  script_.answer = answer_at_once;
+  start();
+  auto client = connect();
+  client.ask("POST", initial, "content-length: 2\r\n");
   client.send("{}");
-  const auto post_answer = client.read_response();
-  EXPECT_EQ(post_answer.status, 400);
-  EXPECT_NE(post_answer.body.find(R"("subset":[)"), std::string::npos);
-  EXPECT_EQ(post_answer.header("cache-control"), "no-cache");
-  client.get("/");
-  EXPECT_EQ(client.read_response().status, 200) << "the body was thrown away";
+  EXPECT_EQ(client.read_response().header("cache-control"), "no-cache");
+  client.ask("POST", initial);
+  EXPECT_EQ(client.read_response().status, 200) << "no body at all";
+}
+
+TEST_F(ServerAnswers, WrongBodiesAreRefusedAsJson) {
+  start();
+  auto client = connect();
+  client.ask("POST", initial, "content-length: 2\r\n");
+  client.send("[]");
+  const auto wrong = client.read_response();
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(wrong.body, R"({"error":"the body must be a JSON object"})");
+  EXPECT_EQ(wrong.header("access-control-allow-origin"), "*");
+  client.ask("POST", initial, "content-length: 8000001\r\n");
+  const auto large = client.read_response();
+  EXPECT_EQ(large.status, 413);
+  EXPECT_TRUE(large.body.starts_with(R"({"error":)"));
+  EXPECT_EQ(large.header("connection"), "close");
+}
+
+TEST_F(ServerAnswers, ASlowBodyIsGivenUp) {
+  settings_.body_timeout = 1s;
+  start();
+  auto client = connect();
+  client.ask("POST", initial, "content-length: 10\r\nexpect: 100-continue\r\n");
+  ASSERT_TRUE(client.read_until("HTTP/1.1 100 Continue\r\n\r\n"));
+  client.send("{");
+  ASSERT_TRUE(client.read_until("HTTP/1.1 408 "));
+  EXPECT_TRUE(client.read_to_end());
 }
 
 TEST_F(ServerAnswers, PreflightNeedsNoSecret) {

@@ -168,13 +168,6 @@ TEST(ShapeParams, ZeroBytesAreRefused) {
   EXPECT_EQ(fields_of("table=t&offset=-1&columns[]=a%00"), "columns");
 }
 
-TEST(ShapeParams, AnySubsetParameterIsNamedAsUnsupported) {
-  EXPECT_EQ(fields_of("table=t&offset=-1&subset__limit=1"), "subset");
-  EXPECT_EQ(fields_of("table=t&offset=-1&subset__x"), "subset");
-  EXPECT_EQ(fields_of("table=t&offset=-1&subset[where]=a"), "subset");
-  EXPECT_EQ(fields_of("table=t&offset=-1&subset=a"), "");
-}
-
 TEST(ShapeParams, DeletionTakesAHandleOrADefinition) {
   const auto deletion = [](std::string_view raw) {
     return parse_shape_deletion(query::parse(raw).value());

@@ -1,0 +1,220 @@
+#include "actors/subset_reader.hpp"
+
+#include "actors/caf_error.hpp"
+#include "postgres/snapshot_reader.hpp"
+#include "shapes/entry.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <optional>
+#include <random>
+
+namespace busbar {
+
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr seconds connect_patience{5};
+constexpr seconds begin_patience{10};
+constexpr seconds first_row_patience{30};
+constexpr seconds stall_patience{20};
+constexpr seconds covers_patience{10};
+/// A snapshot is taken anew if it is older than what the client has; each try is milliseconds
+/// later.
+constexpr int snapshot_tries_max = 100;
+constexpr std::size_t charge_step = 256 * 1024;
+
+/// A body in the making, and its part of the budget.
+struct charged_body {
+  explicit charged_body(std::shared_ptr<subset_budget> from) : budget{std::move(from)} {}
+  charged_body(const charged_body&) = delete;
+  charged_body& operator=(const charged_body&) = delete;
+  ~charged_body() { budget->bytes.fetch_sub(charged, std::memory_order_relaxed); }
+
+  /// False if the budget is used up.
+  bool charge() {
+    while (charged < bytes.size()) {
+      const auto before = budget->bytes.fetch_add(charge_step, std::memory_order_relaxed);
+      charged += charge_step;
+      if (before + charge_step > budget->bytes_max)
+        return false;
+    }
+    return true;
+  }
+
+  std::string bytes;
+  std::size_t charged = 0;
+  std::shared_ptr<subset_budget> budget;
+};
+
+subset_outcome failed(error why, bool said_by_postgres = false) {
+  return {.body = nullptr, .why = std::move(why), .said_by_postgres = said_by_postgres};
+}
+
+/// From PostgreSQL's words to what the client is told. The text of a data exception may quote a row
+/// that is not the shape's, because PostgreSQL is free to ask the subset's condition first: it is
+/// for our log only.
+subset_outcome failed(const postgres::pg_error& what) {
+  if (what.sqlstate == "42P01" || what.sqlstate == "42703")
+    return failed({errc::must_refetch, what.message});
+  if (what.sqlstate == "42883")
+    return failed(
+        {errc::invalid_argument, "a column has a type that has no order", "subset.order_by"});
+  if (what.sqlstate.starts_with("22")) {
+    spdlog::info("a subset query failed: {}", what.message);
+    return failed({errc::invalid_argument,
+                   "PostgreSQL cannot evaluate the condition (SQLSTATE " + what.sqlstate + ")",
+                   "subset.where"},
+                  true);
+  }
+  return failed({errc::unavailable, what.message});
+}
+
+std::string opening(const postgres::snapshot_reader& snap, std::uint32_t mark) {
+  const auto& sees = snap.visibility();
+  std::string out = "{\"metadata\":{\"snapshot_mark\":" + std::to_string(mark) +
+                    ",\"database_lsn\":\"" + std::to_string(to_number(snap.wal_position())) +
+                    "\",\"xip_list\":[";
+  for (std::size_t i = 0; i < sees.xip.size(); ++i) {
+    out += i == 0 ? "\"" : ",\"";
+    out += std::to_string(sees.xip[i]);
+    out += '"';
+  }
+  return out + "],\"xmax\":\"" + std::to_string(sees.xmax) + "\",\"xmin\":\"" +
+         std::to_string(sees.xmin) + "\"}, \"data\": [";
+}
+
+struct subset_reader_state {
+  static constexpr const char* name = "subset_reader";
+  explicit subset_reader_state(subset_reader_actor::pointer self) : self{self} {}
+
+  subset_outcome read(const subset_task& task) {
+    if (task.abandoned)
+      return failed({errc::unavailable, "nobody waits for this subset"});
+    for (int attempt = 0; attempt < snapshot_tries_max && steady_clock::now() < task.give_up;
+         ++attempt) {
+      auto snap = begin();
+      if (!snap)
+        return failed(snap.error());
+      auto covers = sees_all(task, snap->visibility());
+      if (!covers) {
+        session->close();
+        return failed(std::move(covers).error());
+      }
+      if (*covers) {
+        auto outcome = read_rows(task, *snap);
+        if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
+          session->close();
+        return outcome;
+      }
+      if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
+        return failed(ended.error());
+    }
+    return failed({errc::unavailable, "subsets cannot be read at the moment: try again"});
+  }
+
+  postgres::pg_result_of<postgres::snapshot_reader> begin() {
+    const bool had_session = session && session->usable();
+    auto begun = try_to_begin();
+    if (!begun && had_session && begun.error().kind == postgres::trouble::transient) {
+      session.reset(); // it may have died while it lay idle: once more with a new one
+      begun = try_to_begin();
+    }
+    return begun;
+  }
+
+  postgres::pg_result_of<postgres::snapshot_reader> try_to_begin() {
+    const auto now = steady_clock::now();
+    if (!session || !session->usable()) {
+      auto opened = postgres::connection::open(env->url, "subset", now + connect_patience);
+      if (!opened)
+        return tl::unexpected{opened.error()};
+      session.emplace(std::move(*opened));
+    }
+    return postgres::snapshot_reader::begin(*session, now + begin_patience);
+  }
+
+  /// A commit can be streamed before new snapshots see it: its backend may wait for a synchronous
+  /// standby. A client that has its changes must not get rows without them.
+  result<bool> sees_all(const subset_task& task, const snapshot& visibility) {
+    caf::scoped_actor waiting{self->system()};
+    result<bool> outcome = false;
+    waiting
+        ->request(others->materializer_of(task.shape->id()), covers_patience, covers_atom_v,
+                  visibility, task.seen)
+        .receive([&](bool all) { outcome = all; },
+                 [&](const caf::error& why) { outcome = fail(from_caf(why)); });
+    return outcome;
+  }
+
+  subset_outcome read_rows(const subset_task& task, postgres::snapshot_reader& snap) {
+    const auto& shape = task.shape->definition();
+    const auto mark = static_cast<std::uint32_t>(random() & 0x7fffffffu);
+    const auto mark_header = ",\"snapshot_mark\":" + std::to_string(mark);
+    auto body = std::make_shared<charged_body>(env->budget);
+    auto& out = body->bytes;
+    out = opening(snap, mark);
+
+    entry_encoder encoder{*shape.table, shape.selected, shape.replica_full};
+    const auto text = [](const auto& filter) {
+      return filter ? std::string_view{filter->to_sql()} : std::string_view{};
+    };
+    const postgres::snapshot_query query{.table = shape.table.get(),
+                                         .columns = shape.selected,
+                                         .where = text(shape.filter),
+                                         .also = text(task.what.filter),
+                                         .order_by = task.what.order_by,
+                                         .limit = task.what.limit,
+                                         .offset = task.what.offset};
+    bool first = true;
+    std::optional<error> stopped;
+    const auto add_row = [&](std::span<const sql::cell> cells) {
+      if (!std::exchange(first, false))
+        out += ',';
+      encoder.append_snapshot_row(out, cells, mark_header);
+      if (out.size() > env->body_bytes_max)
+        stopped = error{errc::invalid_argument,
+                        "the subset is larger than " + std::to_string(env->body_bytes_max) +
+                            " bytes: ask for fewer rows",
+                        "subset.limit"};
+      else if (!body->charge())
+        stopped = error{errc::unavailable, "too many large subsets are being sent: try again"};
+      else if (task.abandoned || steady_clock::now() > task.give_up)
+        stopped = error{errc::unavailable, "the subset takes too long"};
+      return !stopped;
+    };
+    const auto until = std::min(steady_clock::now() + first_row_patience, task.give_up);
+    const auto copied = snap.copy(query, until, stall_patience, add_row);
+    if (stopped)
+      return failed(std::move(*stopped));
+    if (!copied)
+      return failed(copied.error());
+    out += "]}";
+    return {.body = shared_bytes{body, &out}, .why = {}, .said_by_postgres = false};
+  }
+
+  subset_reader_actor::pointer self;
+  std::optional<subset_reader_environment> env;
+  cast_ptr others;
+  std::optional<postgres::connection> session;
+  std::mt19937 random{std::random_device{}()};
+};
+
+} // namespace
+
+subset_reader_actor spawn_subset_reader(caf::actor_system& system,
+                                        subset_reader_environment environment, cast_ptr others) {
+  return system.spawn<caf::detached>(
+      [environment = std::move(environment),
+       others = std::move(others)](subset_reader_actor::stateful_pointer<subset_reader_state> self)
+          -> subset_reader_actor::behavior_type {
+        self->state.env = environment;
+        self->state.others = others;
+        return {
+            [self](subset_atom, const subset_task_ptr& task) { return self->state.read(*task); }};
+      });
+}
+
+} // namespace busbar

@@ -1,0 +1,159 @@
+#include "http/json_body.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace busbar::http {
+
+namespace {
+
+using nlohmann::json;
+
+/// Nothing that we look at lies deeper; what does (where_expr, which we ignore) is dropped while it
+/// is read.
+constexpr int depth_max = 4;
+/// More values than a clause could use would only fill memory.
+constexpr std::size_t values_max = 50'000;
+/// Beyond it a number has lost digits by being read.
+constexpr double exact_max = 9007199254740992.0;
+
+constexpr std::array<std::string_view, 7> subset_keys{
+    "where", "order_by", "limit", "offset", "params", "where_expr", "order_by_expr"};
+
+bool is_subset_key(std::string_view name) {
+  return std::find(subset_keys.begin(), subset_keys.end(), name) != subset_keys.end();
+}
+
+tl::expected<json, std::string> parse_object(std::string_view text, const char* what) {
+  std::size_t values = 0;
+  const auto keep = [&values](int depth, json::parse_event_t event, json&) {
+    if (event == json::parse_event_t::value || event == json::parse_event_t::object_start ||
+        event == json::parse_event_t::array_start)
+      ++values;
+    return depth <= depth_max && values <= values_max;
+  };
+  auto read = json::parse(text.begin(), text.end(), keep, false);
+  if (values > values_max)
+    return tl::unexpected{std::string{what} + " holds too many values"};
+  if (read.is_discarded())
+    return tl::unexpected{std::string{what} + " is not valid JSON"};
+  if (!read.is_object())
+    return tl::unexpected{std::string{what} + " must be a JSON object"};
+  return read;
+}
+
+/// A scalar as text; nullopt for lists and objects, and for numbers that were too long to read.
+std::optional<std::string> text_of(const json& value) {
+  switch (value.type()) {
+  case json::value_t::string:
+    return value.get_ref<const std::string&>();
+  case json::value_t::null:
+    return std::string{};
+  case json::value_t::number_float:
+    if (std::abs(value.get<double>()) >= exact_max)
+      return std::nullopt;
+    [[fallthrough]];
+  case json::value_t::boolean:
+  case json::value_t::number_integer:
+  case json::value_t::number_unsigned:
+    return value.dump();
+  default:
+    return std::nullopt;
+  }
+}
+
+query_value of_text(std::string text) {
+  query_value value;
+  value.text = std::move(text);
+  return value;
+}
+
+/// For a value of the wrong type: whoever asks for a text finds an object.
+query_value wrong_type() {
+  query_value value;
+  value.is = query_value::form::object;
+  return value;
+}
+
+query_value top_level(const json& value) {
+  query_value out;
+  if (value.is_object()) {
+    out.is = query_value::form::object;
+    for (const auto& [name, member] : value.items())
+      out.members.emplace_back(name, member.is_string() ? text_of(member) : std::nullopt);
+    return out;
+  }
+  if (value.is_array()) {
+    out.is = query_value::form::list;
+    for (const auto& item : value)
+      out.items.push_back(item.is_string() ? item.get<std::string>() : std::string{});
+    return out;
+  }
+  auto text = text_of(value);
+  return text ? of_text(*std::move(text)) : wrong_type();
+}
+
+/// As the parameter would stand in a query.
+query_value in_subset(std::string_view name, const json& value) {
+  if (value.is_null())
+    return of_text({});
+  if (name == "params" && value.is_object())
+    return of_text(value.dump());
+  if (value.is_string())
+    return of_text(value.get<std::string>());
+  if ((name == "limit" || name == "offset") && value.is_number_integer())
+    return of_text(value.dump());
+  return wrong_type();
+}
+
+} // namespace
+
+tl::expected<void, std::string> merge_json_body(std::string_view body, query& parameters) {
+  if (body.empty())
+    return {};
+  const auto read = parse_object(body, "the body");
+  if (!read)
+    return tl::unexpected{read.error()};
+  const auto nested = read->find("subset");
+  const bool has_nested = nested != read->end() && nested->is_object();
+  const auto add_to_subset = [&](const std::string& name, const json& value) {
+    parameters.set("subset__" + name, in_subset(name, value));
+  };
+  for (const auto& [name, value] : read->items()) {
+    if (!has_nested && is_subset_key(name)) {
+      add_to_subset(name, value);
+    } else if (has_nested && name == "subset") {
+      parameters.set("subset__", {}); // also an empty one asks for a subset
+      for (const auto& [inner_name, inner] : value.items())
+        add_to_subset(inner_name, inner);
+    } else if (name.empty()) {
+      continue;
+    } else if (value.is_null()) {
+      parameters.remove(name);
+    } else {
+      parameters.set(name, top_level(value));
+    }
+  }
+  return {};
+}
+
+tl::expected<json_members, std::string> parse_json_members(std::string_view text) {
+  const auto read = parse_object(text, "the text");
+  if (!read)
+    return tl::unexpected{read.error()};
+  json_members members;
+  for (const auto& [name, value] : read->items()) {
+    auto member = text_of(value);
+    if (!member)
+      return tl::unexpected{value.is_number()
+                                ? std::string{"a number this long must be sent as a text"}
+                                : std::string{"values must be texts, numbers, booleans or null"}};
+    members.emplace_back(name, *std::move(member));
+  }
+  return members;
+}
+
+} // namespace busbar::http
