@@ -182,7 +182,10 @@ TEST_F(PartitionsTest, IfTheCatalogCannotBeAskedTheStreamBeginsAnewAndNothingIsL
     auto stream = started();
     allow("false"); // it asks over a session that it has not opened yet
     sql("INSERT INTO low VALUES (1, 'x')");
-    const auto handed_on = stream.next_event(in(10s));
+    const auto until = in(10s);
+    auto handed_on = stream.next_event(until);
+    while (handed_on && !*handed_on && std::chrono::steady_clock::now() < until)
+      handed_on = stream.next_event(until); // a keepalive may come first
     allow("true");
     ASSERT_FALSE(handed_on) << "without its place";
     EXPECT_EQ(handed_on.error().kind, postgres::trouble::transient);
