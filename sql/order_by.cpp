@@ -1,6 +1,7 @@
 #include "sql/order_by.hpp"
 
 #include "sql/lexical_check.hpp"
+#include "sql/only_select.hpp"
 #include "sql/parse.hpp"
 #include "sql/parser_tree.hpp"
 
@@ -32,35 +33,6 @@ error shifted(const error& why) {
 }
 
 constexpr auto only_one = "only an ORDER BY list is allowed, and no other clause behind it";
-
-/// The sort keys of the one SELECT, as Nodes.
-result<std::vector<std::string_view>> sort_keys(std::string_view parse_result) {
-  std::string_view select;
-  int statements = 0;
-  for (wire_reader reader{parse_result}; reader.next();) {
-    if (reader.field() != 2)
-      continue;
-    ++statements;
-    for (wire_reader raw{reader.bytes()}; raw.next();)
-      if (raw.field() == 1)
-        if (const auto node = open_node(raw.bytes()); node.field == parser_node::select_stmt)
-          select = node.body;
-  }
-  if (statements != 1 || select.empty())
-    return fail(complaint(0, only_one));
-  std::vector<std::string_view> keys;
-  for (wire_reader reader{select}; reader.next();) {
-    // The target list, the sort clause, and the defaults that every SELECT has.
-    const bool allowed = reader.field() == 3 || reader.field() == 11 ||
-                         (reader.field() == 14 && reader.integer() == 1) ||
-                         (reader.field() == 17 && reader.integer() == 1);
-    if (!allowed)
-      return fail(complaint(0, only_one));
-    if (reader.field() == 11)
-      keys.push_back(reader.bytes());
-  }
-  return keys;
-}
 
 /// Appends one key as SQL.
 result<void> append_key(std::string& out, std::string_view bytes, std::span<const column> columns) {
@@ -136,9 +108,10 @@ result<std::string> rewrite_order_by(std::string_view order_by,
   const parser_result parsed{statement.c_str()};
   if (const auto* why = parsed.result.error)
     return fail(shifted(syntax_error(statement, why->cursorpos, why->message)));
-  const auto keys = sort_keys({parsed.result.parse_tree.data, parsed.result.parse_tree.len});
+  const auto keys = only_select({parsed.result.parse_tree.data, parsed.result.parse_tree.len},
+                                select_clause::sort);
   if (!keys)
-    return fail(keys.error());
+    return fail(complaint(0, only_one));
   if (keys->empty() || keys->size() > sort_keys_max)
     return fail(complaint(0, "an order has 1 to " + std::to_string(sort_keys_max) + " columns"));
   std::string out;

@@ -1,6 +1,7 @@
 #include "sql/parse.hpp"
 
 #include "sql/lexical_check.hpp"
+#include "sql/only_select.hpp"
 #include "sql/parser_tree.hpp"
 
 #include <optional>
@@ -71,31 +72,10 @@ private:
 
   expression statement(std::string_view parse_result) {
     constexpr auto only_one = "only one expression is allowed, and no other clause behind it";
-    std::string_view select;
-    int statements = 0;
-    for (wire_reader reader{parse_result}; reader.next();) {
-      if (reader.field() != 2)
-        continue;
-      ++statements;
-      for (wire_reader raw{reader.bytes()}; raw.next();)
-        if (raw.field() == 1)
-          if (const auto node = open_node(raw.bytes()); node.field == parser_node::select_stmt)
-            select = node.body;
-    }
-    if (statements != 1 || select.empty())
+    const auto clause = only_select(parse_result, select_clause::where);
+    if (!clause || clause->size() > 1)
       return refuse(0, only_one);
-
-    std::string_view clause;
-    for (wire_reader reader{select}; reader.next();) {
-      const bool allowed = reader.field() == 3 || reader.field() == 5 ||
-                           (reader.field() == 14 && reader.integer() == 1) ||
-                           (reader.field() == 17 && reader.integer() == 1);
-      if (!allowed)
-        return refuse(0, only_one);
-      if (reader.field() == 5)
-        clause = reader.bytes();
-    }
-    return node(clause);
+    return node(clause->empty() ? std::string_view{} : clause->front());
   }
 
   expression node(std::string_view bytes) {
