@@ -32,7 +32,7 @@ public:
   /// The next bytes of a slice, framed as `cursor.form` says (at most about 256 kB); moves the
   /// cursor. Null together with cursor.done() if nothing is left. An error means that the log is
   /// gone or unreadable: abort the connection, do not finish the JSON.
-  virtual result<shared_bytes> next_piece(log_cursor& cursor) = 0;
+  virtual result<body_piece> next_piece(log_cursor& cursor) = 0;
 
   /// True if `handle` names a shape that this node keeps (admission class "existing").
   virtual bool knows(const std::string& handle) const = 0;

@@ -38,7 +38,7 @@ result<piece_cache::value> load_snapshot_piece(const storage::store& store,
   std::string bytes;
   append_entries(bytes, *block, 0, cursor.form);
   const bool last = block->chunk_bytes_after() == 0;
-  return piece_cache::value{share(std::move(bytes)), last ? cursor.end : cursor.at, last};
+  return piece_cache::value{{share(std::move(bytes))}, last ? cursor.end : cursor.at, last};
 }
 
 result<piece_cache::value> load_log_piece(const storage::store& store, const log_cursor& cursor) {
@@ -63,29 +63,29 @@ result<piece_cache::value> load_log_piece(const storage::store& store, const log
     return fail(std::move(sound).error());
   if (reached == cursor.at)
     return fail(errc::corrupt, "entries of a shape log are missing");
-  return piece_cache::value{share(std::move(bytes)), reached, reached >= cursor.end};
+  return piece_cache::value{{share(std::move(bytes))}, reached, reached >= cursor.end};
 }
 
 } // namespace
 
-result<shared_bytes> read_piece(const storage::store& store, piece_cache& cache,
-                                log_cursor& cursor) {
+result<body_piece> read_piece(const storage::store& store, piece_cache& cache, log_cursor& cursor) {
   if (cursor.done())
-    return shared_bytes{};
-  const piece_cache::key key{cursor.shape->id(), cursor.at, cursor.end, cursor.piece, cursor.form};
-  auto found = cache.find(key);
-  if (!found) {
+    return body_piece{};
+  const piece_cache::key key{cursor.shape->id(), cursor.at,   cursor.end,
+                             cursor.piece,       cursor.form, cursor.in};
+  auto found = cache.find_or(key, [&]() -> result<piece_cache::value> {
     auto loaded = cursor.end.in_snapshot() ? load_snapshot_piece(store, cursor)
                                            : load_log_piece(store, cursor);
-    if (!loaded)
-      return fail(std::move(loaded).error());
-    cache.add(key, *loaded);
-    found = std::move(*loaded);
-  }
+    if (loaded && cursor.in != coding::identity)
+      loaded->body = piece_in(cursor.in, std::move(loaded->body.bytes));
+    return loaded;
+  });
+  if (!found)
+    return fail(std::move(found).error());
   cursor.at = found->end;
   cursor.finished = found->last;
   ++cursor.piece;
-  return found->bytes;
+  return std::move(found->body);
 }
 
 } // namespace busbar

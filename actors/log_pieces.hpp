@@ -8,8 +8,7 @@
 namespace busbar {
 
 /// The next piece behind `cursor.at`, and where the reader is after it. Null bytes: nothing
-/// follows. Reads through the cache. Any thread.
-result<shared_bytes> read_piece(const storage::store& store, piece_cache& cache,
-                                log_cursor& cursor);
+/// follows. Reads, and compresses, through the cache. Any thread.
+result<body_piece> read_piece(const storage::store& store, piece_cache& cache, log_cursor& cursor);
 
 } // namespace busbar

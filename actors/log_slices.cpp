@@ -12,6 +12,7 @@ log_cursor cursor(const shape_ptr& shape, const read_position& position, log_off
           .end = end,
           .piece = 0,
           .form = position.sse ? framing::sse_events : framing::json_elements,
+          .in = coding::identity,
           .finished = false};
 }
 
@@ -25,8 +26,10 @@ log_slice empty_slice(const shape_state& shape, log_offset at) {
                   .end = at,
                   .up_to_date = true,
                   .last_seen_lsn = 0,
+                  .weak_tag = false,
                   .no_changes = false,
                   .ready = nullptr,
+                  .news = nullptr,
                   .rest = {}};
   slice.rest.finished = true;
   return slice;

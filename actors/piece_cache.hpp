@@ -3,9 +3,9 @@
 #pragma once
 
 #include "actors/reader.hpp"
-#include "base/bytes.hpp"
 #include "storage/keys.hpp"
 
+#include <array>
 #include <cstddef>
 #include <list>
 #include <mutex>
@@ -29,10 +29,11 @@ public:
     log_offset upto;
     std::uint32_t piece = 0;
     framing form = framing::json_elements;
+    coding in = coding::identity;
     friend bool operator==(const key&, const key&) = default;
   };
   struct value {
-    shared_bytes bytes;
+    body_piece body;
     log_offset end;    ///< Where the reader is after it.
     bool last = false; ///< Nothing of the slice follows.
   };
@@ -46,8 +47,23 @@ public:
     return found->second->second;
   }
 
+  /// What `load` gives (a result<value>) is kept. Threads that want the same piece at once wait for
+  /// the first of them: a piece is made once.
+  template <class Load>
+  result<value> find_or(const key& k, Load&& load) {
+    if (auto found = find(k))
+      return *std::move(found);
+    const std::lock_guard guard{loading_[hash{}(k) % loading_.size()]};
+    if (auto found = find(k))
+      return *std::move(found);
+    result<value> loaded = load();
+    if (loaded)
+      add(k, *loaded);
+    return loaded;
+  }
+
   void add(const key& k, const value& v) {
-    const auto size = v.bytes->size() + overhead_bytes;
+    const auto size = v.body.bytes->size() + overhead_bytes;
     if (size > bytes_max_)
       return;
     const std::lock_guard guard{mutex_};
@@ -58,7 +74,7 @@ public:
     bytes_ += size;
     while (bytes_ > bytes_max_) {
       const auto& oldest = by_use_.back();
-      bytes_ -= oldest.second.bytes->size() + overhead_bytes;
+      bytes_ -= oldest.second.body.bytes->size() + overhead_bytes;
       by_key_.erase(oldest.first);
       by_use_.pop_back();
     }
@@ -72,7 +88,8 @@ private:
       for (const std::uint64_t part :
            {k.after.tx, static_cast<std::uint64_t>(k.after.op), k.upto.tx,
             static_cast<std::uint64_t>(k.upto.op),
-            std::uint64_t{k.piece} * 2 + static_cast<std::uint64_t>(k.form)})
+            std::uint64_t{k.piece} * 8 + static_cast<std::uint64_t>(k.form) * 4 +
+                static_cast<std::uint64_t>(k.in)})
         h = (h ^ part) * 0x9e3779b97f4a7c15u ^ (h >> 29);
       return static_cast<std::size_t>(h);
     }
@@ -80,6 +97,7 @@ private:
   using entry_list = std::list<std::pair<key, value>>;
 
   std::mutex mutex_;
+  std::array<std::mutex, 64> loading_; ///< By the key's hash.
   std::size_t bytes_max_;
   std::size_t bytes_ = 0;
   entry_list by_use_;

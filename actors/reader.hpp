@@ -2,7 +2,7 @@
 // one I/O thread; nothing here crosses threads.
 #pragma once
 
-#include "base/bytes.hpp"
+#include "actors/body_piece.hpp"
 #include "base/result.hpp"
 #include "shapes/offset.hpp"
 #include "shapes/shape_request.hpp"
@@ -18,6 +18,7 @@
 
 namespace busbar {
 
+class move_body;
 class shape_state;
 struct subset_task;
 
@@ -29,7 +30,8 @@ struct shape_query {
   std::string handle;                      ///< Ignored for -1 and now.
   bool live = false;
   bool sse = false;
-  std::string if_none_match; ///< The header as it came; may be empty.
+  std::string if_none_match;         ///< The header as it came; may be empty.
+  coding accepts = coding::identity; ///< How a body may be compressed; identity for SSE.
   /// Given: part of the present rows is asked for instead of the log. `sse` and `if_none_match`
   /// mean nothing then, and `live` never waits.
   std::optional<subset_request> subset = {};
@@ -48,6 +50,7 @@ struct log_cursor {
   log_offset end;          ///< Everything up to here belongs to the slice.
   std::uint32_t piece = 0; ///< Within a snapshot chunk.
   framing form = framing::json_elements;
+  coding in = coding::identity; ///< Wanted; a short slice comes as it is.
   bool finished = false;
   bool done() const noexcept { return finished; }
 };
@@ -61,9 +64,11 @@ struct log_slice {
   log_offset end;                  ///< For `electric-offset`.
   bool up_to_date = false;         ///< The up-to-date control message follows the entries.
   std::uint64_t last_seen_lsn = 0; ///< For that message's global_last_seen_lsn.
+  bool weak_tag = false;           ///< 304: the client has it in a coding, so its tag is weak.
   bool no_changes = false; ///< Live timeout or `now`: electric-has-data: false, unique ETag.
   shared_bytes ready;      ///< All entries at hand, framed; or null: read them by `rest`.
-  log_cursor rest;         ///< done() if there is nothing (more) to read.
+  std::shared_ptr<const move_body> news; ///< Where JSON in `ready` is from; may be null.
+  log_cursor rest;                       ///< done() if there is nothing (more) to read.
 };
 
 /// A subset of a shape's rows (spec shape-protocol 15.4).
@@ -71,7 +76,8 @@ struct subset_answer {
   std::string handle;
   std::shared_ptr<const std::string> schema_json; ///< Null if the request was live.
   log_offset end;                                 ///< For `electric-offset`.
-  shared_bytes body;                              ///< The whole JSON.
+  shared_bytes body;                              ///< The whole JSON,
+  coding in = coding::identity;                   ///< in this coding.
 };
 
 /// What went wrong with a request.

@@ -22,19 +22,28 @@ constexpr std::chrono::seconds subset_patience{60};
 /// Subset queries of one session that wait for a reader; beyond this new ones are turned away.
 constexpr std::size_t subsets_max = 1'000;
 
-bool etag_matches(std::string_view header, const std::string& etag) {
+enum class tag_match : std::uint8_t { none, strong, weak };
+
+/// `etag` is without quotes. A body that is compressed has a weak tag (W/"…"), because its bytes
+/// are others; for If-None-Match they are the same.
+tag_match matching_tag(std::string_view header, const std::string& etag) {
   while (!header.empty()) {
     const auto comma = header.find(',');
     auto item = header.substr(0, comma);
     header = comma == std::string_view::npos ? std::string_view{} : header.substr(comma + 1);
-    while (!item.empty() && (item.front() == ' ' || item.front() == '"'))
+    while (item.starts_with(' '))
+      item.remove_prefix(1);
+    const bool weak = item.starts_with("W/");
+    if (weak)
+      item.remove_prefix(2);
+    while (item.starts_with('"'))
       item.remove_prefix(1);
     while (!item.empty() && (item.back() == ' ' || item.back() == '"'))
       item.remove_suffix(1);
     if (item == etag)
-      return true;
+      return weak ? tag_match::weak : tag_match::strong;
   }
-  return false;
+  return tag_match::none;
 }
 
 } // namespace
@@ -149,7 +158,7 @@ public:
           item.reader = nullptr;
   }
 
-  result<shared_bytes> next_piece(log_cursor& cursor) {
+  result<body_piece> next_piece(log_cursor& cursor) {
     if (cursor.shape->progress().gone)
       return fail(errc::must_refetch, "the shape was removed");
     return read_piece(*env_.store, *env_.cache, cursor);
@@ -239,16 +248,21 @@ private:
       reader.subset_ = std::make_shared<subset_task>();
       reader.subset_->shape = shape;
       reader.subset_->what = *std::move(subset);
+      reader.subset_->accepts = query.accepts;
       answer_or_wait(reader);
       return;
     }
     if (!query.if_none_match.empty() && !query.now && !reader.sse_) {
       const auto p = shape->progress();
       auto same = p.gone ? result<std::optional<log_slice>>{} : slice(reader, p, 0);
-      if (same && *same &&
-          etag_matches(query.if_none_match, shape->handle() + ':' + to_string(query.offset) + ':' +
-                                                to_string((*same)->end))) {
+      const auto match =
+          same && *same
+              ? matching_tag(query.if_none_match, shape->handle() + ':' + to_string(query.offset) +
+                                                      ':' + to_string((*same)->end))
+              : tag_match::none;
+      if (match != tag_match::none) {
         reader.shape_.reset();
+        (*same)->weak_tag = match == tag_match::weak;
         reader.on_not_modified(**same);
         return;
       }
@@ -331,7 +345,7 @@ private:
             [this, task, end, who](const caf::error& why) {
               --reader_load_[who];
               task->abandoned = true;
-              subset_read(task->ticket, end, {nullptr, from_caf(why), false});
+              subset_read(task->ticket, end, {nullptr, coding::identity, from_caf(why), false});
             });
   }
 
@@ -351,7 +365,8 @@ private:
       reader.on_subset({.handle = shape->handle(),
                         .schema_json = reader.live_ ? nullptr : shape->schema_json(),
                         .end = end,
-                        .body = outcome.body});
+                        .body = outcome.body,
+                        .in = outcome.in});
   }
 
   /// Sends an SSE head. False if the reader did not survive it.
@@ -451,6 +466,7 @@ private:
       slice.end = move.to;
       slice.last_seen_lsn = move.to.tx;
       slice.ready = reader.sse_ ? move.body->sse_events() : move.body->json_elements();
+      slice.news = reader.sse_ ? nullptr : move.body;
       if (reader.sse_)
         stream(reader, slice);
       else
@@ -528,7 +544,7 @@ public:
     core_->read(reader, std::move(query));
   }
   void cancel(shape_reader& reader) noexcept override { core_->cancel(reader); }
-  result<shared_bytes> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
+  result<body_piece> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
   bool knows(const std::string& handle) const override {
     return core_->environment().index->find(handle) != nullptr;
   }

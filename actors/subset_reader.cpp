@@ -50,7 +50,10 @@ struct charged_body {
 };
 
 subset_outcome failed(error why, bool said_by_postgres = false) {
-  return {.body = nullptr, .why = std::move(why), .said_by_postgres = said_by_postgres};
+  return {.body = nullptr,
+          .in = coding::identity,
+          .why = std::move(why),
+          .said_by_postgres = said_by_postgres};
 }
 
 /// From PostgreSQL's words to what the client is told. The text of a data exception may quote a row
@@ -192,7 +195,13 @@ struct subset_reader_state {
     if (!copied)
       return failed(copied.error());
     out += "]}";
-    return {.body = shared_bytes{body, &out}, .why = {}, .said_by_postgres = false};
+    const bool small = task.accepts == coding::identity || out.size() < coding_bytes_min;
+    if (!small)
+      out = compress_whole(task.accepts, out);
+    return {.body = shared_bytes{body, &out},
+            .in = small ? coding::identity : task.accepts,
+            .why = {},
+            .said_by_postgres = false};
   }
 
   subset_reader_actor::pointer self;

@@ -216,6 +216,7 @@ int serve(const app::settings& config) {
        .io_threads = io_threads,
        .secret = config.secret,
        .allow_delete = config.integration_testing,
+       .compression = config.compression,
        .long_poll = config.long_poll,
        .send_timeout = config.send_timeout,
        .idle_timeout = config.idle_timeout,

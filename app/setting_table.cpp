@@ -175,18 +175,13 @@ setting insecure() {
   return out;
 }
 
-setting integration_testing() {
-  auto out = row({"BUSBAR_ENABLE_INTEGRATION_TESTING",
-                  {"ELECTRIC_ENABLE_INTEGRATION_TESTING"},
-                  "Allows clients to delete shapes with DELETE /v1/shape."});
+setting on_or_off(setting out, bool settings::*where) {
   out.is_switch = true;
   out.takes = "true or false";
-  out.read = [](draft& d, std::string_view value) -> result<void> {
-    return read_boolean(value).map([&](bool on) { d.config.integration_testing = on; });
+  out.read = [where](draft& d, std::string_view value) -> result<void> {
+    return read_boolean(value).map([&](bool on) { d.config.*where = on; });
   };
-  out.write = [](const settings& s) {
-    return std::string{s.integration_testing ? "true" : "false"};
-  };
+  out.write = [where](const settings& s) { return std::string{s.*where ? "true" : "false"}; };
   return out;
 }
 
@@ -289,7 +284,16 @@ std::vector<setting> make_table() {
                 "How long caches may serve it on while they fetch it anew."},
                &settings::cache_stale_age, 1s, 0s, 24h),
       concurrent_requests(),
-      integration_testing(),
+      on_or_off(row({"BUSBAR_ENABLE_INTEGRATION_TESTING",
+                     {"ELECTRIC_ENABLE_INTEGRATION_TESTING"},
+                     "Allows clients to delete shapes with DELETE /v1/shape."}),
+                &settings::integration_testing),
+      on_or_off(
+          row({"BUSBAR_COMPRESSION",
+               {},
+               "Sends larger bodies as gzip or zstd to clients that accept it; turn it off if "
+               "a proxy in front compresses."}),
+          &settings::compression),
       duration({"BUSBAR_TCP_SEND_TIMEOUT",
                 {"ELECTRIC_TCP_SEND_TIMEOUT"},
                 "A client that takes nothing for this long is disconnected."},

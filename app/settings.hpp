@@ -32,6 +32,7 @@ struct settings {
   std::size_t initial_requests_max = 300; ///< BUSBAR_MAX_CONCURRENT_REQUESTS (JSON object)
   std::size_t existing_requests_max = 10'000;
   bool integration_testing = false;      ///< BUSBAR_ENABLE_INTEGRATION_TESTING: DELETE allowed
+  bool compression = true;               ///< BUSBAR_COMPRESSION
   std::size_t snapshot_connections = 4;  ///< BUSBAR_SNAPSHOT_CONNECTIONS
   std::size_t io_threads = 0;            ///< BUSBAR_IO_THREADS; 0 = from the cores
   std::size_t materializers = 0;         ///< BUSBAR_MATERIALIZERS; 0 = from the cores

@@ -258,9 +258,9 @@ void connection::pump() {
 
 bool connection::write_piece() {
   auto& body = *body_;
-  shared_bytes piece;
+  body_piece piece;
   if (body.slice.ready) {
-    piece = std::move(body.slice.ready);
+    piece.bytes = std::move(body.slice.ready);
     body.slice.rest.finished = true;
   } else if (!body.slice.rest.done()) {
     auto next = worker_.session().next_piece(body.slice.rest);
@@ -270,19 +270,28 @@ bool connection::write_piece() {
     }
     piece = std::move(*next);
   }
-  const std::string_view entries = piece ? std::string_view{*piece} : std::string_view{};
+  std::string_view entries = piece.bytes ? std::string_view{*piece.bytes} : std::string_view{};
   const bool last = body.slice.rest.done();
 
   std::string before;
   if (!sse_ && body.any && !entries.empty())
-    before = ",";
+    before = body.coded.plain(",");
   body.any = body.any || !entries.empty();
+  if (piece.in == body.coded.in()) {
+    body.coded.add(piece.sum);
+  } else { // too short to be compressed
+    piece.bytes = share(body.coded.plain(entries));
+    entries = *piece.bytes;
+  }
   std::string after;
   if (last && sse_)
     after = up_to_date_event(body.slice);
-  else if (last)
-    after = (body.slice.up_to_date && body.any ? "," : "") +
-            (body.slice.up_to_date ? up_to_date_message(body.slice.last_seen_lsn) : "") + "]";
+  if (last && !sse_) {
+    if (body.slice.up_to_date)
+      after = (body.any ? "," : "") + up_to_date_message(body.slice.last_seen_lsn);
+    after = body.coded.plain(after + ']');
+    after += body.coded.end();
+  }
   if (const auto bytes = before.size() + entries.size() + after.size(); http_1_1_ && bytes > 0) {
     before.insert(0, chunk_head(bytes));
     after += "\r\n";
@@ -300,7 +309,7 @@ bool connection::write_piece() {
       body.any = false;
     }
   }
-  const std::array<fragment, 3> fragments{{{before}, {entries, &piece}, {after}}};
+  const std::array<fragment, 3> fragments{{{before}, {entries, &piece.bytes}, {after}}};
   return write(fragments);
 }
 

@@ -88,6 +88,7 @@ private:
   /// A body that does not fit one write, read from the session piece by piece.
   struct body_stream {
     log_slice slice;
+    coded_body coded{coding::identity};
     bool any = false;            // an entry is already out
     std::deque<log_slice> later; // SSE: what came while this one is being written
     std::size_t later_bytes = 0;
@@ -150,7 +151,7 @@ private:
   void answer_refused(const refusal& what);
   void answer_log(const log_slice& slice);
   void stream_slice(const log_slice& slice);
-  void add_log_headers_of(head_writer& head, const log_slice& slice, bool not_modified);
+  void add_log_headers_of(head_writer& head, const log_slice& slice, coding in, bool not_modified);
 
   worker& worker_;
   owned_fd socket_;
@@ -158,6 +159,7 @@ private:
   method verb_ = method::other;
   route route_ = route::unknown;
   admission_class admitted_ = admission_class::none;
+  coding accepts_ = coding::identity;
   bool http_1_1_ : 1 = true;
   bool close_after_ : 1 = false; // the answer under way is the last
   bool linger_ : 1 = false;      // the client may still be sending when we close

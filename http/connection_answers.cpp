@@ -1,4 +1,5 @@
 // The answer half of a connection: what the session says, as HTTP.
+#include "actors/move_body.hpp"
 #include "http/connection.hpp"
 #include "http/cursor.hpp"
 #include "http/event_frame.hpp"
@@ -42,7 +43,7 @@ void connection::on_stream_open(const log_slice& slice) {
     return;
   state_ = state::streaming;
   auto head = begin_head(200);
-  add_log_headers_of(head, slice, false);
+  add_log_headers_of(head, slice, coding::identity, false);
   if (http_1_1_ && !close_after_)
     head.add("connection", "keep-alive");
   if (!http_1_1_)
@@ -67,7 +68,7 @@ void connection::on_not_modified(const log_slice& same) {
   in_session_ = false;
   set_parked(false);
   auto head = begin_head(304);
-  add_log_headers_of(head, same, true);
+  add_log_headers_of(head, same, coding::identity, true);
   end_bodiless(head);
 }
 
@@ -204,44 +205,56 @@ void connection::answer_refused(const refusal& what) {
   answer_json(500, message_body("the shape's log cannot be read"));
 }
 
-void connection::add_log_headers_of(head_writer& head, const log_slice& slice, bool not_modified) {
+void connection::add_log_headers_of(head_writer& head, const log_slice& slice, coding in,
+                                    bool not_modified) {
   const auto& settings = worker_.settings();
   std::optional<std::int64_t> cursor;
   if (live_)
     cursor =
         next_cursor(cursor_, std::chrono::floor<std::chrono::seconds>(settings.long_poll),
                     worker_.wall_clock(), static_cast<std::int64_t>(1 + worker_.random() % 3600));
-  add_log_headers(head, slice, {live_, sse_, verb_ == method::post},
+  add_log_headers(head, slice, {live_, sse_, verb_ == method::post, in},
                   {settings.cache_max_age, settings.cache_stale_age, settings.sse_lifetime}, cursor,
                   worker_.random() >> 1, not_modified);
 }
 
 void connection::answer_log(const log_slice& slice) {
   auto rest = slice.rest;
-  shared_bytes entries = slice.ready;
-  if (entries) {
+  body_piece piece{slice.ready};
+  if (slice.ready) {
     rest.finished = true;
+    if (slice.news)
+      piece = slice.news->json_elements(accepts_);
   } else if (!rest.done()) {
-    auto piece = worker_.session().next_piece(rest);
-    if (!piece)
-      return answer_refused({std::move(piece).error()});
-    entries = std::move(*piece);
+    rest.in = accepts_;
+    auto next = worker_.session().next_piece(rest);
+    if (!next)
+      return answer_refused({std::move(next).error()});
+    piece = *std::move(next);
+    rest.in = piece.in; // what the body begins with, it goes on with
   }
   const bool whole = rest.done();
-  const std::string_view text = entries ? std::string_view{*entries} : std::string_view{};
+  const std::string_view entries =
+      piece.bytes ? std::string_view{*piece.bytes} : std::string_view{};
   std::string tail;
   if (whole && slice.up_to_date)
-    tail = (text.empty() ? "" : ",") + up_to_date_message(slice.last_seen_lsn);
+    tail = (entries.empty() ? "" : ",") + up_to_date_message(slice.last_seen_lsn);
   if (whole)
     tail += ']';
+  coded_body coded{piece.in};
+  const auto opening = coded.begin() + coded.plain("[");
+  coded.add(piece.sum);
+  tail = coded.plain(tail);
+  if (whole)
+    tail += coded.end();
 
   state_ = state::answering;
   if (!whole && !http_1_1_)
     close_after_ = true; // only the end of the connection can mark the end of this body
   auto head = begin_head(200);
-  add_log_headers_of(head, slice, false);
+  add_log_headers_of(head, slice, piece.in, false);
   if (whole)
-    head.end_with_length(1 + text.size() + tail.size());
+    head.end_with_length(opening.size() + entries.size() + tail.size());
   else
     head.end_streamed();
   auto& front = worker_.head_text();
@@ -256,14 +269,15 @@ void connection::answer_log(const log_slice& slice) {
     body_->slice = slice;
     body_->slice.ready = nullptr;
     body_->slice.rest = std::move(rest);
-    body_->any = !text.empty();
+    body_->coded = coded;
+    body_->any = !entries.empty();
     if (http_1_1_) {
-      front += chunk_head(1 + text.size());
+      front += chunk_head(opening.size() + entries.size());
       tail = "\r\n";
     }
   }
-  front += '[';
-  const std::array<fragment, 3> fragments{{{front}, {text, &entries}, {tail}}};
+  front += opening;
+  const std::array<fragment, 3> fragments{{{front}, {entries, &piece.bytes}, {tail}}};
   if (!write(fragments))
     return;
   resume();

@@ -1,4 +1,5 @@
 // The request half of a connection: what is asked for, and may it be had?
+#include "http/accept_encoding.hpp"
 #include "http/connection.hpp"
 #include "http/json_body.hpp"
 #include "http/shape_params.hpp"
@@ -30,6 +31,8 @@ prometheus::Gauge& gauge_of(monitoring::metrics& metrics, admission_class which)
 void connection::remember(const request_head& head) {
   verb_ = head.verb;
   http_1_1_ = head.http_1_1;
+  accepts_ =
+      worker_.settings().compression ? preferred_coding(head.accept_encoding) : coding::identity;
   close_after_ = !head.keep_alive || worker_.draining();
   linger_ = false;
   live_ = false;
@@ -130,6 +133,9 @@ void connection::serve_read(const query& parameters, std::string_view if_none_ma
   sse_ = read->query.sse && waits_for_news;
   cursor_ = read->cursor;
   read->query.if_none_match = if_none_match;
+  if (sse_)
+    accepts_ = coding::identity; // an event must not wait in a compressor
+  read->query.accepts = accepts_;
   state_ = state::waiting;
   in_session_ = true;
   worker_.session().read(*this, std::move(read->query));

@@ -128,6 +128,10 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
         return tl::unexpected{400};
     }
     return {};
+  case 15:
+    if (equals_ignoring_case(name, "accept-encoding"))
+      head.accept_encoding = value;
+    return {};
   case 17:
     if (equals_ignoring_case(name, "transfer-encoding")) {
       if (std::exchange(seen.transfer_encoding, true) || !equals_ignoring_case(value, "chunked"))

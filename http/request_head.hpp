@@ -35,6 +35,7 @@ struct request_head {
   std::string_view host;
   std::string_view origin;
   std::string_view if_none_match;
+  std::string_view accept_encoding;
   std::string_view request_id;
   std::string_view preflight_headers; ///< access-control-request-headers
 };

@@ -106,7 +106,8 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
                      std::uint64_t unique, bool not_modified) {
   const auto end = to_string(slice.end);
   const bool no_changes = slice.no_changes && !not_modified;
-  std::string etag = "\"";
+  // Bytes that a coding changed are others: RFC 9110 allows them the same tag if it is weak.
+  std::string etag = mode.in != coding::identity || slice.weak_tag ? "W/\"" : "\"";
   etag += slice.handle;
   etag += ':';
   etag += slice.now ? std::string{"now"} : to_string(slice.requested);
@@ -119,6 +120,8 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
   etag += '"';
   head.add("cache-control", shape_cache_control(slice, mode, policy));
   head.add("content-type", mode.sse && !not_modified ? "text/event-stream" : json_type);
+  if (mode.in != coding::identity)
+    head.add("content-encoding", name_of(mode.in));
   if (cursor)
     head.add("electric-cursor", static_cast<std::uint64_t>(*cursor));
   head.add("etag", etag);
@@ -136,6 +139,8 @@ void add_subset_headers(head_writer& head, const subset_answer& subset) {
       .add("content-type", json_type)
       .add("electric-snapshot", "true")
       .add("electric-handle", subset.handle);
+  if (subset.in != coding::identity)
+    head.add("content-encoding", name_of(subset.in));
   if (subset.schema_json)
     head.add("electric-schema", *subset.schema_json);
   head.add("electric-offset", to_string(subset.end));

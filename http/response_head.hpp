@@ -59,6 +59,7 @@ struct read_mode {
   bool live = false;
   bool sse = false;
   bool posted = false; ///< By POST: not to be cached.
+  coding in = coding::identity;
 };
 
 /// The headers of a 200 or 304 with log entries. `cursor` for live requests; `unique` makes the

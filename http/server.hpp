@@ -21,6 +21,7 @@ struct server_settings {
   std::size_t io_threads = 1;
   std::optional<std::string> secret;           ///< nullopt = insecure mode.
   bool allow_delete = false;                   ///< DELETE /v1/shape.
+  bool compression = true;                     ///< Bodies, for clients that accept it.
   std::chrono::milliseconds long_poll{20'000}; ///< For cursors; the session keeps the time.
   std::chrono::seconds sse_lifetime{60};
   std::chrono::seconds sse_keepalive{21};

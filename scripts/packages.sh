@@ -16,13 +16,14 @@ packages_build=(
   prometheus-cpp-dev
   libexpected-dev     # result<>
   libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev
+  zlib1g-dev libzstd-dev # compressed bodies
   libgtest-dev libgmock-dev
 )
 packages_run=(
   postgresql-15       # quick start and tests run a private server
   curl python3-minimal python3
 )
-packages_test=(nodejs npm)
+packages_test=(nodejs npm zstd)
 packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
 packages_lint=(clang-tidy)

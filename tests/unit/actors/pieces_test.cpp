@@ -6,6 +6,9 @@
 
 #include <gmock/gmock.h>
 
+#include <barrier>
+#include <thread>
+
 namespace busbar {
 namespace {
 
@@ -16,7 +19,7 @@ piece_cache::key key(std::uint32_t piece) {
   return {storage::shape_id{1}, log_offset::start(), {0, 0}, piece, framing::json_elements};
 }
 piece_cache::value value(std::size_t bytes) {
-  return {share(std::string(bytes, 'x')), {0, 0}, false};
+  return {{share(std::string(bytes, 'x'))}, {0, 0}, false};
 }
 
 TEST(PieceCacheTest, WhatIsAddedIsFound) {
@@ -25,7 +28,7 @@ TEST(PieceCacheTest, WhatIsAddedIsFound) {
   const auto added = value(100);
   cache.add(key(1), added);
   ASSERT_TRUE(cache.find(key(1)));
-  EXPECT_EQ(cache.find(key(1))->bytes, added.bytes);
+  EXPECT_EQ(cache.find(key(1))->body.bytes, added.body.bytes);
   EXPECT_EQ(cache.find(key(2)), std::nullopt);
 }
 
@@ -97,10 +100,10 @@ protected:
       EXPECT_TRUE(piece) << piece.error().message;
       if (!piece)
         break;
-      EXPECT_LT((*piece)->size(), 600'000u);
+      EXPECT_LT(piece->bytes->size(), 600'000u);
       if (form == framing::json_elements && !all.empty())
         all += ',';
-      all += **piece;
+      all += *piece->bytes;
       ++pieces_;
     }
     return all;
@@ -158,6 +161,50 @@ TEST_F(PiecesTest, LogIsReadFromTheMiddleOfABlockAndInBothFramings) {
   EXPECT_EQ(slice({100, 2}, {100, 4}), "c");
   EXPECT_EQ(slice({100, 2}, {200, 0}, framing::sse_events), "data: c\n\ndata: d\n\n");
   EXPECT_EQ(slice({100, 0}, {200, 0}), "b,c,d"); // now from the cache
+}
+
+TEST_F(PiecesTest, PiecesAreCompressedOnceAndShared) {
+  write_snapshot(10u << 20, std::vector<std::size_t>(30, 100'000));
+  for (const auto c : {coding::gzip, coding::zstd}) {
+    log_cursor first{.shape = shape_, .at = log_offset::start(), .end = {0, 0}, .in = c};
+    log_cursor second = first;
+    const auto piece = read_piece(*store_, cache_, first);
+    const auto again = read_piece(*store_, cache_, second);
+    ASSERT_TRUE(piece && again);
+    EXPECT_EQ(piece->in, c);
+    EXPECT_EQ(piece->bytes, again->bytes);
+    EXPECT_LT(piece->bytes->size(), 100'000u);
+    EXPECT_GT(piece->sum.text_bytes, 200'000u);
+  }
+}
+
+TEST_F(PiecesTest, AShortSliceIsNotCompressed) {
+  write_snapshot(1'000, {100});
+  log_cursor cursor{.shape = shape_, .at = log_offset::start(), .end = {0, 0}, .in = coding::gzip};
+  const auto piece = read_piece(*store_, cache_, cursor);
+  ASSERT_TRUE(piece);
+  EXPECT_EQ(piece->in, coding::identity);
+  EXPECT_TRUE(piece->bytes->ends_with(",END"));
+}
+
+TEST_F(PiecesTest, ThreadsThatWantOnePieceGetTheSame) {
+  write_snapshot(10u << 20, std::vector<std::size_t>(3, 100'000));
+  std::vector<shared_bytes> got(8);
+  std::barrier together{static_cast<std::ptrdiff_t>(got.size())};
+  {
+    std::vector<std::jthread> readers;
+    for (auto& mine : got)
+      readers.emplace_back([&] {
+        log_cursor cursor{
+            .shape = shape_, .at = log_offset::start(), .end = {0, 0}, .in = coding::gzip};
+        together.arrive_and_wait();
+        if (auto piece = read_piece(*store_, cache_, cursor))
+          mine = piece->bytes;
+      });
+  }
+  for (const auto& bytes : got)
+    EXPECT_EQ(bytes, got.front());
+  EXPECT_NE(got.front(), nullptr);
 }
 
 TEST_F(PiecesTest, MissingBytesAreAnErrorAndNoShortAnswer) {

@@ -119,13 +119,13 @@ public:
     ++script_.cancels;
     script_.changed.notify_all();
   }
-  result<shared_bytes> next_piece(log_cursor& cursor) override {
+  result<body_piece> next_piece(log_cursor& cursor) override {
     if (cursor.piece >= script_.pieces_until_error)
       return fail(errc::corrupt, "the log is unreadable");
     const auto piece = share(script_.pieces.at(cursor.piece++));
     cursor.finished = cursor.piece == script_.pieces.size();
     ++script_.pieces_read;
-    return piece;
+    return piece_in(cursor.in, piece);
   }
   bool knows(const std::string& handle) const override { return handle == "known"; }
   result<bool> drop(const std::string& handle,
