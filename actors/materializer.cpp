@@ -29,10 +29,13 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](reset_atom) { return reset(); },
       [this](adopt_atom, const adoption_list& shapes) { return adopt(shapes); },
       [this](expect_atom, const shape_ptr& shape) { return expect(shape); },
-      [this](splice_atom, shape_id id, const snapshot& sees) { return splice(id, sees); },
+      [this](splice_atom, shape_id id, const snapshot& sees, const facts_ptr& facts) {
+        return splice(id, sees, facts);
+      },
       [this](covers_atom, const snapshot& sees, lsn upto) {
         return sees_commits(sees, to_number(upto));
       },
+      [this](note_atom, const catalog_ptr& found) { note(*found); },
       [this](forget_atom, const shape_ptr& shape) { forget(shape); },
       [this](check_atom, shape_id id) { tell_watchers(id); },
       [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
@@ -83,6 +86,7 @@ void materializer_state::apply(const frame& whole, owned_shape* only, std::uint6
   const auto messages = root.getMessages();
   std::uint32_t next_message = 0;
   std::uint32_t next_relation = 0;
+  take_tables(root, only);
   const auto transactions = root.getTransactions();
   for (std::uint32_t t = 0; t < transactions.size(); ++t) {
     const auto transaction = transactions[t];
@@ -112,68 +116,6 @@ void materializer_state::apply(const frame& whole, owned_shape* only, std::uint6
   if (transactions.size() > 0) {
     const auto last = transactions[transactions.size() - 1];
     open_tx = last.getEnds() ? 0 : last.getCommitLsn();
-  }
-}
-
-std::uint32_t materializer_state::take_relations(const schema::Frame::Reader& root,
-                                                 std::uint32_t next, std::uint32_t before_change) {
-  const auto relations = root.getRelations();
-  for (; next < relations.size() && relations[next].getBeforeChange() <= before_change; ++next) {
-    const auto from = relations[next];
-    stream_relation relation{.oid = from.getOid(),
-                             .schema = from.getSchema().cStr(),
-                             .name = from.getName().cStr(),
-                             .columns = {},
-                             .identity_full = from.getIdentityFull()};
-    for (const auto column : from.getColumns())
-      relation.columns.push_back({column.getName().cStr(), column.getTypeOid()});
-    for (const auto ancestor : from.getAncestors())
-      relation.ancestors.push_back({ancestor.getOid(), ancestor.getAttachedXid()});
-    if (const auto before = relations_seen.find(relation.oid);
-        before != relations_seen.end() && (!before->second.has_same_rows(relation) ||
-                                           before->second.ancestors != relation.ancestors)) {
-      give_up_awaiting(before->second);
-      give_up_awaiting(relation);
-    }
-    const auto& seen = relations_seen[relation.oid] = std::move(relation);
-    routed_oid = 0;
-    for (auto* table : fanouts_of(seen.oid)) {
-      table->describe(seen);
-      table->for_each([&](shape_log_writer& log) { check_attached(log, seen); });
-      if (!table->empty() && !seen.identity_full && !seen.ancestors.empty())
-        self->send(others->directory, mend_atom_v, table->any().shape());
-    }
-  }
-  return next;
-}
-
-const std::vector<table_fanout*>& materializer_state::fanouts_of(std::uint32_t oid) {
-  if (routed_oid == oid)
-    return routed;
-  routed.clear();
-  routed_oid = oid;
-  const auto add = [&](std::uint32_t table) {
-    if (const auto found = tables.find(table); found != tables.end())
-      routed.push_back(&found->second);
-  };
-  add(oid);
-  if (const auto seen = relations_seen.find(oid); seen != relations_seen.end())
-    for (const auto& ancestor : seen->second.ancestors)
-      add(ancestor.oid);
-  return routed;
-}
-
-void materializer_state::check_attached(shape_log_writer& log, const stream_relation& relation) {
-  const auto table = log.shape()->definition().table->oid;
-  if (relation.oid == table)
-    return;
-  for (const auto& ancestor : relation.ancestors) {
-    if (ancestor.attached_xid > 0 && log.misses(ancestor.attached_xid)) {
-      give_up(log, "a table was attached to it as a partition");
-      return;
-    }
-    if (ancestor.oid == table)
-      return;
   }
 }
 

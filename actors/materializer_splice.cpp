@@ -66,7 +66,8 @@ materializer_state::owned_shape& materializer_state::own(const shape_ptr& shape)
   return *slot;
 }
 
-caf::result<bool> materializer_state::splice(shape_id id, const snapshot& sees) {
+caf::result<bool> materializer_state::splice(shape_id id, const snapshot& sees,
+                                             const facts_ptr& facts) {
   const auto found = shapes.find(id);
   if (found == shapes.end() || found->second->log.shape()->progress().gone)
     return to_caf(error{errc::must_refetch, "the shape was removed"});
@@ -74,6 +75,7 @@ caf::result<bool> materializer_state::splice(shape_id id, const snapshot& sees) 
   if (!sees_commits(sees, owned.created_lsn))
     return false;
   owned.log.accept(sees);
+  keep_facts(owned, facts, sees);
   splicing.insert(id);
   awaiting.erase(id);
   for (const auto& [oid, relation] : relations_seen)
@@ -101,6 +103,7 @@ bool materializer_state::adopt(const adoption_list& adopted) {
     owned.created_lsn = from.created_lsn;
     owned.log.created(from.created_lsn);
     owned.log.accept(from.visibility);
+    owned.known = from.known;
     owned.log.resume(from.shape->progress().head, from.open_chunk_bytes, from.splice_passed);
     if (!from.splice_passed)
       splicing.insert(from.shape->id());

@@ -1,6 +1,6 @@
 // actors/materializer_state.hpp: everything one MATERIALIZER owns; only for materializer*.cpp. The
-// stream is in materializer.cpp, the beginning of a shape in materializer_splice.cpp, what readers
-// hear and the end of a shape in materializer_watch.cpp.
+// stream is in materializer.cpp, the beginning of a shape in materializer_splice.cpp, what becomes
+// of its table in materializer_tables.cpp, what readers hear and its end in materializer_watch.cpp.
 #pragma once
 
 #include "actors/caf_error.hpp"
@@ -35,6 +35,7 @@ struct materializer_state {
     caf::typed_response_promise<lsn> expecting; ///< Pending until the creation message comes by.
     std::uint64_t created_lsn = 0;              ///< 0 until then.
     std::vector<session_actor> watchers;
+    storage::known_facts known; ///< Of its table; nothing before its snapshot is opened.
   };
   using owned_ptr = std::unique_ptr<owned_shape>;
 
@@ -72,7 +73,7 @@ struct materializer_state {
   void control(capnp::Data::Reader content, const schema::Transaction::Reader& transaction);
   caf::result<lsn> expect(const shape_ptr& shape);
   owned_shape& own(const shape_ptr& shape);
-  caf::result<bool> splice(shape_id id, const snapshot& sees);
+  caf::result<bool> splice(shape_id id, const snapshot& sees, const facts_ptr& facts);
   bool adopt(const adoption_list& adopted);
   /// Whether the snapshot sees all that has committed up to here, as far as we remember.
   bool sees_commits(const snapshot& sees, std::uint64_t upto) const;
@@ -82,6 +83,18 @@ struct materializer_state {
   void trim_aside();
   /// The frames kept aside hold rows that the relation's new description does not fit.
   void give_up_awaiting(const stream_relation& relation);
+
+  // -- what becomes of its table: materializer_tables.cpp -----------------------------------------
+
+  /// By the RECONCILER.
+  void note(const catalog_facts& found);
+  /// What a frame says of tables; for all shapes, or only for one that catches up.
+  void take_tables(const schema::Frame::Reader& root, owned_shape* only);
+  /// Compares all shapes on the table, or only one, with what is known by now.
+  void compare(const facts_ptr& facts, const snapshot& seen, owned_shape* only);
+  void keep_facts(owned_shape& owned, const facts_ptr& facts, const snapshot& seen);
+  /// The relation was a partition of these tables, and is none of theirs any more.
+  void leave(const stream_relation& before, const stream_relation& now);
 
   // -- its readers and its end: materializer_watch.cpp --------------------------------------------
 

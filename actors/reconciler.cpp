@@ -1,12 +1,12 @@
 #include "actors/reconciler.hpp"
 
 #include "postgres/catalog.hpp"
-#include "postgres/publication.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace busbar {
 
@@ -14,28 +14,8 @@ namespace {
 
 constexpr std::chrono::seconds patience{10};
 
-/// Why a shape is no longer right, given what the catalog says of its table's name today; empty if
-/// it is.
-std::string fault_of(const shape_definition& shape, const std::optional<table_info>& now) {
-  if (!now)
-    return "the table was dropped or renamed";
-  if (now->oid != shape.table->oid)
-    return "the table was dropped and created anew";
-  const auto is_there = [&](std::uint16_t index) {
-    const auto& before = shape.table->columns[index];
-    return std::any_of(now->columns.begin(), now->columns.end(), [&](const table_column& c) {
-      return c.name == before.name && c.type_oid == before.type_oid;
-    });
-  };
-  if (!std::all_of(shape.selected.begin(), shape.selected.end(), is_there))
-    return "a selected column was dropped, renamed or retyped";
-  if (shape.filter) {
-    const auto used = shape.filter->columns_used();
-    if (!std::all_of(used.begin(), used.end(), is_there))
-      return "a column of the where clause was dropped, renamed or retyped";
-  }
-  return {};
-}
+/// So many tables are asked for in one query.
+constexpr std::size_t tables_at_once = 200;
 
 struct reconciler_state {
   static constexpr const char* name = "reconciler";
@@ -57,15 +37,19 @@ struct reconciler_state {
     for (const auto& shape : env.index->all())
       if (const auto p = shape->progress(); p.complete && !p.gone)
         by_table[shape->definition().table->oid].push_back(shape);
-    for (const auto& [oid, shapes] : by_table)
-      if (auto looked = look_at(shapes); !looked) {
+    for (auto next = by_table.begin(); next != by_table.end();) {
+      std::map<std::uint32_t, shape_list> some;
+      for (; next != by_table.end() && some.size() < tables_at_once; ++next)
+        some.insert(*next);
+      if (auto looked = look_at(some); !looked) {
         spdlog::debug("reconciler: {}", looked.error().message); // the next period tries again
         session.reset();
         return;
       }
+    }
   }
 
-  postgres::pg_result_of<void> look_at(const shape_list& shapes) {
+  postgres::pg_result_of<void> look_at(const std::map<std::uint32_t, shape_list>& by_table) {
     const auto until = std::chrono::steady_clock::now() + patience;
     if (!session || !session->usable()) {
       session.reset();
@@ -74,24 +58,26 @@ struct reconciler_state {
         return tl::unexpected{opened.error()};
       session.emplace(std::move(*opened));
     }
-    const auto& table = *shapes.front()->definition().table;
-    auto now = postgres::find_table(*session, table.schema, table.name, until);
-    if (!now)
-      return tl::unexpected{now.error()};
-    bool published = true;
-    if (*now && (*now)->oid == table.oid) {
-      auto is = postgres::is_published(*session, env.publication, **now, until);
-      if (!is)
-        return tl::unexpected{is.error()};
-      published = *is;
-    }
-    for (const auto& shape : shapes) {
-      auto fault = fault_of(shape->definition(), *now);
-      if (fault.empty() && !published)
-        fault = "the table has left the publication, or lost REPLICA IDENTITY FULL";
-      if (!fault.empty())
-        self->send(others->directory, invalid_atom_v, shape, std::move(fault));
-    }
+    std::vector<std::uint32_t> oids;
+    for (const auto& [oid, shapes] : by_table)
+      oids.push_back(oid);
+    auto found = postgres::find_facts(*session, env.publication, oids, until);
+    if (!found)
+      return tl::unexpected{found.error()};
+    std::set<std::uint32_t> missing{oids.begin(), oids.end()};
+    for (const auto& facts : found->catalog.tables)
+      missing.erase(facts->table.oid);
+    // What is gone stays gone, so it does not matter how far the stream has come meanwhile.
+    for (const auto oid : missing)
+      for (const auto& shape : by_table.at(oid))
+        self->send(others->directory, invalid_atom_v, shape,
+                   std::string{"the table was dropped, or has no stream any more"});
+    for (const auto oid : found->without_identity)
+      if (const auto shapes = by_table.find(oid); shapes != by_table.end())
+        self->send(others->directory, mend_atom_v, shapes->second.front());
+    const auto catalog = std::make_shared<const catalog_facts>(std::move(found->catalog));
+    for (const auto& materializer : others->materializers)
+      self->send(materializer, note_atom_v, catalog);
     return {};
   }
 

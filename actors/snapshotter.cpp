@@ -2,9 +2,11 @@
 
 #include "actors/caf_error.hpp"
 #include "actors/snapshot_writer.hpp"
+#include "postgres/catalog.hpp"
 #include "postgres/publication.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
+#include "shapes/upkeep.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -71,7 +73,7 @@ struct snapshotter_state {
     }
     if (!done) {
       disconnect();
-      spdlog::warn("a partition of {}.{} has no REPLICA IDENTITY FULL: {}", table.schema,
+      spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
     }
     self->send(others->directory, mend_atom_v, shape, snapshotter_actor{self});
@@ -178,7 +180,10 @@ struct snapshotter_state {
           postgres::snapshot_reader::begin(session, steady_clock::now() + first_row_patience);
       if (!snap)
         return fail(to_request_error(snap.error()));
-      auto exact = splice(shape, snap->visibility());
+      auto facts = look_up(session, definition);
+      if (!facts)
+        return fail(std::move(facts).error());
+      auto exact = splice(shape, snap->visibility(), *facts);
       if (!exact)
         return fail(std::move(exact).error());
       if (*exact)
@@ -191,12 +196,30 @@ struct snapshotter_state {
                 "is a synchronous standby missing?");
   }
 
-  result<bool> splice(const shape_ptr& shape, const snapshot& visibility) {
+  /// What the shape depends on, as of the snapshot; the table must still be what it was when the
+  /// shape was defined.
+  result<facts_ptr> look_up(postgres::connection& session, const shape_definition& definition) {
+    const auto oid = definition.table->oid;
+    auto found = postgres::find_facts(session, env.publication, {&oid, 1},
+                                      steady_clock::now() + first_row_patience);
+    if (!found)
+      return fail(to_request_error(found.error()));
+    if (found->catalog.tables.empty())
+      return fail(errc::must_refetch, "the table was dropped, or has no stream any more");
+    auto& facts = found->catalog.tables.front();
+    if (auto fault = fault_of(definition, facts->table); !fault.empty())
+      return fail(errc::must_refetch, std::move(fault));
+    if (facts->published_by.empty())
+      return fail(errc::unavailable, "the table has left the publication");
+    return std::move(facts);
+  }
+
+  result<bool> splice(const shape_ptr& shape, const snapshot& visibility, const facts_ptr& facts) {
     caf::scoped_actor waiting{self->system()};
     result<bool> outcome = false;
     waiting
         ->request(others->materializer_of(shape->id()), announce_patience, splice_atom_v,
-                  shape->id(), visibility)
+                  shape->id(), visibility, facts)
         .receive([&](bool exact) { outcome = exact; },
                  [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;

@@ -248,14 +248,6 @@ pg_result_of<void> complete_identity(connection& session, std::string_view publi
   }
 }
 
-pg_result_of<bool> is_published(connection& session, std::string_view publication,
-                                const table_info& table, deadline until) {
-  auto found = look(session, publication, table, until);
-  if (!found)
-    return broken(std::move(found).error());
-  return found->member && found->without_identity.empty();
-}
-
 pg_result_of<void> emit_message(connection& session, std::string_view content, deadline until) {
   constexpr char digits[] = "0123456789abcdef";
   std::string hex{"\\x"};

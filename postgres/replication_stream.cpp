@@ -195,10 +195,11 @@ pg_result_of<bool> replication_stream::state::read_available() {
   return true;
 }
 
-/// Looks up which partitioned tables stand above the relations that were described. False if that
-/// cannot be told yet: their changes must then wait, or they would be lost for the tables above. If
-/// the catalog cannot be asked, the stream ends, to begin anew where it was: a server that shuts
-/// down takes no new sessions, and would wait for this one for ever.
+/// Looks up which partitioned tables stand above the relations that were described, and what there
+/// is to know of all of them. False if that cannot be told yet: their changes must then wait, or
+/// they would be lost for the tables above. If the catalog cannot be asked, the stream ends, to
+/// begin anew where it was: a server that shuts down takes no new sessions, and would wait for this
+/// one for ever.
 pg_result_of<bool> replication_stream::state::place_relations() {
   const auto described = decoder.described();
   if (described.empty())
@@ -208,9 +209,13 @@ pg_result_of<bool> replication_stream::state::place_relations() {
   std::vector<std::uint32_t> oids;
   for (const auto& [oid, xid] : described)
     oids.push_back(oid);
+  const auto unknown = [](const pg_error& why) {
+    return broken({trouble::transient, why.sqlstate,
+                   "the tables of the stream cannot be looked up: " + why.message});
+  };
   const auto ask = [&]() -> pg_result_of<partition_places> {
     if (!catalog) {
-      auto opened = connection::open(settings.url, "partitions", clock::now() + catalog_max);
+      auto opened = connection::open(settings.url, "catalog", clock::now() + catalog_max);
       if (!opened)
         return broken(std::move(opened).error());
       catalog.emplace(*std::move(opened));
@@ -224,8 +229,7 @@ pg_result_of<bool> replication_stream::state::place_relations() {
     places = ask();
   }
   if (!places)
-    return broken({trouble::transient, places.error().sqlstate,
-                   "which tables are partitions cannot be looked up: " + places.error().message});
+    return unknown(places.error());
   // A transaction is streamed a moment before others see it. One that has made or attached the
   // table must have become visible; any other that did so had, before the table could be written
   // to. That wait has an end, in case our own confirmation is what the transaction waits for.
@@ -245,8 +249,17 @@ pg_result_of<bool> replication_stream::state::place_relations() {
                   "standby missing? If it made a partition, shapes above may lack its rows");
   waits_for_visibility = 0;
   // Whatever is gone by now keeps the place that it had.
-  for (const auto& place : places->found)
+  for (const auto& place : places->found) {
     decoder.place(place.oid, place.above);
+    for (const auto& ancestor : place.above)
+      oids.push_back(ancestor.oid);
+  }
+  std::sort(oids.begin(), oids.end());
+  oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
+  auto facts = find_facts(*catalog, settings.publication(), oids, clock::now() + catalog_max);
+  if (!facts)
+    return unknown(facts.error());
+  decoder.tell(std::move(facts->catalog));
   return true;
 }
 

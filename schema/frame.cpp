@@ -41,6 +41,19 @@ bool is_sound(schema::Frame::Reader root) {
       column.getName();
     relation.getAncestors();
   }
+  for (const auto facts : root.getTables()) {
+    facts.getTable().getSchema();
+    facts.getTable().getName();
+    for (const auto column : facts.getTable().getColumns()) {
+      column.getName();
+      column.getTypeName();
+      column.getTypeClass();
+      column.getIntervalFields();
+    }
+    facts.getPublishedBy();
+    facts.getPartitions();
+  }
+  root.getTablesSeen().getXip();
   for (const auto message : root.getMessages()) {
     message.getContent();
     if (message.getTransaction() >= transactions.size())

@@ -1,7 +1,10 @@
 // shapes/table.hpp: what PostgreSQL's catalog says of a table, as far as shapes need it.
 #pragma once
 
+#include "base/snapshot.hpp"
+
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +24,7 @@ struct table_column {
   bool ordered_bytewise = true; ///< Its collation (if it has one) is C, POSIX or C.UTF-8.
   bool deterministic = true;    ///< Its collation is deterministic: equality is bytewise.
   std::string interval_fields;  ///< For interval with a field restriction, e.g. "DAY TO SECOND".
+  std::int16_t number = 0; ///< pg_attribute.attnum, which no later column has again; 0 = not known.
 
   friend bool operator==(const table_column&, const table_column&) = default;
 };
@@ -34,5 +38,35 @@ struct table_info {
 
   friend bool operator==(const table_info&, const table_info&) = default;
 };
+
+/// What the catalog says of a table at one moment, as far as a shape depends on it.
+struct table_facts {
+  struct partition {
+    std::uint32_t oid = 0;
+    /// The transaction that attached it to what stands above it, if it was a table of its own
+    /// before and the transaction is not ancient; otherwise 0.
+    std::uint32_t attached_xid = 0;
+    friend bool operator==(const partition&, const partition&) = default;
+  };
+  table_info table;
+  /// The catalog rows that make it, or a table above it, a member of the publication, ascending;
+  /// empty if it is none, or the publication withholds something. Who leaves and comes back has
+  /// other rows.
+  std::vector<std::uint32_t> published_by;
+  std::uint32_t publication_xid = 0; ///< The transaction that last wrote the publication's own row.
+  std::vector<partition> partitions; ///< Every table below, by oid.
+
+  friend bool operator==(const table_facts&, const table_facts&) = default;
+};
+
+using facts_ptr = std::shared_ptr<const table_facts>;
+
+/// Of some tables, all as of one snapshot.
+struct catalog_facts {
+  std::vector<facts_ptr> tables;
+  snapshot seen;
+};
+
+using catalog_ptr = std::shared_ptr<const catalog_facts>;
 
 } // namespace busbar
