@@ -203,10 +203,11 @@ std::string type_of(const table_column& c) {
 TEST(SchemaJsonTest, TableOfTheTranscripts) {
   const auto shape = define_shape(request(), items());
   ASSERT_TRUE(shape);
-  EXPECT_EQ(schema_json(*shape, *shape->table), R"({"id":{"type":"int4","pk_index":0,"not_null":true},)"
-                                 R"("title":{"type":"text","not_null":true},)"
-                                 R"("done":{"type":"bool","not_null":true},)"
-                                 R"("note":{"type":"text"}})");
+  EXPECT_EQ(schema_json(*shape, *shape->table),
+            R"({"id":{"type":"int4","pk_index":0,"not_null":true},)"
+            R"("title":{"type":"text","not_null":true},)"
+            R"("done":{"type":"bool","not_null":true},)"
+            R"("note":{"type":"text"}})");
 }
 
 TEST(SchemaJsonTest, OnlySelectedColumnsAreTold) {

@@ -29,7 +29,8 @@ shape_record sample() {
                           .generated = true,
                           .ordered_bytewise = false,
                           .deterministic = false,
-                          .interval_fields = "DAY"}},
+                          .interval_fields = "DAY",
+                          .number = 7}},
              .partitioned = true};
   r.selected = {0, 1};
   r.selects_all = true;
@@ -61,6 +62,22 @@ TEST(ShapeRecordTest, EveryFieldIsReadBack) {
   EXPECT_EQ(read->snapshot_complete, r.snapshot_complete);
   EXPECT_EQ(read->snapshot_chunks, r.snapshot_chunks);
   EXPECT_EQ(read->visibility, r.visibility);
+}
+
+TEST(KnownFactsTest, EveryFieldIsReadBack) {
+  const table_facts facts{.table = sample().table,
+                          .published_by = {501, 4'000'000'000},
+                          .publication_xid = 3'000'000'000,
+                          .partitions = {{16385, 0}, {16386, 740}}};
+  const snapshot seen{.xmin = 1ull << 40, .xmax = (1ull << 40) + 9, .xip = {(1ull << 40) + 2}};
+  const auto bytes = encode(facts, seen);
+  const auto read = decode_known_facts(bytes);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read->facts, facts);
+  EXPECT_EQ(read->seen, seen);
+  for (std::size_t size = 0; size < bytes.size(); size += 8)
+    static_cast<void>(decode_known_facts(bytes.substr(0, size)));
+  EXPECT_EQ(decode_known_facts(bytes.substr(1)).error().code, errc::corrupt);
 }
 
 TEST(ShapeRecordTest, SelectionOutsideOfTheTableIsCorrupt) {
