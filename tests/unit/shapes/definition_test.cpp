@@ -274,6 +274,8 @@ TEST(SchemaJsonTest, NamesBeyondAsciiAreEscapedForTheHeader) {
   EXPECT_EQ(type_of(column("名", "text")), R"({"\u540d":{"type":"text"}})");
   EXPECT_EQ(type_of(column("😀", "text")), R"({"\ud83d\ude00":{"type":"text"}})");
   EXPECT_EQ(type_of(column("a\"b\\", "text")), R"({"a\"b\\":{"type":"text"}})");
+  EXPECT_EQ(type_of(column("a\x7f!", "text")), R"({"a\u007f!":{"type":"text"}})")
+      << "no header text";
   EXPECT_EQ(type_of(column("c", "größe")), R"({"c":{"type":"gr\u00f6\u00dfe"}})");
 }
 
