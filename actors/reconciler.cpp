@@ -1,5 +1,6 @@
 #include "actors/reconciler.hpp"
 
+#include "actors/kept_session.hpp"
 #include "postgres/catalog.hpp"
 
 #include <spdlog/spdlog.h>
@@ -43,25 +44,19 @@ struct reconciler_state {
         some.insert(*next);
       if (auto looked = look_at(some); !looked) {
         spdlog::debug("reconciler: {}", looked.error().message); // the next period tries again
-        session.reset();
         return;
       }
     }
   }
 
   postgres::pg_result_of<void> look_at(const std::map<std::uint32_t, shape_list>& by_table) {
-    const auto until = std::chrono::steady_clock::now() + patience;
-    if (!session || !session->usable()) {
-      session.reset();
-      auto opened = postgres::connection::open(*env.url, "reconciler", until);
-      if (!opened)
-        return tl::unexpected{opened.error()};
-      session.emplace(std::move(*opened));
-    }
     std::vector<std::uint32_t> oids;
     for (const auto& [oid, shapes] : by_table)
       oids.push_back(oid);
-    auto found = postgres::find_facts(*session, env.publication, oids, until);
+    auto found =
+        session->use(std::chrono::steady_clock::now() + patience, [&](auto& open, auto until) {
+          return postgres::find_facts(open, env.publication, oids, until);
+        });
     if (!found)
       return tl::unexpected{found.error()};
     std::set<std::uint32_t> missing{oids.begin(), oids.end()};
@@ -84,7 +79,7 @@ struct reconciler_state {
   reconciler_actor::pointer self;
   reconciler_environment env;
   cast_ptr others;
-  std::optional<postgres::connection> session;
+  std::optional<kept_session> session;                 ///< Never empty.
   std::chrono::steady_clock::time_point next_period{}; ///< When a tick of its own is due.
 };
 
@@ -97,6 +92,7 @@ reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environm
        others = std::move(others)](reconciler_actor::stateful_pointer<reconciler_state> self)
           -> reconciler_actor::behavior_type {
         self->state.env = environment;
+        self->state.session.emplace(*environment.url, "reconciler");
         self->state.others = others;
         return {[self](tick_atom) { self->state.tick(); }};
       });
