@@ -169,7 +169,9 @@ using snapshotter_actor = caf::typed_actor<
 /// does not tell. Detached: it blocks. Tells the MATERIALIZERS, and the DIRECTORY what is gone.
 using reconciler_actor = caf::typed_actor<
     // Look now, and then at every period: a leader has taken over, or INTERNAL: the period is over.
-    caf::reacts_to<tick_atom>>;
+    caf::reacts_to<tick_atom>,
+    // Look at this shape's table now: the database says that something of it is gone.
+    caf::reacts_to<check_atom, shape_ptr>>;
 
 /// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
 using subset_reader_actor =

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 namespace busbar {
 
@@ -17,6 +18,9 @@ constexpr std::chrono::seconds patience{10};
 
 /// So many tables are asked for in one query.
 constexpr std::size_t tables_at_once = 200;
+/// A single table is looked at no more often than this …
+constexpr std::chrono::milliseconds check_pause{500};
+constexpr std::size_t checked_max = 1'000; ///< … as long as so many are remembered.
 
 struct reconciler_state {
   static constexpr const char* name = "reconciler";
@@ -32,12 +36,35 @@ struct reconciler_state {
     }
   }
 
-  void look() {
-    // Shapes in the making look after themselves.
+  void check(const shape_ptr& shape) {
+    const auto oid = shape->definition().table->oid;
+    const auto now = std::chrono::steady_clock::now();
+    if (const auto last = checked.find(oid);
+        shape->progress().gone || (last != checked.end() && now < last->second + check_pause))
+      return; // whoever met it will meet it again
+    if (checked.size() > checked_max)
+      checked.clear();
+    checked[oid] = now;
+    auto shapes = followed();
+    if (auto node = shapes.extract(oid); !node.empty()) {
+      shapes.clear();
+      shapes.insert(std::move(node));
+      if (auto looked = look_at(shapes); !looked)
+        spdlog::debug("reconciler: {}", looked.error().message);
+    }
+  }
+
+  /// Shapes by table. Those in the making look after themselves.
+  std::map<std::uint32_t, shape_list> followed() const {
     std::map<std::uint32_t, shape_list> by_table;
     for (const auto& shape : env.index->all())
       if (const auto p = shape->progress(); p.complete && !p.gone)
         by_table[shape->definition().table->oid].push_back(shape);
+    return by_table;
+  }
+
+  void look() {
+    auto by_table = followed();
     for (auto next = by_table.begin(); next != by_table.end();) {
       std::map<std::uint32_t, shape_list> some;
       for (; next != by_table.end() && some.size() < tables_at_once; ++next)
@@ -81,6 +108,7 @@ struct reconciler_state {
   cast_ptr others;
   std::optional<kept_session> session;                 ///< Never empty.
   std::chrono::steady_clock::time_point next_period{}; ///< When a tick of its own is due.
+  std::unordered_map<std::uint32_t, std::chrono::steady_clock::time_point> checked; ///< By oid.
 };
 
 } // namespace
@@ -94,7 +122,8 @@ reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environm
         self->state.env = environment;
         self->state.session.emplace(*environment.url, "reconciler");
         self->state.others = others;
-        return {[self](tick_atom) { self->state.tick(); }};
+        return {[self](tick_atom) { self->state.tick(); },
+                [self](check_atom, const shape_ptr& shape) { self->state.check(shape); }};
       });
 }
 

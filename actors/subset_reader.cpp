@@ -103,6 +103,8 @@ struct subset_reader_state {
       }
       if (*covers) {
         auto outcome = read_rows(task, *snap);
+        if (outcome.why.code == errc::must_refetch)
+          self->send(others->reconciler, check_atom_v, task.shape);
         if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
           session->drop();
         return outcome;

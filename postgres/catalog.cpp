@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 
 namespace busbar::postgres {
 
@@ -23,20 +24,45 @@ bool to_bool(const rows& result, int row, int column) {
   return result.at(row, column) == "t";
 }
 
+constexpr std::string_view bytewise_locales = "('C', 'POSIX', 'C.UTF-8', 'C.UTF8', 'C.utf8')";
+
 /// Whether strings compare bytewise: libc's C locales, and from 17 on the builtin provider, which
 /// orders by code point. The database's default collation has its locale in pg_database.
-std::string bytewise_expression(int server_version) {
-  const std::string locales = "('C', 'POSIX', 'C.UTF-8', 'C.UTF8', 'C.utf8')";
-  std::string database = "d.datcollate::text IN " + locales;
-  if (server_version >= 150000)
-    database = "d.datlocprovider = 'c' AND " + database;
-  if (server_version >= 170000)
-    database = "d.datlocprovider = 'b' OR (" + database + ")";
-  std::string own = "co.collprovider = 'c' AND co.collcollate::text IN " + locales;
+std::string database_bytewise(int server_version) {
+  const auto libc = "d.datcollate::text IN " + std::string{bytewise_locales};
+  if (server_version < 150000)
+    return libc;
+  const auto by_provider = "d.datlocprovider = 'c' AND " + libc;
+  return server_version < 170000 ? by_provider : "d.datlocprovider = 'b' OR (" + by_provider + ")";
+}
+std::string column_bytewise(int server_version) {
+  auto own = "co.collprovider = 'c' AND co.collcollate::text IN " + std::string{bytewise_locales};
   if (server_version >= 170000)
     own = "co.collprovider = 'b' OR (" + own + ")";
-  return "CASE WHEN co.oid IS NULL THEN true WHEN co.collprovider = 'd' THEN " + database +
-         " ELSE " + own + " END";
+  return "CASE WHEN co.oid IS NULL THEN true WHEN co.collprovider = 'd' THEN " +
+         database_bytewise(server_version) + " ELSE " + own + " END";
+}
+
+/// What a locale knows of letters; an SQL expression on its name.
+std::string letters_of(const std::string& locale) {
+  return "CASE WHEN " + locale + "::text IN ('C', 'POSIX') THEN 'C' WHEN " + locale +
+         "::text IN ('C.UTF-8', 'C.UTF8', 'C.utf8')"
+         "  AND pg_catalog.pg_encoding_to_char(d.encoding) = 'UTF8' THEN 'C.UTF-8' END";
+}
+
+/// The same of the database's default collation, and of a column's.
+std::string database_ctype(int server_version) {
+  if (server_version < 150000)
+    return letters_of("d.datctype");
+  const std::string builtin =
+      server_version >= 170000 ? " WHEN 'b' THEN " + letters_of("d.datlocale") : "";
+  return "CASE d.datlocprovider WHEN 'c' THEN " + letters_of("d.datctype") + builtin + " END";
+}
+std::string column_ctype(int server_version) {
+  const std::string builtin =
+      server_version >= 170000 ? " WHEN 'b' THEN " + letters_of("co.colllocale") : "";
+  return "CASE co.collprovider WHEN 'd' THEN " + database_ctype(server_version) +
+         " WHEN 'c' THEN " + letters_of("co.collctype") + builtin + " END";
 }
 
 /// The transaction of the pg_inherits row `row` if it attached a table that was one of its own,
@@ -63,7 +89,7 @@ constexpr std::string_view is_first =
 /// fields, each with a comma before it; `which` is the condition on c and n.
 std::string table_query(int server_version, const std::string& more, const std::string& which) {
   const std::string first{is_first};
-  return "SET LOCAL search_path = ''; "
+  return "SET LOCAL search_path = ''; SET LOCAL join_collapse_limit = 1; "
          "SELECT c.oid, c.relkind = 'p',"
          // Rows that a snapshot would show, but the stream of this table never carries.
          " CASE WHEN " +
@@ -87,14 +113,15 @@ std::string table_query(int server_version, const std::string& more, const std::
          "     a.attnum) AS position, i.indnkeyatts FROM pg_catalog.pg_index i"
          "     WHERE i.indrelid = c.oid AND i.indisprimary) k WHERE position < indnkeyatts), -1),"
          " a.attgenerated <> '', " +
-         bytewise_expression(server_version) +
+         column_bytewise(server_version) +
          ", coalesce(co.collisdeterministic, true),"
          " CASE WHEN coalesce(e.typname, t.typname) = 'interval' THEN"
          "   pg_catalog.upper(pg_catalog.btrim(pg_catalog.regexp_replace("
          "     pg_catalog.format_type(a.atttypid, a.atttypmod),"
          "     '^interval|[(][0-9]+[)]|[[][]]', '', 'g'))) END,"
-         " a.attnum, n.nspname, c.relname" +
-         more +
+         " a.attnum, n.nspname, c.relname, " +
+         column_ctype(server_version) + ", " + database_bytewise(server_version) + ", " +
+         database_ctype(server_version) + more +
          " FROM pg_catalog.pg_class c"
          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
          " JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()"
@@ -111,7 +138,20 @@ std::string table_query(int server_version, const std::string& more, const std::
          "ORDER BY c.oid, a.attnum";
 }
 
-constexpr int fields_of_table = 21; ///< Of table_query() without `more`.
+constexpr int fields_of_table = 24; ///< Of table_query() without `more`.
+
+/// "3:one2:ab" → one, ab
+std::vector<std::string> split_labels(std::string_view all) {
+  std::vector<std::string> labels;
+  while (!all.empty()) {
+    std::size_t size = 0;
+    const auto read = std::from_chars(all.data(), all.data() + all.size(), size);
+    all.remove_prefix(static_cast<std::size_t>(read.ptr - all.data()) + 1);
+    labels.emplace_back(all.substr(0, size));
+    all.remove_prefix(labels.back().size());
+  }
+  return labels;
+}
 
 /// What table_query() found from row `row` on; moves `row` behind it. Nullopt if no shape can be
 /// built on the table.
@@ -122,6 +162,8 @@ std::optional<table_info> take_table(const rows& found, int& row) {
   table.partitioned = to_bool(found, first, 1);
   table.schema = found.text(first, 19);
   table.name = found.text(first, 20);
+  table.database_ordered_bytewise = to_bool(found, first, 22);
+  table.database_ctype = found.text(first, 23);
   for (; row < found.count() && found.at(row, 0) == found.at(first, 0); ++row) {
     if (!to_bool(found, row, 5))
       continue; // a table without columns has one row, without an attribute
@@ -139,6 +181,7 @@ std::optional<table_info> take_table(const rows& found, int& row) {
     column.deterministic = to_bool(found, row, 16);
     column.interval_fields = found.text(row, 17);
     column.number = to_number<std::int16_t>(found, row, 18);
+    column.ctype = found.text(row, 21);
   }
   const auto refuse = [&](const char* reason) {
     spdlog::warn("table {}.{} cannot be synced: {}", table.schema, table.name, reason);
@@ -151,6 +194,74 @@ std::optional<table_info> take_table(const rows& found, int& row) {
   if (to_bool(found, first, 4))
     return refuse("row security applies to this role, but not to the stream");
   return table;
+}
+
+/// What is to be known of domains and enums, and of arrays of them, by the oids of their types.
+std::string types_query(const std::string& oids) {
+  return "SET LOCAL search_path = ''; "
+         // Of a domain the type at the bottom, and the modifier nearest to the column.
+         "SELECT t.oid, coalesce(be.typname, b.typname), coalesce(be.typtype, b.typtype),"
+         " CASE WHEN be.oid IS NULL THEN 0 ELSE greatest(bottom.ndims, 1) END, bottom.modifier,"
+         " s.nspname, y.typname,"
+         // Each label after its length, because it may hold anything.
+         " (SELECT pg_catalog.string_agg(pg_catalog.octet_length("
+         "      pg_catalog.convert_to(l.enumlabel::text, 'UTF8')) || ':' || l.enumlabel, ''"
+         "      ORDER BY l.enumsortorder)"
+         "    FROM pg_catalog.pg_enum l WHERE l.enumtypid = y.oid)"
+         " FROM pg_catalog.pg_type t"
+         " LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid"
+         " LEFT JOIN LATERAL (WITH RECURSIVE down AS ("
+         "   SELECT d.typbasetype AS oid, d.typtypmod AS modifier, d.typndims AS ndims, 1 AS n"
+         "   FROM pg_catalog.pg_type d WHERE d.oid = coalesce(e.oid, t.oid) AND d.typtype = 'd'"
+         "   UNION ALL SELECT d.typbasetype, CASE WHEN down.modifier < 0 THEN d.typtypmod"
+         "     ELSE down.modifier END, greatest(down.ndims, d.typndims), down.n + 1"
+         "   FROM down JOIN pg_catalog.pg_type d ON d.oid = down.oid AND d.typtype = 'd')"
+         "   SELECT oid, modifier, ndims FROM down ORDER BY n DESC LIMIT 1) bottom ON true"
+         " LEFT JOIN pg_catalog.pg_type b ON b.oid = bottom.oid"
+         " LEFT JOIN pg_catalog.pg_type be ON be.oid = b.typelem AND be.typarray = b.oid"
+         " LEFT JOIN pg_catalog.pg_type y"
+         "   ON y.oid = coalesce(be.oid, b.oid, e.oid, t.oid) AND y.typtype = 'e'"
+         " LEFT JOIN pg_catalog.pg_namespace s ON s.oid = y.typnamespace"
+         " WHERE t.oid IN (" +
+         oids + ")";
+}
+
+bool is_made_of_others(const table_column& column) {
+  return column.type_class == "d" || column.type_class == "e";
+}
+
+/// Completes the columns of domains and enums, for which few tables need a second query.
+pg_result_of<void> complete_types(connection& session, std::span<table_info> tables,
+                                  deadline until) {
+  std::string oids;
+  for (const auto& table : tables)
+    for (const auto& column : table.columns)
+      if (is_made_of_others(column))
+        oids += (oids.empty() ? "" : ", ") + std::to_string(column.type_oid);
+  if (oids.empty())
+    return {};
+  auto found = session.command(types_query(oids), until);
+  if (!found)
+    return tl::unexpected<pg_error>{std::move(found).error()};
+  std::unordered_map<std::uint32_t, int> row_of;
+  for (int row = 0; row < found->count(); ++row)
+    row_of[to_number<std::uint32_t>(*found, row, 0)] = row;
+  for (auto& table : tables)
+    for (auto& column : table.columns) {
+      const auto at = row_of.find(column.type_oid);
+      if (!is_made_of_others(column) || at == row_of.end())
+        continue;
+      const int row = at->second;
+      if (found->at(row, 1))
+        column.base = {.name = found->text(row, 1),
+                       .type_class = found->text(row, 2),
+                       .dimensions = to_number<std::int32_t>(*found, row, 3),
+                       .type_modifier = to_number<std::int32_t>(*found, row, 4)};
+      column.enum_schema = found->text(row, 5);
+      column.enum_name = found->text(row, 6);
+      column.labels = split_labels(found->at(row, 7).value_or(""));
+    }
+  return {};
 }
 
 /// Further fields of table_query(): what table_facts has beside the table.
@@ -235,7 +346,11 @@ pg_result_of<std::optional<table_info>> find_table(connection& session, std::str
   if (found->count() == 0)
     return std::nullopt;
   int row = 0;
-  return take_table(*found, row);
+  auto table = take_table(*found, row);
+  if (table)
+    if (auto completed = complete_types(session, {&*table, 1}, until); !completed)
+      return tl::unexpected<pg_error>{std::move(completed).error()};
+  return table;
 }
 
 pg_result_of<found_facts> find_facts(connection& session, std::string_view publication,
@@ -249,6 +364,8 @@ pg_result_of<found_facts> find_facts(connection& session, std::string_view publi
   if (!found)
     return tl::unexpected<pg_error>{std::move(found).error()};
   found_facts all;
+  std::vector<table_info> tables;
+  std::vector<table_facts> facts_of; // the same, without the table itself
   for (int row = 0; row < found->count();) {
     const int first = row;
     auto table = take_table(*found, row);
@@ -259,11 +376,8 @@ pg_result_of<found_facts> find_facts(connection& session, std::string_view publi
     all.catalog.seen = *std::move(seen);
     if (!table)
       continue;
-    table_facts facts{.table = *std::move(table),
-                      .published_by = {},
-                      .publication_xid =
-                          to_number<std::uint32_t>(*found, first, fields_of_table + 1),
-                      .partitions = {}};
+    table_facts facts;
+    facts.publication_xid = to_number<std::uint32_t>(*found, first, fields_of_table + 1);
     for_each_pair(found->at(first, fields_of_table).value_or(""),
                   [&](std::uint32_t oid, std::uint32_t) { facts.published_by.push_back(oid); });
     for_each_pair(found->at(first, fields_of_table + 2).value_or(""),
@@ -274,8 +388,15 @@ pg_result_of<found_facts> find_facts(connection& session, std::string_view publi
     std::sort(facts.partitions.begin(), facts.partitions.end(),
               [](const auto& a, const auto& b) { return a.oid < b.oid; });
     if (!to_bool(*found, first, fields_of_table + 3))
-      all.without_identity.push_back(facts.table.oid);
-    all.catalog.tables.push_back(std::make_shared<const table_facts>(std::move(facts)));
+      all.without_identity.push_back(table->oid);
+    tables.push_back(*std::move(table));
+    facts_of.push_back(std::move(facts));
+  }
+  if (auto completed = complete_types(session, tables, until); !completed)
+    return tl::unexpected<pg_error>{std::move(completed).error()};
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    facts_of[i].table = std::move(tables[i]);
+    all.catalog.tables.push_back(std::make_shared<const table_facts>(std::move(facts_of[i])));
   }
   return all;
 }

@@ -44,11 +44,19 @@ bool is_sound(schema::Frame::Reader root) {
   for (const auto facts : root.getTables()) {
     facts.getTable().getSchema();
     facts.getTable().getName();
+    facts.getTable().getDatabaseCtype();
     for (const auto column : facts.getTable().getColumns()) {
       column.getName();
       column.getTypeName();
       column.getTypeClass();
       column.getIntervalFields();
+      column.getCtype();
+      column.getEnumType().getSchema();
+      column.getEnumType().getName();
+      for (const auto label : column.getEnumType().getLabels())
+        static_cast<void>(label);
+      column.getBase().getTypeName();
+      column.getBase().getTypeClass();
     }
     facts.getPublishedBy();
     facts.getPartitions();

@@ -9,6 +9,8 @@ struct Table {
   name @2 :Text;
   columns @3 :List(Column);
   partitioned @4 :Bool;
+  databaseOrderedBytewise @5 :Bool = true;
+  databaseCtype @6 :Text;
 }
 
 struct Column {
@@ -25,6 +27,23 @@ struct Column {
   typeClass @10 :Text;       # pg_type.typtype: b, e, d, …
   intervalFields @11 :Text;
   number @12 :Int16;         # pg_attribute.attnum: tells columns apart that have had one name
+  ctype @13 :Text;           # of its collation: C, C.UTF-8 or nothing
+  enumType @14 :Enum;        # of an enum, or of the enum below a domain
+  base @15 :Base;            # of a domain
+
+  struct Enum {
+    schema @0 :Text;
+    name @1 :Text;
+    labels @2 :List(Text);   # in the enum's order
+  }
+
+  struct Base {
+    # What the domain is made of, at the bottom.
+    typeName @0 :Text;
+    typeClass @1 :Text;
+    dimensions @2 :Int32;
+    typeModifier @3 :Int32 = -1;
+  }
 }
 
 struct TableFacts {

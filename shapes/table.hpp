@@ -26,6 +26,22 @@ struct table_column {
   std::string interval_fields;  ///< For interval with a field restriction, e.g. "DAY TO SECOND".
   std::int16_t number = 0; ///< pg_attribute.attnum, which no later column has again; 0 = not known.
 
+  // What clauses need beyond that.
+  std::string ctype =
+      {}; ///< What its collation knows of letters: "C", "C.UTF-8"; "" = something else.
+  std::string enum_schema = {};         ///< Of an enum (or the enum below a domain): its schema …
+  std::string enum_name = {};           ///< … its name …
+  std::vector<std::string> labels = {}; ///< … and its values, in order.
+  /// Of a domain: the type at the bottom, in the terms of above; no name if it is no domain.
+  struct base_type {
+    std::string name = {};
+    std::string type_class = {};
+    std::int32_t dimensions = 0;
+    std::int32_t type_modifier = -1;
+    friend bool operator==(const base_type&, const base_type&) = default;
+  };
+  base_type base = {};
+
   friend bool operator==(const table_column&, const table_column&) = default;
 };
 
@@ -35,6 +51,8 @@ struct table_info {
   std::string name;
   std::vector<table_column> columns; ///< In attribute order, without dropped columns.
   bool partitioned = false;
+  bool database_ordered_bytewise = true; ///< Strings that come from no column, as ordered_bytewise.
+  std::string database_ctype = {};       ///< The same, as ctype.
 
   friend bool operator==(const table_info&, const table_info&) = default;
 };

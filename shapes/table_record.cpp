@@ -15,6 +15,8 @@ void encode(schema::Table::Builder out, const table_info& table) {
   out.setSchema(table.schema);
   out.setName(table.name);
   out.setPartitioned(table.partitioned);
+  out.setDatabaseOrderedBytewise(table.database_ordered_bytewise);
+  out.setDatabaseCtype(table.database_ctype);
   auto columns = out.initColumns(static_cast<unsigned>(table.columns.size()));
   for (unsigned i = 0; i < columns.size(); ++i) {
     const auto& from = table.columns[i];
@@ -32,6 +34,22 @@ void encode(schema::Table::Builder out, const table_info& table) {
     to.setDeterministic(from.deterministic);
     to.setIntervalFields(from.interval_fields);
     to.setNumber(from.number);
+    to.setCtype(from.ctype);
+    if (!from.enum_name.empty()) {
+      auto of = to.initEnumType();
+      of.setSchema(from.enum_schema);
+      of.setName(from.enum_name);
+      auto labels = of.initLabels(static_cast<unsigned>(from.labels.size()));
+      for (unsigned k = 0; k < labels.size(); ++k)
+        labels.set(k, from.labels[k]);
+    }
+    if (!from.base.name.empty()) {
+      auto base = to.initBase();
+      base.setTypeName(from.base.name);
+      base.setTypeClass(from.base.type_class);
+      base.setDimensions(from.base.dimensions);
+      base.setTypeModifier(from.base.type_modifier);
+    }
   }
 }
 
@@ -41,20 +59,33 @@ table_info decode(schema::Table::Reader in) {
   table.schema = to_text(in.getSchema());
   table.name = to_text(in.getName());
   table.partitioned = in.getPartitioned();
-  for (const auto from : in.getColumns())
-    table.columns.push_back({.name = to_text(from.getName()),
-                             .type_oid = from.getTypeOid(),
-                             .type_modifier = from.getTypeModifier(),
-                             .type_name = to_text(from.getTypeName()),
-                             .type_class = to_text(from.getTypeClass()),
-                             .dimensions = from.getDimensions(),
-                             .not_null = from.getNotNull(),
-                             .key_index = from.getKeyIndex(),
-                             .generated = from.getGenerated(),
-                             .ordered_bytewise = from.getOrderedBytewise(),
-                             .deterministic = from.getDeterministic(),
-                             .interval_fields = to_text(from.getIntervalFields()),
-                             .number = from.getNumber()});
+  table.database_ordered_bytewise = in.getDatabaseOrderedBytewise();
+  table.database_ctype = to_text(in.getDatabaseCtype());
+  for (const auto from : in.getColumns()) {
+    auto& column = table.columns.emplace_back();
+    column.name = to_text(from.getName());
+    column.type_oid = from.getTypeOid();
+    column.type_modifier = from.getTypeModifier();
+    column.type_name = to_text(from.getTypeName());
+    column.type_class = to_text(from.getTypeClass());
+    column.dimensions = from.getDimensions();
+    column.not_null = from.getNotNull();
+    column.key_index = from.getKeyIndex();
+    column.generated = from.getGenerated();
+    column.ordered_bytewise = from.getOrderedBytewise();
+    column.deterministic = from.getDeterministic();
+    column.interval_fields = to_text(from.getIntervalFields());
+    column.number = from.getNumber();
+    column.ctype = to_text(from.getCtype());
+    column.enum_schema = to_text(from.getEnumType().getSchema());
+    column.enum_name = to_text(from.getEnumType().getName());
+    for (const auto label : from.getEnumType().getLabels())
+      column.labels.push_back(to_text(label));
+    column.base = {.name = to_text(from.getBase().getTypeName()),
+                   .type_class = to_text(from.getBase().getTypeClass()),
+                   .dimensions = from.getBase().getDimensions(),
+                   .type_modifier = from.getBase().getTypeModifier()};
+  }
   return table;
 }
 

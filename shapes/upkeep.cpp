@@ -18,9 +18,15 @@ const table_column* find_same(const table_info& now, const table_column& before)
   return found == now.columns.end() ? nullptr : &*found;
 }
 
-/// Whether values keep their text when the column's modifier changes. PostgreSQL rewrites the table
-/// where they do not, and no change tells of it.
+/// Whether values keep their text when the column's modifier or the labels of its enum change. No
+/// change tells of it where they do not.
 bool keeps_text(const table_column& before, const table_column& now) {
+  // A label that is there no more has been renamed, in every row.
+  const auto stays = [&](const std::string& label) {
+    return std::find(now.labels.begin(), now.labels.end(), label) != now.labels.end();
+  };
+  if (!std::all_of(before.labels.begin(), before.labels.end(), stays))
+    return false;
   const auto old = before.type_modifier;
   const auto next = now.type_modifier;
   if (old == next)
@@ -47,7 +53,8 @@ bool is_same_type(const table_column& before, const table_column& now) {
 bool reads_the_same(const table_column& before, const table_column& now) {
   return before.type_modifier == now.type_modifier &&
          before.ordered_bytewise == now.ordered_bytewise &&
-         before.deterministic == now.deterministic;
+         before.deterministic == now.deterministic && before.ctype == now.ctype &&
+         before.labels == now.labels && before.base == now.base;
 }
 
 /// The names of the columns that make up a row's key, in order.

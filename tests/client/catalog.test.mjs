@@ -97,6 +97,20 @@ scenario('electric-schema follows a table that nobody writes to, and remembers i
   await server.active()
 })
 
+scenario('an enum whose label is renamed ends the shapes that show it, one that grows does not', async () => {
+  await server.query(`CREATE TYPE mood AS ENUM ('sad', 'ok')`)
+  const table = await newTable(server, 'id int PRIMARY KEY, state mood', `(1, 'ok')`)
+  const [all, ids] = [await follow(server, { table }), await follow(server, { table, columns: 'id,state' })]
+  await server.query(`ALTER TYPE mood ADD VALUE 'fine'`)
+  await server.query(`INSERT INTO ${table} VALUES (2, 'fine')`)
+  await follow(server, { table }, all)
+  await server.query(`ALTER TYPE mood RENAME VALUE 'ok' TO 'good'`)
+  expectMustRefetch(await untilGone(table, all), { handle: true })
+  const state = await follow(server, { table, columns: 'id,state' })
+  assert.notEqual(state.handle, ids.handle)
+  assert.deepEqual([...state.checker.rows.values()], [{ id: '1', state: 'good' }, { id: '2', state: 'fine' }])
+})
+
 scenario('a REPLICA IDENTITY that is taken away is given back', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const before = await follow(server, { table })

@@ -128,6 +128,19 @@ scenario('the shape ends when a collation changes that its clause depends on', a
   expectInvalid(await ends(shape, state), 'where')
 })
 
+scenario('a subset query that misses a column finds out what became of the table', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const shape = { table, columns: 'id,title' }
+  const state = await follow(server, shape)
+  const [other] = [await follow(server, { table, columns: 'id' })]
+  await server.query(`ALTER TABLE ${table} DROP title`)
+  const subset = { ...shape, offset: state.offset, handle: state.handle, subset__limit: '1', subset__order_by: 'id' }
+  await until(async () => (await get(server, subset)).status === 400, 'the column to be missed')
+  expectInvalid(await get(server, { ...shape, offset: state.offset, handle: state.handle }), 'columns')
+  await server.query(`INSERT INTO ${table} VALUES (9, true)`)
+  await goesOn({ table, columns: 'id' }, other, '"id":"9"')
+})
+
 scenario('a table that leaves the publication and comes back has missed changes', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const state = await follow(server, { table })

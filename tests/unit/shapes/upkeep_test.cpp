@@ -108,6 +108,16 @@ TEST_F(UpkeepTest, AClauseIsMoreParticular) {
   EXPECT_THAT(fault(shape()), IsEmpty());
 }
 
+TEST_F(UpkeepTest, LabelsOfAnEnumMayBeAddedButNotRenamed) {
+  at("title").labels = {"low", "high"};
+  before_ = std::make_shared<const table_info>(now_);
+  at("title").labels = {"lowest", "low", "high"};
+  EXPECT_THAT(fault(shape()), IsEmpty());
+  EXPECT_THAT(fault(shape({"id"}, "title = 'low'")), HasSubstr("\"title\"")); // their order counts
+  at("title").labels = {"low", "highest"};
+  EXPECT_THAT(fault(shape()), HasSubstr("\"title\""));
+}
+
 TEST_F(UpkeepTest, AnotherNameOrKeyIsAnotherShape) {
   now_.name = "renamed";
   EXPECT_THAT(fault(shape()), HasSubstr("renamed"));

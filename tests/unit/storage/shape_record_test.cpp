@@ -11,27 +11,36 @@ shape_record sample() {
   shape_record r;
   r.handle = "48213375-1787299205123456";
   r.created_lsn = 0x16'b374'd848;
-  r.table = {.oid = 16384,
-             .schema = "public",
-             .name = "größe",
-             .columns = {{.name = "id",
-                          .type_oid = 23,
-                          .type_name = "int4",
-                          .key_index = 0,
-                          .interval_fields = {}},
-                         {.name = "state",
-                          .type_oid = 9999,
-                          .type_modifier = 14,
-                          .type_name = "mood",
-                          .type_class = "e",
-                          .dimensions = 2,
-                          .not_null = true,
-                          .generated = true,
-                          .ordered_bytewise = false,
-                          .deterministic = false,
-                          .interval_fields = "DAY",
-                          .number = 7}},
-             .partitioned = true};
+  r.table = {
+      .oid = 16384,
+      .schema = "public",
+      .name = "größe",
+      .columns =
+          {{.name = "id",
+            .type_oid = 23,
+            .type_name = "int4",
+            .key_index = 0,
+            .interval_fields = {}},
+           {.name = "state",
+            .type_oid = 9999,
+            .type_modifier = 14,
+            .type_name = "mood",
+            .type_class = "e",
+            .dimensions = 2,
+            .not_null = true,
+            .generated = true,
+            .ordered_bytewise = false,
+            .deterministic = false,
+            .interval_fields = "DAY",
+            .number = 7,
+            .ctype = "C.UTF-8",
+            .enum_schema = "od.d",
+            .enum_name = "mood",
+            .labels = {"sad", "", "größe"},
+            .base = {.name = "mood", .type_class = "e", .dimensions = 1, .type_modifier = 9}}},
+      .partitioned = true,
+      .database_ordered_bytewise = false,
+      .database_ctype = "C"};
   r.selected = {0, 1};
   r.selects_all = true;
   r.where = "id = $1";
