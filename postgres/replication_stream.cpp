@@ -95,6 +95,7 @@ struct replication_stream::state {
   pg_result_of<void> handle(std::string_view message);
   pg_error end_of_stream();
   pg_result_of<bool> place_relations();
+  pg_result_of<void> tell_facts(std::vector<std::uint32_t> oids);
   waited wait(short events, deadline until);
   waited wait_for_news(deadline until);
 
@@ -112,6 +113,7 @@ struct replication_stream::state {
   bool taken_inside = false; ///< The frame before ended inside a transaction.
   clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
   std::optional<connection> catalog;  ///< A second session, opened when first needed.
+  table_versions told_versions;       ///< Of the facts that are in frames.
   clock::time_point next_catalog_try; ///< After it has shown too little.
   int waits_for_visibility = 0;       ///< So many times in a row.
 };
@@ -256,11 +258,34 @@ pg_result_of<bool> replication_stream::state::place_relations() {
   }
   std::sort(oids.begin(), oids.end());
   oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
-  auto facts = find_facts(*catalog, settings.publication(), oids, clock::now() + catalog_max);
-  if (!facts)
-    return unknown(facts.error());
-  decoder.tell(std::move(facts->catalog));
+  if (auto told = tell_facts(std::move(oids)); !told)
+    return unknown(told.error());
   return true;
+}
+
+/// Puts what the catalog says of these tables into the frame, if it differs from what was last
+/// said.
+pg_result_of<void> replication_stream::state::tell_facts(std::vector<std::uint32_t> oids) {
+  const auto publication = settings.publication();
+  // First the versions, so that what changes in between is told once too often, and not never.
+  auto versions = find_versions(*catalog, publication, oids, clock::now() + catalog_max);
+  if (!versions)
+    return broken(std::move(versions).error());
+  std::erase_if(oids, [&](std::uint32_t oid) {
+    const auto now = versions->find(oid);
+    const auto before = told_versions.find(oid);
+    return now == versions->end() ||
+           (before != told_versions.end() && before->second == now->second);
+  });
+  if (oids.empty())
+    return {};
+  auto facts = find_facts(*catalog, publication, oids, clock::now() + catalog_max);
+  if (!facts)
+    return broken(std::move(facts).error());
+  decoder.tell(std::move(facts->catalog));
+  for (const auto oid : oids)
+    told_versions[oid] = std::move((*versions)[oid]);
+  return {};
 }
 
 /// Why the stream has ended; lets go of a slot that can never be used again.

@@ -151,6 +151,38 @@ TEST_F(FactsTest, TheIdentityOfEveryLeafCounts) {
   EXPECT_TRUE(has_identity("root")) << "tables without rows need none";
 }
 
+TEST_F(FactsTest, VersionsChangeWithTheFactsAndNotWithoutThem) {
+  sql("CREATE INDEX ON plain (b); ALTER TABLE low ADD CHECK (a < 10)");
+  const auto version = [&](const std::string& table) {
+    const auto asked = oid(table);
+    auto found = must(postgres::find_versions(*admin_, "p", {&asked, 1}, in(10s)));
+    EXPECT_EQ(found.count(asked), 1u);
+    return found[asked];
+  };
+  const auto changes = [&](const std::string& table, const std::string& statement) {
+    const auto before = version(table);
+    EXPECT_EQ(version(table), before);
+    sql(statement);
+    return version(table) != before;
+  };
+  for (const auto* statement :
+       {"ALTER TABLE plain ALTER b DROP NOT NULL", "ALTER TABLE plain ALTER b TYPE varchar(9)",
+        "ALTER TABLE plain ADD c int", "ALTER TABLE plain RENAME c TO d",
+        "ALTER TABLE plain DROP d", "ALTER TABLE plain DROP CONSTRAINT plain_pkey",
+        "ALTER TABLE plain ADD PRIMARY KEY (a)", "ALTER PUBLICATION p ADD TABLE plain",
+        "ALTER PUBLICATION p DROP TABLE plain", "ALTER PUBLICATION p SET (publish = 'insert')"})
+    EXPECT_TRUE(changes("plain", statement)) << statement;
+  for (const auto* statement :
+       {"INSERT INTO plain VALUES (1, 'x')", "UPDATE plain SET b = 'y'", "DELETE FROM plain",
+        "ANALYZE plain", "VACUUM plain", "GRANT SELECT ON low TO public"})
+    EXPECT_FALSE(changes("plain", statement)) << statement;
+  for (const auto* statement :
+       {"CREATE TABLE more PARTITION OF root FOR VALUES FROM (30) TO (40)", "DROP TABLE more",
+        "ALTER TABLE root DETACH PARTITION low", "ALTER TABLE root ALTER b SET NOT NULL"})
+    EXPECT_TRUE(changes("root", statement)) << statement;
+  EXPECT_THAT(must(postgres::find_versions(*admin_, "p", {}, in(10s))), IsEmpty());
+}
+
 TEST_F(FactsTest, InATransactionTheyAreAsOfItsSnapshot) {
   sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
   auto other = must(postgres::connection::open(url(), "test", in(10s)));
