@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace busbar {
 
@@ -105,6 +106,7 @@ void materializer_state::compare(const facts_ptr& facts, const snapshot& seen, o
   const auto table = tables.find(facts->table.oid);
   if (table == tables.end())
     return;
+  facts_ptr equal; // most shapes of a table know the same, so one look is enough
   table->second.for_each([&](shape_log_writer& log) {
     auto& owned = *shapes.at(log.shape()->id());
     auto& known = owned.known;
@@ -112,15 +114,18 @@ void materializer_state::compare(const facts_ptr& facts, const snapshot& seen, o
     // the reconciler has told of meanwhile.
     if ((only && only != &owned) || !log.accepting() || !seen.covers(known.seen))
       return;
+    if (known.facts && (known.facts == equal || *known.facts == *facts)) {
+      equal = std::exchange(known.facts, facts);
+      known.seen = seen;
+      return;
+    }
     const auto& shape = log.shape()->definition();
     const auto fault = known.facts ? fault_of(shape, *known.facts, known.seen, *facts)
                                    : fault_of(shape, facts->table);
-    if (!fault.empty())
-      give_up(log, fault);
-    else if (!known.facts || *known.facts != *facts)
+    if (fault.empty())
       keep_facts(owned, facts, seen);
     else
-      known = {facts, seen}; // shared with the table's other shapes
+      give_up(log, fault);
   });
 }
 

@@ -111,6 +111,22 @@ scenario('an enum whose label is renamed ends the shapes that show it, one that 
   assert.deepEqual([...state.checker.rows.values()], [{ id: '1', state: 'good' }, { id: '2', state: 'fine' }])
 })
 
+const silent = {
+  'a column is added to a table of which all are wanted': [(t) => `ALTER TABLE ${t} ADD extra int`, 409],
+  'a generated column is added to it': [(t) => `ALTER TABLE ${t} ADD loud text GENERATED ALWAYS AS (upper(title)) STORED`, 400],
+  'a selected column is retyped': [(t) => `ALTER TABLE ${t} ALTER note TYPE varchar`, 409],
+  'the table moves to another schema': [(t) => `CREATE SCHEMA IF NOT EXISTS elsewhere; ALTER TABLE ${t} SET SCHEMA elsewhere`, 400],
+  'the table gets a child by inheritance': [(t) => `CREATE TABLE ${t}_child () INHERITS (${t})`, 400],
+}
+for (const [what, [change, status]] of Object.entries(silent)) {
+  scenario(`without any change in its rows a shape ends when ${what}`, async () => {
+    const table = await newTable(server, itemColumns, itemRows)
+    const before = await follow(server, { table })
+    await server.query(change(table))
+    assert.equal((await untilGone(table, before)).status, status)
+  })
+}
+
 scenario('a REPLICA IDENTITY that is taken away is given back', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const before = await follow(server, { table })
