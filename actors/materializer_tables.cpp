@@ -134,7 +134,7 @@ void materializer_state::keep_facts(owned_shape& owned, const facts_ptr& facts,
   const auto& shape = owned.log.shape();
   owned.known = {facts, seen};
   writes.put_facts(shape->id(), *facts, seen);
-  shape->follow(facts);
+  shape->follow(facts->table);
 }
 
 } // namespace busbar

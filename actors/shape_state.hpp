@@ -33,8 +33,7 @@ public:
   shape_state(storage::shape_id id, std::string handle, shape_definition definition)
       : id_{id}, handle_{std::move(handle)}, definition_{std::move(definition)},
         schema_json_{std::make_shared<const std::string>(
-            busbar::schema_json(definition_, *definition_.table))},
-        table_{definition_.table} {}
+            busbar::schema_json(definition_, *definition_.table))} {}
 
   storage::shape_id id() const noexcept { return id_; }
   const std::string& handle() const noexcept { return handle_; }
@@ -45,16 +44,10 @@ public:
     const std::lock_guard guard{mutex_};
     return schema_json_;
   }
-  /// The table as it was last seen; the definition's indices are not for its columns.
-  std::shared_ptr<const table_info> table() const {
-    const std::lock_guard guard{mutex_};
-    return table_;
-  }
-  void follow(const facts_ptr& now) {
-    auto next = std::make_shared<const std::string>(busbar::schema_json(definition_, now->table));
+  void follow(const table_info& now) {
+    auto next = std::make_shared<const std::string>(busbar::schema_json(definition_, now));
     const std::lock_guard guard{mutex_};
     schema_json_ = std::move(next);
-    table_ = {now, &now->table};
   }
 
   shape_progress progress() const {
@@ -75,7 +68,6 @@ private:
   const shape_definition definition_;
   mutable std::mutex mutex_;
   std::shared_ptr<const std::string> schema_json_;
-  std::shared_ptr<const table_info> table_;
   shape_progress progress_;
 };
 

@@ -160,7 +160,7 @@ struct snapshotter_state {
     auto& facts = found->catalog.tables.front();
     if (auto fault = fault_of(definition, facts->table); !fault.empty())
       return fail(errc::must_refetch, std::move(fault));
-    if (facts->published_by.empty())
+    if (facts->published_by.empty() && facts->published_above.empty())
       return fail({errc::unavailable, "the table has left the publication", {}, true});
     return std::move(facts);
   }

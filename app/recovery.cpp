@@ -58,7 +58,7 @@ result<adoption_list> recover_shapes(storage::store& store) {
       if (!known || !(*known == *from.known.facts))
         known = from.known.facts;
       from.known.facts = known;
-      shape->follow(known);
+      shape->follow(known->table);
     }
     auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
     if (!boundary)

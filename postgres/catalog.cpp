@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace busbar::postgres {
@@ -46,7 +47,7 @@ auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
 }
 
-/// "1:2,3:4" or "1,3": calls `visit` with each pair; what is not there is 0.
+/// "1:2,3:4": calls `visit` with each pair.
 template <class Visit>
 void for_each_pair(std::string_view list, const Visit& visit) {
   while (!list.empty()) {
@@ -168,12 +169,16 @@ table_facts to_facts(const table_row& row) {
   using f = table_field;
   table_facts facts;
   facts.publication_xid = row.to<std::uint32_t>(f::publication_xid);
-  for_each_pair(row.view(f::published_by),
-                [&](std::uint32_t oid, std::uint32_t) { facts.published_by.push_back(oid); });
+  const std::array lists{&facts.published_by, &facts.published_above, &facts.placed_by};
+  for_each_pair(row.view(f::published_by), [&](std::uint32_t item, std::uint32_t kind) {
+    if (kind < lists.size())
+      lists[kind]->push_back(item);
+  });
+  for (auto* list : lists)
+    std::sort(list->begin(), list->end());
   for_each_pair(row.view(f::partitions), [&](std::uint32_t oid, std::uint32_t xid) {
     facts.partitions.push_back({oid, xid});
   });
-  std::sort(facts.published_by.begin(), facts.published_by.end());
   std::sort(facts.partitions.begin(), facts.partitions.end(),
             [](const auto& a, const auto& b) { return a.oid < b.oid; });
   return facts;

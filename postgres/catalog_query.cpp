@@ -106,11 +106,13 @@ std::string query(int server_version, const std::string& about, const std::strin
          "ORDER BY c.oid, a.attnum";
 }
 
-/// The rows of the catalog that make c a member of the publication, as a list.
+/// A list of pairs: the rows of the catalog that make c a member of the publication (row:0), those
+/// that make a table above it one (row:1), and the transactions that put it and those where they
+/// stand (xid:2; beyond half the range of xids their order is unsure).
 std::string members(int server_version, std::string_view publication) {
   const bool has_lists = server_version >= 150000; // row filters, lists, schemas: new in 15
   const std::string of_schemas =
-      has_lists ? " UNION ALL SELECT s.oid FROM pg_catalog.pg_publication_namespace s"
+      has_lists ? " UNION ALL SELECT s.oid, up.n FROM pg_catalog.pg_publication_namespace s"
                   "   JOIN up ON up.relnamespace = s.pnnspid WHERE s.pnpubid = p.oid"
                 : "";
   const std::string whole =
@@ -118,17 +120,23 @@ std::string members(int server_version, std::string_view publication) {
                   "   ON r.prrelid = up.oid WHERE r.prpubid = p.oid"
                   "   AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL))"
                 : "";
-  return "(WITH RECURSIVE up AS (SELECT c.oid, c.relnamespace, c.relispartition UNION ALL"
-         "   SELECT y.* FROM up CROSS JOIN LATERAL (SELECT k.oid, k.relnamespace, k.relispartition"
+  return "(WITH RECURSIVE up AS (SELECT 0 AS n, c.oid, c.relnamespace, c.relispartition,"
+         "     '0' AS placed UNION ALL"
+         "   SELECT up.n + 1, y.* FROM up CROSS JOIN LATERAL (SELECT k.oid, k.relnamespace,"
+         "       k.relispartition, CASE WHEN pg_catalog.age(i.xmin) BETWEEN 0 AND 1000000000"
+         "         THEN i.xmin::text ELSE '0' END AS placed"
          "     FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class k ON k.oid = i.inhparent"
          "     WHERE i.inhrelid = up.oid OFFSET 0) y WHERE up.relispartition)"
-         " SELECT pg_catalog.string_agg(m.oid::text, ',') FROM pg_catalog.pg_publication p"
-         " CROSS JOIN LATERAL (SELECT p.oid WHERE p.puballtables"
-         "   UNION ALL SELECT r.oid FROM pg_catalog.pg_publication_rel r"
-         "   JOIN up ON r.prrelid = up.oid WHERE r.prpubid = p.oid" +
-         of_schemas + ") m WHERE p.pubname = " + quote_literal(publication) +
-         " AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND NOT p.pubviaroot" +
-         whole + ")";
+         " SELECT pg_catalog.string_agg(m.row || ':' || m.kind, ',') FROM"
+         " (SELECT m.oid::text AS row, CASE WHEN m.n = 0 THEN '0' ELSE '1' END AS kind"
+         "  FROM pg_catalog.pg_publication p CROSS JOIN LATERAL (SELECT p.oid, 0 WHERE "
+         "p.puballtables"
+         "    UNION ALL SELECT r.oid, up.n FROM pg_catalog.pg_publication_rel r"
+         "    JOIN up ON r.prrelid = up.oid WHERE r.prpubid = p.oid" +
+         of_schemas + ") m (oid, n) WHERE p.pubname = " + quote_literal(publication) +
+         "  AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate"
+         "  AND NOT p.pubviaroot" +
+         whole + " UNION ALL SELECT placed, '2' FROM up WHERE placed <> '0') m)";
 }
 
 std::string publication_xid(std::string_view publication) {

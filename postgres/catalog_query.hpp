@@ -34,7 +34,7 @@ enum class table_field : int {
   ctype,
   interval_fields,
   // Of facts_query() only:
-  published_by, ///< "1,2"
+  published_by, ///< "501:0,502:1,740:2": row of a member, of one above, transaction that placed it
   publication_xid,
   partitions, ///< "1:2,3:0", oid and the transaction that attached it
   has_identity,

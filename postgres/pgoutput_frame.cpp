@@ -59,7 +59,8 @@ std::size_t pgoutput_decoder::state::words_needed() const {
   words += 8 + facts.seen.xip.size();
   for (const auto& table : facts.tables)
     words += 32 + table->table.name.size() / 8 + 32 * table->table.columns.size() +
-             table->published_by.size() + table->partitions.size();
+             table->published_by.size() + table->published_above.size() + table->placed_by.size() +
+             table->partitions.size();
   return words;
 }
 

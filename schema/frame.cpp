@@ -59,6 +59,8 @@ bool is_sound(schema::Frame::Reader root) {
       column.getBase().getTypeClass();
     }
     facts.getPublishedBy();
+    facts.getPublishedAbove();
+    facts.getPlacedBy();
     facts.getPartitions();
   }
   root.getTablesSeen().getXip();

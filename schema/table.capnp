@@ -51,11 +51,13 @@ struct TableFacts {
 
   table @0 :Table;
   publishedBy @1 :List(UInt32);
-  # The catalog rows that make the table, or one above it, part of the publication: of
-  # pg_publication_rel, of pg_publication_namespace, or of pg_publication itself if that is for all
-  # tables. A table that leaves and comes back has another row.
+  # The catalog rows that make the table part of the publication: of pg_publication_rel, of
+  # pg_publication_namespace, or of pg_publication itself if that is for all tables. A table that
+  # leaves and comes back has another row.
   publicationXid @2 :UInt32;   # the transaction that last wrote the publication's own row
   partitions @3 :List(Partition);
+  publishedAbove @4 :List(UInt32); # the rows that make a table above it part of the publication
+  placedBy @5 :List(UInt32);       # the transactions that made it, and those above, partitions
 
   struct Partition {
     # A table somewhere below.

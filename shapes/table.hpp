@@ -67,10 +67,13 @@ struct table_facts {
     friend bool operator==(const partition&, const partition&) = default;
   };
   table_info table;
-  /// The catalog rows that make it, or a table above it, a member of the publication, ascending;
-  /// empty if it is none, or the publication withholds something. Who leaves and comes back has
-  /// other rows.
+  /// The catalog rows that make it a member of the publication, ascending. Who leaves and comes
+  /// back has other rows. Empty if the publication withholds something.
   std::vector<std::uint32_t> published_by;
+  /// Those that make a table above it one, which is as good while it stands below.
+  std::vector<std::uint32_t> published_above = {};
+  /// The transactions that put it there, and those above it where they stand; without ancient ones.
+  std::vector<std::uint32_t> placed_by = {};
   std::uint32_t publication_xid = 0; ///< The transaction that last wrote the publication's own row.
   std::vector<partition> partitions; ///< Every table below, by oid.
 

@@ -8,6 +8,18 @@ std::string to_text(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
 }
 
+void fill(capnp::List<std::uint32_t>::Builder out, const std::vector<std::uint32_t>& from) {
+  for (unsigned i = 0; i < out.size(); ++i)
+    out.set(i, from[i]);
+}
+
+std::vector<std::uint32_t> to_vector(capnp::List<std::uint32_t>::Reader list) {
+  std::vector<std::uint32_t> out;
+  for (const auto item : list)
+    out.push_back(item);
+  return out;
+}
+
 } // namespace
 
 void encode(schema::Table::Builder out, const table_info& table) {
@@ -91,9 +103,10 @@ table_info decode(schema::Table::Reader in) {
 
 void encode(schema::TableFacts::Builder out, const table_facts& facts) {
   encode(out.initTable(), facts.table);
-  auto published_by = out.initPublishedBy(static_cast<unsigned>(facts.published_by.size()));
-  for (unsigned i = 0; i < published_by.size(); ++i)
-    published_by.set(i, facts.published_by[i]);
+  fill(out.initPublishedBy(static_cast<unsigned>(facts.published_by.size())), facts.published_by);
+  fill(out.initPublishedAbove(static_cast<unsigned>(facts.published_above.size())),
+       facts.published_above);
+  fill(out.initPlacedBy(static_cast<unsigned>(facts.placed_by.size())), facts.placed_by);
   out.setPublicationXid(facts.publication_xid);
   auto partitions = out.initPartitions(static_cast<unsigned>(facts.partitions.size()));
   for (unsigned i = 0; i < partitions.size(); ++i) {
@@ -105,8 +118,9 @@ void encode(schema::TableFacts::Builder out, const table_facts& facts) {
 table_facts decode(schema::TableFacts::Reader in) {
   table_facts facts;
   facts.table = decode(in.getTable());
-  for (const auto row : in.getPublishedBy())
-    facts.published_by.push_back(row);
+  facts.published_by = to_vector(in.getPublishedBy());
+  facts.published_above = to_vector(in.getPublishedAbove());
+  facts.placed_by = to_vector(in.getPlacedBy());
   facts.publication_xid = in.getPublicationXid();
   for (const auto partition : in.getPartitions())
     facts.partitions.push_back({partition.getOid(), partition.getAttachedXid()});

@@ -57,6 +57,13 @@ bool reads_the_same(const table_column& before, const table_column& now) {
          before.labels == now.labels && before.base == now.base;
 }
 
+/// Whether one stands in both, which are in order.
+bool has_common(const std::vector<std::uint32_t>& some, const std::vector<std::uint32_t>& others) {
+  return std::any_of(some.begin(), some.end(), [&](std::uint32_t one) {
+    return std::binary_search(others.begin(), others.end(), one);
+  });
+}
+
 /// The names of the columns that make up a row's key, in order.
 std::vector<std::string> key_names(const table_info& table) {
   std::vector<std::string> names;
@@ -107,12 +114,12 @@ std::string fault_of(const shape_definition& shape, const table_facts& before, c
     if (old != nullptr && next != nullptr && !keeps_text(*old, *next))
       return "column \"" + column.name + "\" was retyped";
   }
-  if (now.published_by.empty())
+  if (now.published_by.empty() && now.published_above.empty())
     return "the table has left the publication";
-  const auto stayed = [&](std::uint32_t row) {
-    return std::binary_search(now.published_by.begin(), now.published_by.end(), row);
-  };
-  if (std::none_of(before.published_by.begin(), before.published_by.end(), stayed))
+  const bool stood_below = std::all_of(now.placed_by.begin(), now.placed_by.end(),
+                                       [&](std::uint32_t xid) { return seen.sees(xid); });
+  if (!has_common(before.published_by, now.published_by) &&
+      !(stood_below && has_common(before.published_above, now.published_above)))
     return "the table was out of the publication for a time";
   if (before.publication_xid != now.publication_xid)
     return "the publication was altered";

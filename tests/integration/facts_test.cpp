@@ -85,10 +85,27 @@ TEST_F(FactsTest, APartitionIsPublishedWithWhatStandsAboveIt) {
   sql("ALTER PUBLICATION p ADD TABLE root");
   const auto root = facts("root").published_by;
   EXPECT_THAT(root, SizeIs(1));
-  EXPECT_EQ(facts("deep").published_by, root);
+  EXPECT_THAT(facts("deep").published_by, IsEmpty());
+  EXPECT_EQ(facts("deep").published_above, root);
   sql("ALTER PUBLICATION p ADD TABLE high");
-  EXPECT_THAT(facts("deep").published_by, SizeIs(2));
-  EXPECT_EQ(facts("low").published_by, root);
+  EXPECT_THAT(facts("deep").published_above, SizeIs(2));
+  EXPECT_EQ(facts("low").published_above, root);
+  EXPECT_THAT(facts("high").published_by, SizeIs(1));
+  EXPECT_EQ(facts("high").published_above, root);
+}
+
+TEST_F(FactsTest, EveryStepUpNamesItsTransaction) {
+  sql("ALTER PUBLICATION p ADD TABLE root");
+  const auto before = facts("deep");
+  EXPECT_THAT(before.placed_by, SizeIs(2));
+  EXPECT_THAT(facts("low").placed_by, SizeIs(1));
+  EXPECT_THAT(facts("root").placed_by, IsEmpty());
+  sql("ALTER TABLE root DETACH PARTITION high");
+  EXPECT_THAT(facts("deep").published_above, IsEmpty());
+  sql("ALTER TABLE root ATTACH PARTITION high FOR VALUES FROM (10) TO (20)");
+  const auto after = facts("deep");
+  EXPECT_EQ(after.published_above, before.published_above);
+  EXPECT_NE(after.placed_by, before.placed_by);
 }
 
 TEST_F(FactsTest, WholeSchemasAndAllTablesArePublishedToo) {

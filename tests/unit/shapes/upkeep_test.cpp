@@ -154,6 +154,22 @@ TEST_F(FactsTest, OneRowThatStaysKeepsTheTablePublished) {
   EXPECT_THAT(fault(), HasSubstr("left the publication"));
 }
 
+TEST_F(FactsTest, WhatIsPublishedAboveCountsWhileItStandsBelow) {
+  facts_.published_by.clear();
+  facts_.published_above = {601};
+  facts_.placed_by = {90, 95};
+  next_ = facts_;
+  EXPECT_THAT(fault(), IsEmpty());
+  next_.placed_by = {90, 112}; // detached and attached again since
+  EXPECT_THAT(fault(), HasSubstr("out of the publication for a time"));
+  // In the publication by itself, too, it misses nothing meanwhile.
+  facts_.published_by = next_.published_by = {501};
+  EXPECT_THAT(fault(), IsEmpty());
+  next_.published_by.clear();
+  next_.published_above.clear();
+  EXPECT_THAT(fault(), HasSubstr("left the publication"));
+}
+
 TEST_F(FactsTest, AnAlteredPublicationMayHaveWithheldSomething) {
   ++next_.publication_xid;
   EXPECT_THAT(fault(), HasSubstr("altered"));

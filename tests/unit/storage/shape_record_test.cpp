@@ -76,6 +76,8 @@ TEST(ShapeRecordTest, EveryFieldIsReadBack) {
 TEST(KnownFactsTest, EveryFieldIsReadBack) {
   const table_facts facts{.table = sample().table,
                           .published_by = {501, 4'000'000'000},
+                          .published_above = {503},
+                          .placed_by = {740, 741},
                           .publication_xid = 3'000'000'000,
                           .partitions = {{16385, 0}, {16386, 740}}};
   const snapshot seen{.xmin = 1ull << 40, .xmax = (1ull << 40) + 9, .xip = {(1ull << 40) + 2}};
