@@ -215,6 +215,8 @@ struct snapshotter_state {
         return stored;
       if (shape->progress().gone)
         return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
+      if (!copied && copied.error().sqlstate == postgres::lost_rows)
+        return fail(errc::must_refetch, copied.error().message); // readers may have some already
       if (!copied)
         return failed("copy a table's rows", copied.error());
       env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));
