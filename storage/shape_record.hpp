@@ -33,4 +33,14 @@ std::string encode(const shape_record& record);
 /// errc::corrupt if the bytes are not such a record.
 result<shape_record> decode_shape_record(std::string_view bytes);
 
+/// What was last known of a shape's table, and as of when.
+struct known_facts {
+  facts_ptr facts; ///< Null = nothing.
+  snapshot seen;
+};
+
+/// `defined` is the table of the shape's record, which is not stored twice.
+std::string encode(const table_facts& facts, const snapshot& seen, const table_info& defined);
+result<known_facts> decode_known_facts(std::string_view bytes, const table_info& defined);
+
 } // namespace busbar::storage
