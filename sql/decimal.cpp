@@ -108,6 +108,19 @@ reading read_decimal(std::string_view text, decimal& out) noexcept {
   return reading::ok;
 }
 
+decimal decimal_of(const value& v, decimal_buffer& buffer) noexcept {
+  decimal d;
+  if (!v.text.empty()) {
+    (void)read_decimal(v.text, d); // whoever made the value vouches for it
+    return d;
+  }
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v.integer).ptr;
+  d.negative = v.integer < 0;
+  const char* digits = buffer.data() + (d.negative ? 1 : 0);
+  d.whole = {digits, static_cast<std::size_t>(end - digits)};
+  return d;
+}
+
 int compare(const decimal& a, const decimal& b) noexcept {
   if (a.kind != b.kind)
     return a.kind < b.kind ? -1 : 1;

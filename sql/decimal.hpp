@@ -3,6 +3,7 @@
 
 #include "sql/value.hpp"
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -21,6 +22,12 @@ struct decimal {
 
 /// Reads numeric's input format.
 reading read_decimal(std::string_view text, decimal& out) noexcept;
+
+/// Room for the digits of an integer that stands for a numeric.
+using decimal_buffer = std::array<char, 24>;
+
+/// The view of a value of type numeric. Borrows from both.
+decimal decimal_of(const value& v, decimal_buffer& buffer) noexcept;
 
 /// In the order of PostgreSQL: -Infinity, numbers, Infinity, NaN.
 int compare(const decimal& a, const decimal& b) noexcept;

@@ -21,18 +21,20 @@ predicate::~predicate() = default;
 
 result<std::shared_ptr<const predicate>> predicate::compile(std::string_view where,
                                                             std::span<const std::string> parameters,
-                                                            std::span<const column> columns) try {
+                                                            std::span<const column> columns,
+                                                            const collation& database) try {
   const auto clause = parse(where);
   if (!clause)
     return fail(clause.error());
-  const auto tree = check(*clause, parameters, columns);
-  if (!tree)
-    return fail(tree.error());
-  auto text = sql::to_sql(**tree);
+  const auto meaning = check(*clause, parameters, columns, database);
+  if (!meaning)
+    return fail(meaning.error());
+  const auto& [tree, enums] = *meaning;
+  auto text = sql::to_sql(*tree, enums);
   if (!text)
     return fail(std::move(text).error());
-  auto compiled =
-      std::make_unique<const body>(body{program{**tree}, std::move(*text), to_canonical(**tree)});
+  auto compiled = std::make_unique<const body>(
+      body{program{*tree, enums}, std::move(*text), to_canonical(*tree, enums)});
   return std::shared_ptr<const predicate>{new predicate{std::move(compiled)}};
 } catch (const std::exception& e) { // only memory can run out here
   return fail(errc::unavailable, std::string{"compile a where clause: "} + e.what(), "where");
