@@ -138,6 +138,41 @@ int compare(const decimal& a, const decimal& b) noexcept {
   return a.negative ? compare_magnitudes(y, x) : compare_magnitudes(x, y);
 }
 
+void append_sort_key(std::string& out, const decimal& d) {
+  significant_digits digits{d};
+  enum : unsigned char { least = 1, negative, zero, positive, most, nan };
+  switch (d.kind) {
+  case decimal::kind_type::negative_infinity:
+    out += static_cast<char>(least);
+    return;
+  case decimal::kind_type::infinity:
+    out += static_cast<char>(most);
+    return;
+  case decimal::kind_type::nan:
+    out += static_cast<char>(nan);
+    return;
+  case decimal::kind_type::finite:
+    break;
+  }
+  if (digits.is_zero()) {
+    out += static_cast<char>(zero);
+    return;
+  }
+  out += static_cast<char>(d.negative ? negative : positive);
+  const auto start = out.size();
+  const auto magnitude = static_cast<std::uint64_t>(digits.magnitude() + (std::int64_t{1} << 31));
+  for (int shift = 32; shift >= 0; shift -= 8)
+    out += static_cast<char>(magnitude >> shift & 0xff);
+  while (!digits.at_end())
+    out += digits.take();
+  while (out.back() == '0' && out.size() > start + 5)
+    out.pop_back();
+  out += '\0'; // before every digit: what ends is less than what goes on
+  if (d.negative)
+    for (auto i = start; i < out.size(); ++i)
+      out[i] = static_cast<char>(~out[i]);
+}
+
 std::string to_string(const decimal& d) {
   switch (d.kind) {
   case decimal::kind_type::nan:

@@ -32,6 +32,9 @@ decimal decimal_of(const value& v, decimal_buffer& buffer) noexcept;
 /// In the order of PostgreSQL: -Infinity, numbers, Infinity, NaN.
 int compare(const decimal& a, const decimal& b) noexcept;
 
+/// Appends bytes that are equal for equal numbers, and ordered as they are.
+void append_sort_key(std::string& out, const decimal& d);
+
 /// As numeric's output function prints it: no exponent, the scale kept.
 std::string to_string(const decimal& d);
 

@@ -1,5 +1,6 @@
 #include "sql/predicate.hpp"
 
+#include "sql/atoms_of.hpp"
 #include "sql/check.hpp"
 #include "sql/emit.hpp"
 #include "sql/parse.hpp"
@@ -14,6 +15,7 @@ struct predicate::body {
   program steps;
   std::string sql;
   std::string canonical;
+  std::vector<conjunction> conjunctions;
 };
 
 predicate::predicate(std::unique_ptr<const body> b) : body_{std::move(b)} {}
@@ -34,7 +36,7 @@ result<std::shared_ptr<const predicate>> predicate::compile(std::string_view whe
   if (!text)
     return fail(std::move(text).error());
   auto compiled = std::make_unique<const body>(
-      body{program{*tree, enums}, std::move(*text), to_canonical(*tree, enums)});
+      body{program{*tree, enums}, std::move(*text), to_canonical(*tree, enums), atoms_of(*tree)});
   return std::shared_ptr<const predicate>{new predicate{std::move(compiled)}};
 } catch (const std::exception& e) { // only memory can run out here
   return fail(errc::unavailable, std::string{"compile a where clause: "} + e.what(), "where");
@@ -51,6 +53,9 @@ const std::string& predicate::canonical() const noexcept {
 }
 std::span<const std::uint16_t> predicate::columns_used() const noexcept {
   return body_->steps.columns();
+}
+std::span<const conjunction> predicate::conjunctions() const noexcept {
+  return body_->conjunctions;
 }
 
 } // namespace busbar::sql

@@ -17,6 +17,8 @@
 
 namespace busbar::sql {
 
+struct conjunction; // atoms.hpp
+
 /// A column that a clause may name. Of a domain, all but the name is said of its base type.
 struct column {
   std::string name;
@@ -63,6 +65,10 @@ public:
 
   /// Indices of the columns whose values the clause needs, ascending.
   std::span<const std::uint16_t> columns_used() const noexcept;
+
+  /// A row that satisfies the clause satisfies the atoms of at least one of these: see atoms.hpp.
+  /// None at all: no row ever does.
+  std::span<const conjunction> conjunctions() const noexcept;
 
 private:
   struct body;
