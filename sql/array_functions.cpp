@@ -130,10 +130,18 @@ constexpr function functions[] = {
     {"array_upper", {any, i4, none}, i4, measured<measure::upper>},
 };
 constexpr function of_json[] = {
-    {"->", {js, t, none}, js, member},          {"->", {js, i4, none}, js, element},
-    {"->>", {js, t, none}, t, as_text<member>}, {"->>", {js, i4, none}, t, as_text<element>},
-    {"@>", {js, js, none}, yes, json_contain},  {"<@", {js, js, none}, yes, json_contained},
+    {"->", {js, t, none}, js, member},
+    {"->", {js, i4, none}, js, element},
+    {"->>", {js, t, none}, t, as_text<member>},
+    {"->>", {js, i4, none}, t, as_text<element>},
+    {"@>", {js, js, none}, yes, json_contain},
+    {"<@", {js, js, none}, yes, json_contained},
     {"?", {js, t, none}, yes, has_key},
+    {"||", {js, js, none}, js, not_supported},
+    {"->", {type::opaque, t, none}, js, not_supported}, // json
+    {"->", {type::opaque, i4, none}, js, not_supported},
+    {"->>", {type::opaque, t, none}, t, not_supported},
+    {"->>", {type::opaque, i4, none}, t, not_supported},
 };
 
 } // namespace

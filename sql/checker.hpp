@@ -52,6 +52,7 @@ private:
   node_ptr extreme(const expression& e);
   node_ptr null_if(const expression& e);
   node_ptr choice(const expression& e);
+  node_ptr choose(node n);
   node_ptr function(const expression& e);
   node_ptr concat(const expression& e);
   operand array(const expression& e, std::optional<type> element);

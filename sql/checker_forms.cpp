@@ -74,6 +74,28 @@ node_ptr checker::extreme(const expression& e) {
                             e.location);
 }
 
+/// Branches behind a constant condition are taken or left now, as PostgreSQL does it.
+node_ptr checker::choose(node n) {
+  std::vector<node_ptr> kept;
+  for (std::size_t i = 0; i + 1 < n.args.size(); i += 2) {
+    const auto& condition = n.args[i];
+    if (condition == nullptr || n.args[i + 1] == nullptr)
+      return nullptr;
+    const bool known = is_constant(condition);
+    if (known && !condition->literal.is_null && condition->literal.text == "t") {
+      n.args.back() = n.args[i + 1];
+      break;
+    }
+    if (!known)
+      kept.insert(kept.end(), {condition, n.args[i + 1]});
+  }
+  if (kept.empty())
+    return n.args.back();
+  kept.push_back(n.args.back());
+  n.args = std::move(kept);
+  return types_.build(std::move(n));
+}
+
 /// CASE WHEN a = b THEN NULL ELSE a END
 node_ptr checker::null_if(const expression& e) {
   const auto left = analyze(e.args[0]);
@@ -85,10 +107,10 @@ node_ptr checker::null_if(const expression& e) {
   if (equal == nullptr || !sides)
     return nullptr;
   const auto result = sides->left->result;
-  return types_.build({.op = operation::choice,
-                       .result = result,
-                       .args = {std::move(equal), make_null(result), sides->left},
-                       .location = e.location});
+  return choose({.op = operation::choice,
+                 .result = result,
+                 .args = {std::move(equal), make_null(result), sides->left},
+                 .location = e.location});
 }
 
 node_ptr checker::choice(const expression& e) {
@@ -124,7 +146,7 @@ node_ptr checker::choice(const expression& e) {
     n.args.push_back(typed[i + 1]);
   }
   n.args.push_back(typed.front());
-  return types_.build(std::move(n));
+  return choose(std::move(n));
 }
 
 node_ptr checker::function(const expression& e) {

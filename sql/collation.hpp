@@ -16,6 +16,9 @@ struct collation {
   bool ordered_bytewise = false;
   bool deterministic = true; ///< Strings are equal if their bytes are.
   case_rule cases = case_rule::unknown;
+  bool ambiguous = false; ///< Of strings from two columns whose collations differ.
+
+  friend bool operator==(const collation&, const collation&) = default;
 };
 
 } // namespace busbar::sql

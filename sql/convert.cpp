@@ -195,6 +195,7 @@ outcome convert(const conversion_call& call, value& v, workspace& space) noexcep
     return outcome::ok;
   case conversion::interval_to_time:
     v.integer = floor_mod(v.integer, day_micros);
+    v.span = {0, 0};
     return outcome::ok;
   case conversion::parse:
     return parse(call.to, v, space);

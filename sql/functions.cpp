@@ -71,6 +71,10 @@ void collect(std::span<const function> table, std::string_view name, std::size_t
 
 } // namespace
 
+outcome not_supported(const call& /*c*/, value& /*out*/) noexcept {
+  return outcome::failed;
+}
+
 std::span<const function> comparison_operators() noexcept {
   return comparisons;
 }

@@ -50,6 +50,10 @@ struct function {
   }
 };
 
+/// Of what PostgreSQL has and we compute not. It takes part in the choice, so that nothing else is
+/// taken for it, and is refused when it is chosen.
+outcome not_supported(const call& c, value& out) noexcept;
+
 /// All of that name. Pointers stay good for ever.
 std::vector<const function*> operators_named(std::string_view name, std::size_t arity);
 std::vector<const function*> functions_named(std::string_view name, std::size_t arity);

@@ -330,6 +330,7 @@ constexpr function functions[] = {
     {"trunc", {f8, none, none}, f8, truncate_real},
     {"trunc", {nu, none, none}, nu, rounded<rounding::truncate>},
     {"trunc", {nu, i4, none}, nu, rounded<rounding::truncate>},
+    {"trunc", {type::opaque, none, none}, nu, not_supported}, // macaddr
     {"floor", {f8, none, none}, f8, floor_real},
     {"floor", {nu, none, none}, nu, rounded<rounding::floor>},
     {"ceil", {f8, none, none}, f8, ceiling_real},

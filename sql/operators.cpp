@@ -82,6 +82,9 @@ node_ptr operators::as_argument(const operand& o, type target, type declared) {
 
 node_ptr operators::build(const resolved& r, const std::vector<operand>& args, bool is_operator,
                           std::int32_t location) {
+  if (r.callee->run == not_supported)
+    return types_.refuse(location, std::string{r.callee->name} + " is not supported for " +
+                                       types_.display(r.args[0]));
   node n{.op = operation::apply,
          .result = r.result,
          .location = location,
@@ -96,10 +99,16 @@ node_ptr operators::build(const resolved& r, const std::vector<operand>& args, b
     return compare(r, n.args[0], n.args[1], location);
   if (!is_allowed(n))
     return nullptr;
+  n.cases = cases_of(n);
+  return types_.build(std::move(n));
+}
+
+case_rule operators::cases_of(const node& n) const {
+  std::optional<collation> found;
   for (const auto& arg : n.args)
     if (is_about_strings(arg->result))
-      n.cases = types_.collation_of(*arg).cases;
-  return types_.build(std::move(n));
+      merge_collations(found, arg->strings);
+  return found.value_or(types_.database()).cases;
 }
 
 /// What an operand's collation or a literal rules out.
@@ -108,23 +117,25 @@ bool operators::is_allowed(const node& n) {
     types_.refuse(n.location, why);
     return false;
   };
-  for (const auto& arg : n.args) {
-    if (!is_about_strings(arg->result) || (is_constant(arg) && n.args.size() > 1))
-      continue;
-    const auto strings = types_.collation_of(*arg);
-    if (n.callee->about != letters::any && !strings.deterministic)
-      return refuse("a column has a nondeterministic collation");
-    if (n.callee->about == letters::cases && !can_change_case(strings.cases))
-      return refuse("small and capital letters follow a collation other than C or C.UTF-8; lower, "
-                    "upper and ILIKE are not supported with it");
-  }
+  std::optional<collation> found;
+  for (const auto& arg : n.args)
+    if (is_about_strings(arg->result))
+      merge_collations(found, arg->strings);
+  const auto strings = found.value_or(types_.database());
+  if (n.callee->about != letters::any && strings.ambiguous)
+    return refuse("it is not clear which of two columns' collations is meant");
+  if (n.callee->about != letters::any && !strings.deterministic)
+    return refuse("a column has a nondeterministic collation");
+  if (n.callee->about == letters::cases && !can_change_case(strings.cases))
+    return refuse("small and capital letters follow a collation other than C or C.UTF-8; lower, "
+                  "upper and ILIKE are not supported with it");
   if (is_like_name(n.callee->name) && is_constant(n.args[1]) && !n.args[1]->literal.is_null &&
       ends_with_escape(n.args[1]->literal.text))
     return refuse("LIKE pattern must not end with escape character");
-  for (const auto& arg : n.args) // containment looks for equal elements
-    if (is_array(arg->result) && is_about_strings(arg->result) &&
-        !types_.collation_of(*arg).deterministic)
-      return refuse("a column has a nondeterministic collation");
+  const bool of_arrays = std::any_of(n.args.begin(), n.args.end(),
+                                     [](const node_ptr& arg) { return is_array(arg->result); });
+  if (of_arrays && found && (!found->deterministic || found->ambiguous)) // they look for elements
+    return refuse("a column has a nondeterministic collation, or two collations differ");
   return is_literal_argument_valid(n);
 }
 
@@ -207,23 +218,17 @@ bool operators::is_comparable(comparison test, kernel by, const node_ptr& left,
   }
   if (!is_about_strings(left->result) && !is_about_strings(right->result))
     return true;
-  std::optional<collation> strings;
-  for (const auto& side : {left, right}) {
-    if (!side->strings)
-      continue;
-    const auto own = *side->strings;
-    if (!strings)
-      strings = own;
-    strings->deterministic = strings->deterministic && own.deterministic;
-    strings->ordered_bytewise = strings->ordered_bytewise && own.ordered_bytewise;
+  auto strings = left->strings;
+  merge_collations(strings, right->strings);
+  if (strings && strings->ambiguous) {
+    types_.refuse(location, "it is not clear which of two columns' collations is meant");
+    return false;
   }
   if (strings && !strings->deterministic) {
     types_.refuse(location, "a column has a nondeterministic collation");
     return false;
   }
-  if (!is_order(test) || left->result == type::name || right->result == type::name)
-    return true;
-  if (strings ? strings->ordered_bytewise : types_.collation_of(*left).ordered_bytewise)
+  if (!is_order(test) || strings.value_or(types_.database()).ordered_bytewise)
     return true;
   // Without knowing the collation: a prefix comes first in all of them.
   if (is_constant(left) && is_constant(right) && by != kernel::array) {
@@ -407,7 +412,7 @@ node_ptr operators::quantified(std::string_view name, const operand& left, const
     n.callee = found->callee;
     if (n.callee->about == letters::any)
       return types_.refuse(location, "this operator is not supported with ANY and ALL");
-    n.cases = types_.collation_of(*x).cases;
+    n.cases = cases_of(n);
     node each{.args = {x, list}, .location = location, .callee = n.callee};
     if (!is_allowed(each))
       return nullptr;

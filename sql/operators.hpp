@@ -54,6 +54,7 @@ private:
                      std::int32_t location);
   node_ptr as_argument(const operand& o, type target, type declared);
   node_ptr instant(const node_ptr& n, std::int32_t location);
+  case_rule cases_of(const node& n) const;
   bool is_allowed(const node& n);
   bool is_literal_argument_valid(const node& n);
   node_ptr set_of(node set, std::vector<node_ptr> others);

@@ -313,6 +313,9 @@ program::state program::build_array(evaluation& e, const step& s, value& out) co
 }
 
 program::state program::at(evaluation& e, const step& s, value& out) const noexcept {
+  value array; // if there is none, PostgreSQL does not look at the subscripts
+  if (const auto found = fetch(e, operands_[s.first], array); found != state::present)
+    return found;
   std::span<const datum> args;
   if (const auto found = fetch_operands(e, s, true, args); found != state::present)
     return found;

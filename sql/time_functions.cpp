@@ -355,7 +355,9 @@ constexpr function functions[] = {
     {"extract", {t, ts, none}, type::numeric, field_of_moment},
     {"extract", {t, tz, none}, type::numeric, field_of_moment},
     {"date_trunc", {t, ts, none}, ts, truncate_moment},
+    {"extract", {t, iv, none}, type::numeric, not_supported},
     {"date_trunc", {t, tz, none}, tz, truncate_moment},
+    {"date_trunc", {t, iv, none}, iv, not_supported},
 };
 
 } // namespace

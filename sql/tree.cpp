@@ -17,7 +17,10 @@ node_ptr make(operation op, std::vector<node_ptr> args) {
 }
 
 node_ptr make_constant(type t, constant c) {
-  return make(node{.op = operation::constant, .result = t, .literal = std::move(c)});
+  node n{.op = operation::constant, .result = t, .literal = std::move(c)};
+  if (t == type::name) // whose collation is C, even of a literal
+    n.strings = collation{true, true, case_rule::ascii};
+  return make(std::move(n));
 }
 node_ptr make_null(type t) {
   return make_constant(t, {});
@@ -54,7 +57,8 @@ bool is_truth(const node_ptr& n, bool yes) {
 bool is_set(const node_ptr& n) {
   return n->op == operation::one_of ||
          (n->op == operation::compare && n->test == comparison::equal && is_constant(n->args[1]) &&
-          !is_null_constant(n->args[1]) && n->by != kernel::json && !is_constant(n->args[0]));
+          !is_null_constant(n->args[1]) && n->by != kernel::json && n->by != kernel::array &&
+          !is_constant(n->args[0]));
 }
 node as_set(const node_ptr& n) {
   auto out = *n;
@@ -94,6 +98,21 @@ void merge_sets(std::vector<node_ptr>& parts) {
 }
 
 } // namespace
+
+void merge_collations(std::optional<collation>& into, const std::optional<collation>& other) {
+  if (!other)
+    return;
+  if (!into) {
+    into = other;
+    return;
+  }
+  const bool differ = *into != *other;
+  into->ordered_bytewise = into->ordered_bytewise && other->ordered_bytewise;
+  into->deterministic = into->deterministic && other->deterministic;
+  if (into->cases != other->cases)
+    into->cases = case_rule::unknown;
+  into->ambiguous = into->ambiguous || differ;
+}
 
 bool is_same(const node_ptr& a, const node_ptr& b) {
   return a == b ||
@@ -163,7 +182,7 @@ node_ptr join(operation op, const std::vector<node_ptr>& parts) {
 }
 
 node_ptr without_conversion(node_ptr n) {
-  while (n->op == operation::convert)
+  while (n->op == operation::convert && n->how != conversion::timestamp_to_time)
     n = n->args.front();
   return n;
 }

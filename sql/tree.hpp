@@ -94,6 +94,9 @@ inline bool is_null_constant(const node_ptr& n) {
   return is_constant(n) && n->literal.is_null;
 }
 
+/// What strings made of both have, or a comparison of both follows.
+void merge_collations(std::optional<collation>& into, const std::optional<collation>& other);
+
 /// The same node, or the same conversion of it.
 bool is_same(const node_ptr& a, const node_ptr& b);
 

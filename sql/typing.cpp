@@ -27,18 +27,9 @@ std::string complaint(reading why, const std::string& name, std::string_view tex
 
 /// Strings bring their collation along through everything that makes strings of strings.
 void inherit_collation(node& n) {
-  for (const auto& arg : n.args) {
-    if (!is_string(element_of(arg->result)) || !arg->strings)
-      continue;
-    if (!n.strings) {
-      n.strings = arg->strings;
-      continue;
-    }
-    n.strings->ordered_bytewise &= arg->strings->ordered_bytewise;
-    n.strings->deterministic &= arg->strings->deterministic;
-    if (n.strings->cases != arg->strings->cases)
-      n.strings->cases = case_rule::unknown;
-  }
+  for (const auto& arg : n.args)
+    if (is_string(element_of(arg->result)))
+      merge_collations(n.strings, arg->strings);
 }
 
 } // namespace
@@ -350,10 +341,6 @@ node_ptr typing::bind(const expression& e, const named_type& target) {
   if (bound != nullptr)
     parameters_.emplace(e.number, bound);
   return bound;
-}
-
-collation typing::collation_of(const node& n) const {
-  return n.strings.value_or(database_);
 }
 
 } // namespace busbar::sql

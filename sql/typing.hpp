@@ -74,8 +74,8 @@ public:
   node_ptr build(node n);
   node_ptr build(operation op, std::vector<node_ptr> args);
 
-  /// The collation that a comparison of this string follows.
-  collation collation_of(const node& n) const;
+  /// The collation of strings that come from no column.
+  const collation& database() const noexcept { return database_; }
 
 private:
   node_ptr literal(const named_type& t, std::string_view text, std::int32_t location,
