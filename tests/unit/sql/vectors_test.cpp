@@ -1,13 +1,15 @@
 // The conformance vectors of tests/data/where-vectors.json: PostgreSQL's own answers.
 
+#include "sql/atoms.hpp"
 #include "tests/unit/sql/clause.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <cstdlib>
+#include <algorithm>
 #include <fstream>
 #include <iostream>
+#include <set>
 
 namespace busbar::sql {
 namespace {
@@ -22,7 +24,7 @@ json vectors() {
 column column_of(const std::string& name, std::string type) {
   column out;
   out.name = name;
-  out.cases = case_rule::unicode;
+  out.cases = type == "name" ? case_rule::ascii : case_rule::unicode; // a name's collation is C
   if (type.ends_with("[]")) {
     out.dimensions = 1;
     type.resize(type.size() - 2);
@@ -80,11 +82,14 @@ truth answer_of(const json& expected) {
   return expected.is_null() ? truth::unknown : expected.get<bool>() ? truth::yes : truth::no;
 }
 
-TEST(WhereVectors, NoClauseIsAnsweredWrong) {
+/// What the spec lets us refuse, although PostgreSQL answers it: regular expressions and timetz.
+const std::set<std::string> may_be_refused{"ext-like-003", "ext-like-004", "ext-like-005",
+                                           "ext-like-006", "ext-like-007", "ext-dt-007"};
+
+TEST(WhereVectors, EveryClauseIsAnsweredRightOrRejectedAsItMustBe) {
   std::size_t right = 0;
-  std::size_t refused = 0;
   std::size_t rejected = 0;
-  std::string refused_ids;
+  std::set<std::string> refused;
   for (const auto& vector : vectors()) {
     const auto v = prepare(vector);
     const auto made = compile(v);
@@ -92,19 +97,36 @@ TEST(WhereVectors, NoClauseIsAnsweredWrong) {
       EXPECT_FALSE(made) << v.id << " must be rejected: " << v.where;
       ++rejected;
     } else if (!made) {
-      ++refused;
-      refused_ids += "\n" + v.id + " " + v.where + " -- " + made.error().message;
+      refused.insert(v.id);
+      EXPECT_TRUE(may_be_refused.contains(v.id))
+          << v.id << " is refused: " << v.where << ": " << made.error().message;
     } else {
       EXPECT_EQ(test::evaluate(**made, v.row), answer_of(v.expected)) << v.id << ": " << v.where;
       ++right;
     }
   }
-  std::cout << "answered " << right << ", refused " << refused << ", rejected as they must be "
-            << rejected << "\n";
-  if (std::getenv("BUSBAR_SHOW_REFUSED") != nullptr)
-    std::cout << "refused:" << refused_ids << "\n";
-  EXPECT_GE(right, 571u);
-  EXPECT_EQ(rejected, 111u);
+  std::cout << "answered " << right << ", refused " << refused.size()
+            << ", rejected as they must be " << rejected << "\n";
+  EXPECT_EQ(refused, may_be_refused) << "what is answered now belongs out of the list";
+  EXPECT_EQ(right + refused.size() + rejected, 1150u);
+}
+
+TEST(WhereVectors, AtomsLetEveryRowThroughThatSatisfiesTheClause) {
+  for (const auto& vector : vectors()) {
+    const auto v = prepare(vector);
+    const auto made = compile(v);
+    if (!made || v.expected.is_string() || answer_of(v.expected) != truth::yes)
+      continue;
+    const auto conjunctions = (*made)->conjunctions();
+    const auto is_candidate = [&](const conjunction& all) {
+      return std::none_of(all.atoms.begin(), all.atoms.end(), [&](const atom& a) {
+        const auto& text = v.row[a.form.column];
+        return satisfies(a, text ? cell{*text} : cell{}) == verdict::no;
+      });
+    };
+    EXPECT_TRUE(std::any_of(conjunctions.begin(), conjunctions.end(), is_candidate))
+        << v.id << ": " << v.where;
+  }
 }
 
 TEST(WhereVectors, EmittedSqlCompilesToTheSameClauseAndTheSameAnswer) {
