@@ -389,6 +389,8 @@ node_ptr operators::quantified(std::string_view name, const operand& left, const
     return nullptr;
   if (found->result != type::boolean)
     return types_.refuse(location, "op ANY/ALL (array) requires operator to yield boolean");
+  if (is_array(found->args[1]))
+    return types_.refuse(location, "there are no arrays of arrays");
   auto x = types_.coerce(left, found->args[0]);
   auto list = types_.coerce(array, array_of(found->args[1]));
   if (x == nullptr || list == nullptr)

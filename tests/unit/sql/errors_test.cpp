@@ -134,6 +134,12 @@ TEST(ClauseErrors, TypesThatDoNotCompareAreRefused) {
     EXPECT_THAT(complaint(where, table), StartsWith("At location ")) << where;
 }
 
+TEST(ClauseErrors, ThereAreNoArraysOfArrays) {
+  const test::columns x{column{.name = "x", .type_name = "int4", .dimensions = 1}};
+  EXPECT_THAT(complaint("x = ANY ('{1}')", x), HasSubstr("no arrays of arrays"));
+  EXPECT_THAT(complaint("x = ANY (x)", x), HasSubstr("operator = does not exist"));
+}
+
 TEST(ClauseErrors, OfAnOpaqueColumnOnlyItsPresenceCanBeAsked) {
   const test::columns j{column{"j", "json"}};
   for (const auto* where : {"j = '{}'", "j IN ('{}', '[]')", "j::text = '{}'", "j || 'x' = 'x'",
