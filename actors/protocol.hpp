@@ -8,6 +8,7 @@
 #include "base/snapshot.hpp"
 #include "schema/frame.hpp"
 #include "shapes/shape_request.hpp"
+#include "storage/shape_record.hpp"
 
 #include <caf/all.hpp>
 
@@ -34,6 +35,7 @@ struct adoption {
   snapshot visibility;
   std::uint64_t splice_passed = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
   std::uint64_t open_chunk_bytes = 0;
+  storage::known_facts known = {};
 };
 using adoption_list = std::vector<adoption>;
 
@@ -50,6 +52,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_task_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_outcome)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::facts_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::catalog_ptr)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
 CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
@@ -83,6 +87,7 @@ CAF_ADD_ATOM(busbar, busbar, publish_atom, "publish")
 CAF_ADD_ATOM(busbar, busbar, mend_atom, "mend")
 CAF_ADD_ATOM(busbar, busbar, covers_atom, "covers")
 CAF_ADD_ATOM(busbar, busbar, subset_atom, "subset")
+CAF_ADD_ATOM(busbar, busbar, note_atom, "note")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -112,11 +117,15 @@ using materializer_actor = caf::typed_actor<
     // Answers with the commit LSN of the shape's creation message once that has come by. From then
     // on the shape's changes are kept.
     caf::replies_to<expect_atom, shape_ptr>::with<lsn>,
-    // The snapshot's visibility: true = the splice is exact; false = take another snapshot, this
-    // one was taken too early to see a transaction that the stream had already delivered.
-    caf::replies_to<splice_atom, storage::shape_id, snapshot>::with<bool>,
+    // The snapshot's visibility, and what the table depends on as of it: true = the splice is
+    // exact; false = take another snapshot, this one was taken too early to see a transaction that
+    // the stream had already delivered.
+    caf::replies_to<splice_atom, storage::shape_id, snapshot, facts_ptr>::with<bool>,
     // Whether this snapshot sees every transaction that has committed up to this position.
     caf::replies_to<covers_atom, snapshot, lsn>::with<bool>,
+    // What the catalog says of tables by now: ends the shapes that it proves wrong, and renews what
+    // clients are told of the columns.
+    caf::reacts_to<note_atom, catalog_ptr>,
     // The shape is removed: forget it, tell its watchers, delete its data.
     caf::reacts_to<forget_atom, shape_ptr>,
     // Tell the watchers to look at the shape again.
@@ -153,14 +162,16 @@ using resolver_actor =
 using snapshotter_actor = caf::typed_actor<
     // Makes the shape.
     caf::reacts_to<create_atom, shape_ptr>,
-    // Gives the new partitions of the shape's table REPLICA IDENTITY FULL.
+    // Gives the shape's table and its partitions REPLICA IDENTITY FULL, where they lack it.
     caf::reacts_to<mend_atom, shape_ptr>>;
 
-/// The RECONCILER: compares followed tables with the catalog, for what the stream does not tell.
-/// Detached: it blocks. Tells the DIRECTORY which shapes are no longer right.
+/// The RECONCILER: reads the catalog again for the tables that are followed, for what the stream
+/// does not tell. Detached: it blocks. Tells the MATERIALIZERS, and the DIRECTORY what is gone.
 using reconciler_actor = caf::typed_actor<
     // Look now, and then at every period: a leader has taken over, or INTERNAL: the period is over.
-    caf::reacts_to<tick_atom>>;
+    caf::reacts_to<tick_atom>,
+    // Look at this shape's table now: the database says that something of it is gone.
+    caf::reacts_to<check_atom, shape_ptr>>;
 
 /// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
 using subset_reader_actor =
@@ -175,7 +186,8 @@ using directory_actor = caf::typed_actor<
     // By a SNAPSHOTTER: the shape's table is published; its next shape may begin. If that had to be
     // mended (true), shapes that had started before have missed changes.
     caf::reacts_to<publish_atom, shape_ptr, bool>,
-    // By a MATERIALIZER: a partition of the shape's table streams without full old images.
+    // By a MATERIALIZER or the RECONCILER: the shape's table, or a partition of it, streams without
+    // full old images.
     caf::reacts_to<mend_atom, shape_ptr>,
     // By a SNAPSHOTTER: done with that.
     caf::reacts_to<mend_atom, shape_ptr, snapshotter_actor>,

@@ -1,12 +1,14 @@
 #include "actors/reconciler.hpp"
 
+#include "actors/kept_session.hpp"
 #include "postgres/catalog.hpp"
-#include "postgres/publication.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <unordered_map>
 
 namespace busbar {
 
@@ -14,28 +16,11 @@ namespace {
 
 constexpr std::chrono::seconds patience{10};
 
-/// Why a shape is no longer right, given what the catalog says of its table's name today; empty if
-/// it is.
-std::string fault_of(const shape_definition& shape, const std::optional<table_info>& now) {
-  if (!now)
-    return "the table was dropped or renamed";
-  if (now->oid != shape.table->oid)
-    return "the table was dropped and created anew";
-  const auto is_there = [&](std::uint16_t index) {
-    const auto& before = shape.table->columns[index];
-    return std::any_of(now->columns.begin(), now->columns.end(), [&](const table_column& c) {
-      return c.name == before.name && c.type_oid == before.type_oid;
-    });
-  };
-  if (!std::all_of(shape.selected.begin(), shape.selected.end(), is_there))
-    return "a selected column was dropped, renamed or retyped";
-  if (shape.filter) {
-    const auto used = shape.filter->columns_used();
-    if (!std::all_of(used.begin(), used.end(), is_there))
-      return "a column of the where clause was dropped, renamed or retyped";
-  }
-  return {};
-}
+/// So many tables are asked for in one query.
+constexpr std::size_t tables_at_once = 200;
+/// A single table is looked at no more often than this …
+constexpr std::chrono::milliseconds check_pause{500};
+constexpr std::size_t checked_max = 1'000; ///< … as long as so many are remembered.
 
 struct reconciler_state {
   static constexpr const char* name = "reconciler";
@@ -51,55 +36,79 @@ struct reconciler_state {
     }
   }
 
-  void look() {
-    // Shapes in the making look after themselves.
+  void check(const shape_ptr& shape) {
+    const auto oid = shape->definition().table->oid;
+    const auto now = std::chrono::steady_clock::now();
+    if (const auto last = checked.find(oid);
+        shape->progress().gone || (last != checked.end() && now < last->second + check_pause))
+      return; // whoever met it will meet it again
+    if (checked.size() > checked_max)
+      checked.clear();
+    checked[oid] = now;
+    auto shapes = followed();
+    if (auto node = shapes.extract(oid); !node.empty()) {
+      shapes.clear();
+      shapes.insert(std::move(node));
+      if (auto looked = look_at(shapes); !looked)
+        spdlog::debug("reconciler: {}", looked.error().message);
+    }
+  }
+
+  /// Shapes by table. Those in the making look after themselves.
+  std::map<std::uint32_t, shape_list> followed() const {
     std::map<std::uint32_t, shape_list> by_table;
     for (const auto& shape : env.index->all())
       if (const auto p = shape->progress(); p.complete && !p.gone)
         by_table[shape->definition().table->oid].push_back(shape);
-    for (const auto& [oid, shapes] : by_table)
-      if (auto looked = look_at(shapes); !looked) {
-        spdlog::debug("reconciler: {}", looked.error().message); // the next period tries again
-        session.reset();
-        return;
-      }
+    return by_table;
   }
 
-  postgres::pg_result_of<void> look_at(const shape_list& shapes) {
-    const auto until = std::chrono::steady_clock::now() + patience;
-    if (!session || !session->usable()) {
-      session.reset();
-      auto opened = postgres::connection::open(*env.url, "reconciler", until);
-      if (!opened)
-        return tl::unexpected{opened.error()};
-      session.emplace(std::move(*opened));
+  void look() {
+    auto by_table = followed();
+    for (auto next = by_table.begin(); next != by_table.end();) {
+      std::map<std::uint32_t, shape_list> some;
+      for (; next != by_table.end() && some.size() < tables_at_once; ++next)
+        some.insert(*next);
+      if (auto looked = look_at(some); !looked) {
+        spdlog::debug("reconciler: {}", looked.error().message); // the next period tries again
+        return;
+      }
     }
-    const auto& table = *shapes.front()->definition().table;
-    auto now = postgres::find_table(*session, table.schema, table.name, until);
-    if (!now)
-      return tl::unexpected{now.error()};
-    bool published = true;
-    if (*now && (*now)->oid == table.oid) {
-      auto is = postgres::is_published(*session, env.publication, **now, until);
-      if (!is)
-        return tl::unexpected{is.error()};
-      published = *is;
-    }
-    for (const auto& shape : shapes) {
-      auto fault = fault_of(shape->definition(), *now);
-      if (fault.empty() && !published)
-        fault = "the table has left the publication, or lost REPLICA IDENTITY FULL";
-      if (!fault.empty())
-        self->send(others->directory, invalid_atom_v, shape, std::move(fault));
-    }
+  }
+
+  postgres::pg_result_of<void> look_at(const std::map<std::uint32_t, shape_list>& by_table) {
+    std::vector<std::uint32_t> oids;
+    for (const auto& [oid, shapes] : by_table)
+      oids.push_back(oid);
+    auto found =
+        session->use(std::chrono::steady_clock::now() + patience, [&](auto& open, auto until) {
+          return postgres::find_facts(open, env.publication, oids, until);
+        });
+    if (!found)
+      return tl::unexpected{found.error()};
+    std::set<std::uint32_t> missing{oids.begin(), oids.end()};
+    for (const auto& facts : found->catalog.tables)
+      missing.erase(facts->table.oid);
+    // What is gone stays gone, so it does not matter how far the stream has come meanwhile.
+    for (const auto oid : missing)
+      for (const auto& shape : by_table.at(oid))
+        self->send(others->directory, invalid_atom_v, shape,
+                   std::string{"the table was dropped, or has no stream any more"});
+    for (const auto oid : found->without_identity)
+      if (const auto shapes = by_table.find(oid); shapes != by_table.end())
+        self->send(others->directory, mend_atom_v, shapes->second.front());
+    const auto catalog = std::make_shared<const catalog_facts>(std::move(found->catalog));
+    for (const auto& materializer : others->materializers)
+      self->send(materializer, note_atom_v, catalog);
     return {};
   }
 
   reconciler_actor::pointer self;
   reconciler_environment env;
   cast_ptr others;
-  std::optional<postgres::connection> session;
+  std::optional<kept_session> session;                 ///< Never empty.
   std::chrono::steady_clock::time_point next_period{}; ///< When a tick of its own is due.
+  std::unordered_map<std::uint32_t, std::chrono::steady_clock::time_point> checked; ///< By oid.
 };
 
 } // namespace
@@ -111,8 +120,10 @@ reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environm
        others = std::move(others)](reconciler_actor::stateful_pointer<reconciler_state> self)
           -> reconciler_actor::behavior_type {
         self->state.env = environment;
+        self->state.session.emplace(*environment.url, "reconciler");
         self->state.others = others;
-        return {[self](tick_atom) { self->state.tick(); }};
+        return {[self](tick_atom) { self->state.tick(); },
+                [self](check_atom, const shape_ptr& shape) { self->state.check(shape); }};
       });
 }
 

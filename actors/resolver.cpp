@@ -1,6 +1,7 @@
 #include "actors/resolver.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/kept_session.hpp"
 #include "postgres/catalog.hpp"
 
 #include <spdlog/spdlog.h>
@@ -12,6 +13,8 @@
 namespace busbar {
 
 namespace {
+
+using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds patience{5};
 /// Descriptions kept so that shapes of one table share one; forgotten all at once beyond this.
@@ -35,21 +38,12 @@ struct resolver_state {
   }
 
   result<std::shared_ptr<const table_info>> find(const shape_request& request) {
-    auto found = look_up(request);
-    if (!found && found.error().kind == postgres::trouble::transient && had_session) {
-      // The session may have died while it lay idle: once more with a new one.
-      session.reset();
-      found = look_up(request);
-    }
+    auto found = session->use(steady_clock::now() + patience, [&](auto& open, auto until) {
+      return postgres::find_table(open, request.schema, request.table, until);
+    });
     if (!found) {
-      if (session && !session->usable())
-        session.reset();
-      if (found.error().kind == postgres::trouble::transient) {
-        // Its words name hosts and ports, which are not for clients.
-        spdlog::warn("resolver: {}", found.error().message);
-        return fail(errc::unavailable, "the database is unreachable at the moment");
-      }
-      return fail(found.error().to_error());
+      spdlog::warn("resolver: {}", found.error().message);
+      return fail(found.error().for_clients());
     }
     if (!*found)
       return fail(
@@ -67,23 +61,9 @@ struct resolver_state {
     return slot;
   }
 
-  postgres::pg_result_of<std::optional<table_info>> look_up(const shape_request& request) {
-    const auto until = std::chrono::steady_clock::now() + patience;
-    had_session = session.has_value();
-    if (!session) {
-      auto opened = postgres::connection::open(*url, "resolver", until);
-      if (!opened)
-        return tl::unexpected{opened.error()};
-      session.emplace(std::move(*opened));
-    }
-    return postgres::find_table(*session, request.schema, request.table, until);
-  }
-
   resolver_actor::pointer self;
-  std::optional<postgres::connection_url> url;
+  std::optional<kept_session> session; ///< Never empty.
   storage::store* store = nullptr;
-  std::optional<postgres::connection> session;
-  bool had_session = false; ///< Before the last look_up().
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const table_info>> known;
 };
 
@@ -94,7 +74,7 @@ resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_ur
   return system.spawn<caf::detached>(
       [url = std::move(url), &store](
           resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
-        self->state.url = url;
+        self->state.session.emplace(url, "resolver");
         self->state.store = &store;
         return {[self](resolve_atom, const shape_request& request) {
           return self->state.resolve(request);

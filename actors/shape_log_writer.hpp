@@ -33,6 +33,9 @@ public:
            (is_past_splice(commit_lsn) || !visibility_.sees(xid));
   }
 
+  /// True from the snapshot's opening on, until the shape is given up.
+  bool accepting() const noexcept { return accepting_; }
+
   /// True if the snapshot does not show what transaction `xid` did.
   bool misses(std::uint32_t xid) const noexcept { return accepting_ && !visibility_.sees(xid); }
 

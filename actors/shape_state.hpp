@@ -4,6 +4,7 @@
 #include "base/result.hpp"
 #include "shapes/definition.hpp"
 #include "shapes/offset.hpp"
+#include "shapes/upkeep.hpp"
 #include "storage/keys.hpp"
 
 #include <cstdint>
@@ -25,17 +26,29 @@ struct shape_progress {
 };
 
 /// Shared by the directory, one materializer, a snapshotter and the sessions. The first part never
-/// changes; the progress is written by the materializer and the snapshotter. Any thread.
+/// changes; the progress is written by the materializer and the snapshotter, the schema by the
+/// materializer. Any thread.
 class shape_state {
 public:
   shape_state(storage::shape_id id, std::string handle, shape_definition definition)
       : id_{id}, handle_{std::move(handle)}, definition_{std::move(definition)},
-        schema_json_{std::make_shared<const std::string>(busbar::schema_json(definition_))} {}
+        schema_json_{std::make_shared<const std::string>(
+            busbar::schema_json(definition_, *definition_.table))} {}
 
   storage::shape_id id() const noexcept { return id_; }
   const std::string& handle() const noexcept { return handle_; }
   const shape_definition& definition() const noexcept { return definition_; }
-  std::shared_ptr<const std::string> schema_json() const noexcept { return schema_json_; }
+
+  /// The `electric-schema` header; never null. It follows the table: ask for each response.
+  std::shared_ptr<const std::string> schema_json() const {
+    const std::lock_guard guard{mutex_};
+    return schema_json_;
+  }
+  void follow(const table_info& now) {
+    auto next = std::make_shared<const std::string>(busbar::schema_json(definition_, now));
+    const std::lock_guard guard{mutex_};
+    schema_json_ = std::move(next);
+  }
 
   shape_progress progress() const {
     const std::lock_guard guard{mutex_};
@@ -53,8 +66,8 @@ private:
   const storage::shape_id id_;
   const std::string handle_;
   const shape_definition definition_;
-  const std::shared_ptr<const std::string> schema_json_;
   mutable std::mutex mutex_;
+  std::shared_ptr<const std::string> schema_json_;
   shape_progress progress_;
 };
 

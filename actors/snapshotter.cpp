@@ -1,10 +1,13 @@
 #include "actors/snapshotter.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/kept_session.hpp"
 #include "actors/snapshot_writer.hpp"
+#include "postgres/catalog.hpp"
 #include "postgres/publication.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
+#include "shapes/upkeep.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -17,22 +20,12 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr seconds connect_patience{10};
 constexpr seconds publish_patience{30};
 constexpr seconds announce_patience{30};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{60};
 /// A snapshot is taken anew if it came too early for the splice; each try is milliseconds later.
 constexpr int snapshot_tries_max = 100;
-
-/// From PostgreSQL's words to what clients are told (spec postgres-and-operations 1.8, last part).
-error to_request_error(const postgres::pg_error& what) {
-  if (what.sqlstate == "42P01" || what.sqlstate == "42703" || what.sqlstate == "42883")
-    return {errc::must_refetch, what.message};
-  if (what.sqlstate.empty() || what.sqlstate.starts_with("08") || what.sqlstate.starts_with("57P"))
-    return {errc::unavailable, "the database is unreachable at the moment"}; // its words name hosts
-  return {errc::unavailable, what.message};
-}
 
 struct snapshotter_state {
   static constexpr const char* name = "snapshotter";
@@ -57,24 +50,20 @@ struct snapshotter_state {
 
   void mend(const shape_ptr& shape) {
     const auto& table = *shape->definition().table;
-    const auto attempt = [&]() -> postgres::pg_result_of<void> {
-      if (auto ready = connect(); !ready)
-        return ready;
-      return postgres::complete_identity(*admin, env.publication, table,
-                                         steady_clock::now() + publish_patience);
-    };
-    const bool had_session = admin.has_value();
-    auto done = attempt();
-    if (!done && had_session) {
-      disconnect(); // it may have died while it lay idle
-      done = attempt();
-    }
-    if (!done) {
-      disconnect();
-      spdlog::warn("a partition of {}.{} has no REPLICA IDENTITY FULL: {}", table.schema,
+    const auto done =
+        admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
+          return postgres::complete_identity(session, env.publication, table, until);
+        });
+    if (!done)
+      spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
-    }
     self->send(others->directory, mend_atom_v, shape, snapshotter_actor{self});
+  }
+
+  /// For our log PostgreSQL's own words, for clients the name of the trouble.
+  static tl::unexpected<error> failed(const char* doing, const postgres::pg_error& why) {
+    spdlog::warn("{}: {}", doing, why.to_error().message);
+    return fail(why.for_clients());
   }
 
   result<void> make(const shape_ptr& shape) {
@@ -86,32 +75,10 @@ struct snapshotter_state {
       return noted;
     if (auto announced = announce(shape); !announced)
       return announced;
-    auto copied = copy(shape);
-    if (!copied)
-      disconnect(); // it may be in the middle of anything
-    return copied;
+    return copy(shape);
   }
 
   result<void> publish(const shape_ptr& shape) {
-    const bool had_session = admin.has_value();
-    auto done = try_to_publish(shape);
-    if (!done && done.error().kind == postgres::trouble::transient && had_session) {
-      disconnect(); // it may have died while it lay idle: once more with a new one
-      done = try_to_publish(shape);
-    }
-    if (!done) {
-      disconnect();
-      return fail(to_request_error(done.error()));
-    }
-    // Where only the identity was missing, the stream says itself which changes lack an old image.
-    self->send(others->directory, publish_atom_v, shape,
-               *done == postgres::publishing::added_table);
-    return {};
-  }
-
-  postgres::pg_result_of<postgres::publishing> try_to_publish(const shape_ptr& shape) {
-    if (auto ready = connect(); !ready)
-      return tl::unexpected{ready.error()};
     // Whether an earlier barrier on the table was finished is only known if it was ours, and under
     // the present leader.
     if (const auto term = env.status->term.load(); term != barriers_term) {
@@ -119,35 +86,17 @@ struct snapshotter_state {
       barriers_term = term;
     }
     const auto& table = *shape->definition().table;
-    auto published =
-        postgres::ensure_published(*admin, env.publication, table, !barriers.contains(table.oid),
-                                   steady_clock::now() + publish_patience);
-    if (published)
-      barriers.insert(table.oid);
-    return published;
-  }
-
-  void disconnect() {
-    admin.reset();
-    reader.reset();
-  }
-
-  postgres::pg_result_of<void> connect() {
-    const auto until = steady_clock::now() + connect_patience;
-    if (!admin || !admin->usable()) {
-      auto opened = postgres::connection::open(*env.url, "snapshotter", until);
-      if (!opened)
-        return tl::unexpected{opened.error()};
-      admin.emplace(std::move(*opened));
-    }
-    if (env.snapshot_url->conninfo() == env.url->conninfo())
-      return {};
-    if (!reader || !reader->usable()) {
-      auto opened = postgres::connection::open(*env.snapshot_url, "snapshot", until);
-      if (!opened)
-        return tl::unexpected{opened.error()};
-      reader.emplace(std::move(*opened));
-    }
+    const auto done =
+        admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
+          return postgres::ensure_published(session, env.publication, table,
+                                            !barriers.contains(table.oid), until);
+        });
+    if (!done)
+      return failed("publish", done.error());
+    barriers.insert(table.oid);
+    // Where only the identity was missing, the stream says itself which changes lack an old image.
+    self->send(others->directory, publish_atom_v, shape,
+               *done == postgres::publishing::added_table);
     return {};
   }
 
@@ -159,11 +108,12 @@ struct snapshotter_state {
     const auto message = env.control->encode(
         {.term = env.status->term.load(),
          .what = cluster::create_shape{shape->handle(), shape->definition().identity()}});
-    auto written = postgres::emit_message(*admin, message, steady_clock::now() + announce_patience);
-    if (!written) {
-      disconnect();
-      return fail(to_request_error(written.error()));
-    }
+    const auto written =
+        admin->use(steady_clock::now() + announce_patience, [&](auto& session, auto until) {
+          return postgres::emit_message(session, message, until);
+        });
+    if (!written)
+      return failed("announce", written.error());
     result<void> outcome;
     pending.receive([&](lsn position) { created_lsn = to_number(position); },
                     [&](const caf::error& why) { outcome = fail(from_caf(why)); });
@@ -172,38 +122,66 @@ struct snapshotter_state {
 
   result<void> copy(const shape_ptr& shape) {
     auto& session = reader ? *reader : *admin;
-    const auto& definition = shape->definition();
     for (int attempt = 0; attempt < snapshot_tries_max; ++attempt) {
-      auto snap =
-          postgres::snapshot_reader::begin(session, steady_clock::now() + first_row_patience);
+      auto snap = session.use(steady_clock::now() + first_row_patience, [](auto& open, auto until) {
+        return postgres::snapshot_reader::begin(open, until);
+      });
       if (!snap)
-        return fail(to_request_error(snap.error()));
-      auto exact = splice(shape, snap->visibility());
+        return failed("begin a snapshot", snap.error());
+      auto exact = splice(shape, session.current(), snap->visibility());
+      if (exact && *exact) {
+        auto copied = copy_rows(shape, *snap);
+        if (!copied)
+          session.drop();
+        return copied;
+      }
+      if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended)
+        session.drop();
       if (!exact)
         return fail(std::move(exact).error());
-      if (*exact)
-        return copy_rows(shape, definition, *snap);
-      if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended)
-        return fail(to_request_error(ended.error()));
     }
-    return fail(errc::unavailable,
-                "transactions that have committed stay invisible to new snapshots; "
-                "is a synchronous standby missing?");
+    return fail({errc::unavailable,
+                 "transactions that have committed stay invisible to new snapshots; "
+                 "is a synchronous standby missing?",
+                 {},
+                 true});
   }
 
-  result<bool> splice(const shape_ptr& shape, const snapshot& visibility) {
+  /// What the shape depends on, as of the snapshot; the table must still be what it was when the
+  /// shape was defined.
+  result<facts_ptr> look_up(postgres::connection& session, const shape_definition& definition) {
+    const auto oid = definition.table->oid;
+    auto found = postgres::find_facts(session, env.publication, {&oid, 1},
+                                      steady_clock::now() + first_row_patience);
+    if (!found)
+      return failed("look up a table", found.error());
+    if (found->catalog.tables.empty())
+      return fail(errc::must_refetch, "the table was dropped, or has no stream any more");
+    auto& facts = found->catalog.tables.front();
+    if (auto fault = fault_of(definition, facts->table); !fault.empty())
+      return fail(errc::must_refetch, std::move(fault));
+    if (facts->published_by.empty() && facts->published_above.empty())
+      return fail({errc::unavailable, "the table has left the publication", {}, true});
+    return std::move(facts);
+  }
+
+  result<bool> splice(const shape_ptr& shape, postgres::connection& session,
+                      const snapshot& visibility) {
+    auto facts = look_up(session, shape->definition());
+    if (!facts)
+      return fail(std::move(facts).error());
     caf::scoped_actor waiting{self->system()};
     result<bool> outcome = false;
     waiting
         ->request(others->materializer_of(shape->id()), announce_patience, splice_atom_v,
-                  shape->id(), visibility)
+                  shape->id(), visibility, *facts)
         .receive([&](bool exact) { outcome = exact; },
                  [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
   }
 
-  result<void> copy_rows(const shape_ptr& shape, const shape_definition& definition,
-                         postgres::snapshot_reader& snap) {
+  result<void> copy_rows(const shape_ptr& shape, postgres::snapshot_reader& snap) {
+    const auto& definition = shape->definition();
     const auto& materializer = others->materializer_of(shape->id());
     snapshot_writer writer{*env.store, shape->id(), env.chunk_bytes_max, [&](std::uint64_t chunks) {
                              shape->update([&](shape_progress& p) { p.chunks = chunks; });
@@ -228,7 +206,7 @@ struct snapshotter_state {
       if (shape->progress().gone)
         return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
       if (!copied)
-        return fail(to_request_error(copied.error()));
+        return failed("copy a table's rows", copied.error());
       env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));
     }
     const auto& sees = snap.visibility();
@@ -269,8 +247,8 @@ struct snapshotter_state {
   snapshotter_actor::pointer self;
   snapshotter_environment env;
   cast_ptr others;
-  std::optional<postgres::connection> admin;
-  std::optional<postgres::connection> reader; ///< Only if rows are read through another URL.
+  std::optional<kept_session> admin;  ///< Never empty.
+  std::optional<kept_session> reader; ///< Only if rows are read through another URL.
   std::set<std::uint32_t>
       barriers; ///< Tables whose writer barrier this snapshotter has seen through
   std::uint64_t barriers_term = 0; ///< under this leader.
@@ -286,6 +264,9 @@ snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_envir
        others = std::move(others)](snapshotter_actor::stateful_pointer<snapshotter_state> self)
           -> snapshotter_actor::behavior_type {
         self->state.env = environment;
+        self->state.admin.emplace(*environment.url, "snapshotter");
+        if (environment.snapshot_url->conninfo() != environment.url->conninfo())
+          self->state.reader.emplace(*environment.snapshot_url, "snapshot");
         self->state.others = others;
         return {[self](create_atom, const shape_ptr& shape) { self->state.create(shape); },
                 [self](mend_atom, const shape_ptr& shape) { self->state.mend(shape); }};

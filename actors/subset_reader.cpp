@@ -1,6 +1,7 @@
 #include "actors/subset_reader.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/kept_session.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
 
@@ -16,7 +17,6 @@ namespace {
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr seconds connect_patience{5};
 constexpr seconds begin_patience{10};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{20};
@@ -53,23 +53,19 @@ subset_outcome failed(error why, bool said_by_postgres = false) {
   return {.body = nullptr, .why = std::move(why), .said_by_postgres = said_by_postgres};
 }
 
-/// From PostgreSQL's words to what the client is told. The text of a data exception may quote a row
-/// that is not the shape's, because PostgreSQL is free to ask the subset's condition first: it is
-/// for our log only.
+/// The text of a data exception may quote a row that is not the shape's, because PostgreSQL is free
+/// to ask the subset's condition first: it is for our log only.
 subset_outcome failed(const postgres::pg_error& what) {
-  if (what.sqlstate == "42P01" || what.sqlstate == "42703")
-    return failed({errc::must_refetch, what.message});
   if (what.sqlstate == "42883")
     return failed(
         {errc::invalid_argument, "a column has a type that has no order", "subset.order_by"});
-  if (what.sqlstate.starts_with("22")) {
-    spdlog::info("a subset query failed: {}", what.message);
+  spdlog::info("a subset query failed: {}", what.to_error().message);
+  if (what.sqlstate.starts_with("22"))
     return failed({errc::invalid_argument,
                    "PostgreSQL cannot evaluate the condition (SQLSTATE " + what.sqlstate + ")",
                    "subset.where"},
                   true);
-  }
-  return failed({errc::unavailable, what.message});
+  return failed(what.for_clients());
 }
 
 std::string opening(const postgres::snapshot_reader& snap, std::uint32_t mark) {
@@ -95,45 +91,28 @@ struct subset_reader_state {
       return failed({errc::unavailable, "nobody waits for this subset"});
     for (int attempt = 0; attempt < snapshot_tries_max && steady_clock::now() < task.give_up;
          ++attempt) {
-      auto snap = begin();
+      auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {
+        return postgres::snapshot_reader::begin(open, until);
+      });
       if (!snap)
         return failed(snap.error());
       auto covers = sees_all(task, snap->visibility());
       if (!covers) {
-        session->close();
+        session->drop();
         return failed(std::move(covers).error());
       }
       if (*covers) {
         auto outcome = read_rows(task, *snap);
+        if (outcome.why.code == errc::must_refetch)
+          self->send(others->reconciler, check_atom_v, task.shape);
         if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
-          session->close();
+          session->drop();
         return outcome;
       }
       if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
         return failed(ended.error());
     }
     return failed({errc::unavailable, "subsets cannot be read at the moment: try again"});
-  }
-
-  postgres::pg_result_of<postgres::snapshot_reader> begin() {
-    const bool had_session = session && session->usable();
-    auto begun = try_to_begin();
-    if (!begun && had_session && begun.error().kind == postgres::trouble::transient) {
-      session.reset(); // it may have died while it lay idle: once more with a new one
-      begun = try_to_begin();
-    }
-    return begun;
-  }
-
-  postgres::pg_result_of<postgres::snapshot_reader> try_to_begin() {
-    const auto now = steady_clock::now();
-    if (!session || !session->usable()) {
-      auto opened = postgres::connection::open(env->url, "subset", now + connect_patience);
-      if (!opened)
-        return tl::unexpected{opened.error()};
-      session.emplace(std::move(*opened));
-    }
-    return postgres::snapshot_reader::begin(*session, now + begin_patience);
   }
 
   /// A commit can be streamed before new snapshots see it: its backend may wait for a synchronous
@@ -198,7 +177,7 @@ struct subset_reader_state {
   subset_reader_actor::pointer self;
   std::optional<subset_reader_environment> env;
   cast_ptr others;
-  std::optional<postgres::connection> session;
+  std::optional<kept_session> session; ///< Never empty.
   std::mt19937 random{std::random_device{}()};
 };
 
@@ -211,6 +190,7 @@ subset_reader_actor spawn_subset_reader(caf::actor_system& system,
        others = std::move(others)](subset_reader_actor::stateful_pointer<subset_reader_state> self)
           -> subset_reader_actor::behavior_type {
         self->state.env = environment;
+        self->state.session.emplace(environment.url, "subset");
         self->state.others = others;
         return {
             [self](subset_atom, const subset_task_ptr& task) { return self->state.read(*task); }};

@@ -37,6 +37,7 @@ result<adoption_list> recover_shapes(storage::store& store) {
   if (!found)
     return fail(std::move(found).error());
   std::map<std::uint32_t, std::shared_ptr<const table_info>> tables; // shapes of a table share it
+  std::map<std::uint32_t, facts_ptr> facts;
   adoption_list shapes;
   shapes.reserve(found->size());
   for (auto& from : *found) {
@@ -52,6 +53,13 @@ result<adoption_list> recover_shapes(storage::store& store) {
       continue;
     }
     auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition));
+    if (from.known.facts) {
+      auto& known = facts[from.record.table.oid]; // shapes of a table share them, too
+      if (!known || !(*known == *from.known.facts))
+        known = from.known.facts;
+      from.known.facts = known;
+      shape->follow(known->table);
+    }
     auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
     if (!boundary)
       return fail(std::move(boundary).error());
@@ -66,7 +74,8 @@ result<adoption_list> recover_shapes(storage::store& store) {
                       .created_lsn = from.record.created_lsn,
                       .visibility = std::move(from.record.visibility),
                       .splice_passed = from.splice_passed,
-                      .open_chunk_bytes = from.open_chunk_bytes});
+                      .open_chunk_bytes = from.open_chunk_bytes,
+                      .known = std::move(from.known)});
   }
   return shapes;
 }

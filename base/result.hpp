@@ -18,17 +18,20 @@ enum class errc : std::uint8_t {
   must_refetch,     ///< The client's shape is gone; it starts again from nothing.        HTTP 409
   unavailable,      ///< Ours or PostgreSQL's trouble; retry with back-off.               HTTP 503
   misconfigured,    ///< A human must change a setting; the message says which.           HTTP 503
-  corrupt,          ///< Bytes break an invariant; stop this shape, page a human.         HTTP 500
+  corrupt,          ///< An invariant is broken; stop this shape, page a human.           HTTP 500
 };
 
 struct error {
   errc code = errc::ok;
   std::string message;
   std::string field = {}; ///< The request parameter or setting that is wrong, if one is.
+  /// A trouble of the database that has a name, and that passes by itself or by a human's hand:
+  /// clients are told so.
+  bool known = false;
 
   /// "storage: log key of 3 bytes" becomes "recover shape 7: storage: log key of 3 bytes".
   error with_context(std::string_view doing) && {
-    return {code, std::string{doing} + ": " + std::move(message), std::move(field)};
+    return {code, std::string{doing} + ": " + std::move(message), std::move(field), known};
   }
 };
 

@@ -33,6 +33,14 @@ struct snapshot {
     return !std::binary_search(xip.begin(), xip.end(), full);
   }
 
+  /// True if everything that `earlier` sees is part of this one, too: it was not taken before.
+  bool covers(const snapshot& earlier) const noexcept {
+    return xmax >= earlier.xmax && std::all_of(xip.begin(), xip.end(), [&](std::uint64_t xid) {
+             return xid >= earlier.xmax ||
+                    std::binary_search(earlier.xip.begin(), earlier.xip.end(), xid);
+           });
+  }
+
   /// True once a transaction at or past xmax has committed: later commits are never visible.
   bool is_past(std::uint32_t xid) const noexcept { return widen(xid) >= xmax; }
 };

@@ -1,85 +1,187 @@
 #include "postgres/catalog.hpp"
 
+#include "postgres/catalog_query.hpp"
 #include "postgres/session.hpp"
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace busbar::postgres {
 
 namespace {
 
-template <class Number>
-Number to_number(const rows& result, int row, int column) {
-  Number value{};
-  const auto text = result.at(row, column).value_or(std::string_view{});
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
+/// A row of a query whose fields are numbered by `Field`.
+template <class Field>
+struct row_of {
+  const rows& all;
+  int number = 0;
+
+  bool is_null(Field field) const { return !at(field); }
+  bool is(Field field) const { return at(field) == "t"; }
+  std::string text(Field field) const { return std::string{view(field)}; }
+  std::string_view view(Field field) const { return at(field).value_or(std::string_view{}); }
+  template <class Number>
+  Number to(Field field) const {
+    Number value{};
+    const auto digits = view(field);
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+  }
+  std::optional<std::string_view> at(Field field) const {
+    return all.at(number, static_cast<int>(field));
+  }
+};
+using table_row = row_of<table_field>;
+
+std::string to_list(std::span<const std::uint32_t> oids) {
+  std::string list{"0"}; // no relation's
+  for (const auto oid : oids)
+    list += ", " + std::to_string(oid);
+  return list;
 }
 
-bool to_bool(const rows& result, int row, int column) {
-  return result.at(row, column) == "t";
+auto broken(pg_error why) {
+  return tl::unexpected<pg_error>{std::move(why)};
 }
 
-/// Whether strings compare bytewise: libc's C locales, and from 17 on the builtin provider, which
-/// orders by code point. The database's default collation has its locale in pg_database.
-std::string bytewise_expression(int server_version) {
-  const std::string locales = "('C', 'POSIX', 'C.UTF-8', 'C.UTF8', 'C.utf8')";
-  std::string database = "d.datcollate::text IN " + locales;
-  if (server_version >= 150000)
-    database = "d.datlocprovider = 'c' AND " + database;
-  if (server_version >= 170000)
-    database = "d.datlocprovider = 'b' OR (" + database + ")";
-  std::string own = "co.collprovider = 'c' AND co.collcollate::text IN " + locales;
-  if (server_version >= 170000)
-    own = "co.collprovider = 'b' OR (" + own + ")";
-  return "CASE WHEN co.oid IS NULL THEN true WHEN co.collprovider = 'd' THEN " + database +
-         " ELSE " + own + " END";
+/// "1:2,3:4": calls `visit` with each pair.
+template <class Visit>
+void for_each_pair(std::string_view list, const Visit& visit) {
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    const auto item = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+    std::uint32_t first = 0;
+    std::uint32_t second = 0;
+    const auto end = item.data() + item.size();
+    const auto read = std::from_chars(item.data(), end, first);
+    if (read.ptr != end)
+      std::from_chars(read.ptr + 1, end, second);
+    visit(first, second);
+  }
 }
 
-/// One row a column; the first six fields repeat what holds for the table.
-std::string table_query(int server_version, std::string_view schema, std::string_view name) {
-  return "SET LOCAL search_path = ''; "
-         "SELECT c.oid, c.relkind = 'p',"
-         // Rows that a snapshot would show, but the stream of this table never carries.
-         " c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h"
-         "   JOIN pg_catalog.pg_class k ON k.oid = h.inhrelid"
-         "   WHERE h.inhparent = c.oid AND NOT k.relispartition),"
-         " c.relkind = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) p"
-         "   JOIN pg_catalog.pg_class k ON k.oid = p.relid"
-         "   WHERE k.relkind = 'f' OR k.relpersistence <> 'p'),"
-         " pg_catalog.row_security_active(c.oid),"
-         " a.attnum IS NOT NULL,"
-         " a.attname, a.atttypid, a.atttypmod,"
-         " coalesce(e.typname, t.typname), coalesce(e.typtype, t.typtype),"
-         " CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims::int, 1) END,"
-         " a.attnotnull,"
-         // indkey counts from 0; columns after indnkeyatts are only INCLUDEd.
-         " coalesce((SELECT position FROM (SELECT pg_catalog.array_position(i.indkey::int2[],"
-         "     a.attnum) AS position, i.indnkeyatts FROM pg_catalog.pg_index i"
-         "     WHERE i.indrelid = c.oid AND i.indisprimary) k WHERE position < indnkeyatts), -1),"
-         " a.attgenerated <> '', " +
-         bytewise_expression(server_version) +
-         ", coalesce(co.collisdeterministic, true),"
-         " CASE WHEN coalesce(e.typname, t.typname) = 'interval' THEN"
-         "   pg_catalog.upper(pg_catalog.btrim(pg_catalog.regexp_replace("
-         "     pg_catalog.format_type(a.atttypid, a.atttypmod),"
-         "     '^interval|[(][0-9]+[)]|[[][]]', '', 'g'))) END "
-         "FROM pg_catalog.pg_class c"
-         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-         " JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()"
-         " LEFT JOIN pg_catalog.pg_attribute a"
-         "   ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-         " LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
-         // Only a true array: int2vector and name also have an element type.
-         " LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid"
-         " LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation "
-         "WHERE n.nspname = " +
-         quote_literal(schema) + " AND c.relname = " + quote_literal(name) +
-         " AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'"
-         " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') "
-         "ORDER BY a.attnum";
+/// "3:one2:ab" → one, ab
+std::vector<std::string> split_labels(std::string_view all) {
+  std::vector<std::string> labels;
+  while (!all.empty()) {
+    std::size_t size = 0;
+    const auto read = std::from_chars(all.data(), all.data() + all.size(), size);
+    all.remove_prefix(static_cast<std::size_t>(read.ptr - all.data()) + 1);
+    labels.emplace_back(all.substr(0, size));
+    all.remove_prefix(labels.back().size());
+  }
+  return labels;
+}
+
+table_column to_column(const table_row& row) {
+  using f = table_field;
+  table_column column;
+  column.name = row.text(f::column_name);
+  column.type_oid = row.to<std::uint32_t>(f::type_oid);
+  column.type_modifier = row.to<std::int32_t>(f::type_modifier);
+  column.type_name = row.text(f::type_name);
+  column.type_class = row.text(f::type_class);
+  column.dimensions = row.to<std::int32_t>(f::dimensions);
+  column.not_null = row.is(f::not_null);
+  column.key_index = row.to<std::int32_t>(f::key_index);
+  column.generated = row.is(f::generated);
+  column.ordered_bytewise = row.is(f::bytewise);
+  column.deterministic = row.is(f::deterministic);
+  column.interval_fields = row.text(f::interval_fields);
+  column.number = row.to<std::int16_t>(f::column_number);
+  column.ctype = row.text(f::ctype);
+  return column;
+}
+
+/// The table whose rows begin with `row`, which is moved behind them. Nullopt if no shape can be
+/// built on it.
+std::optional<table_info> take_table(table_row& row) {
+  using f = table_field;
+  const auto first = row;
+  table_info table{.oid = first.to<std::uint32_t>(f::oid),
+                   .schema = first.text(f::schema),
+                   .name = first.text(f::name),
+                   .columns = {},
+                   .partitioned = first.is(f::partitioned),
+                   .database_ordered_bytewise = first.is(f::database_bytewise),
+                   .database_ctype = first.text(f::database_ctype)};
+  for (; row.number < row.all.count() && row.at(f::oid) == first.at(f::oid); ++row.number)
+    if (!row.is_null(f::column_number))
+      table.columns.push_back(to_column(row));
+  const char* reason = nullptr;
+  if (first.is(f::has_children))
+    reason = "it has inheritance children, whose rows would be in it and not in its stream";
+  else if (first.is(f::has_foreign))
+    reason = "a partition is a foreign or unlogged table, which has no stream";
+  else if (first.is(f::row_security))
+    reason = "row security applies to this role, but not to the stream";
+  if (reason == nullptr)
+    return table;
+  spdlog::warn("table {}.{} cannot be synced: {}", table.schema, table.name, reason);
+  return std::nullopt;
+}
+
+bool is_made_of_others(const table_column& column) {
+  return column.type_class == "d" || column.type_class == "e";
+}
+
+/// Completes columns of domains and enums, for which few tables need a second query.
+pg_result_of<void> complete_types(connection& session, std::span<table_info> tables,
+                                  deadline until) {
+  using f = type_field;
+  std::vector<std::uint32_t> types;
+  for (const auto& table : tables)
+    for (const auto& column : table.columns)
+      if (is_made_of_others(column))
+        types.push_back(column.type_oid);
+  if (types.empty())
+    return {};
+  auto found = session.command(types_query(to_list(types)), until);
+  if (!found)
+    return broken(std::move(found).error());
+  const auto complete = [&](table_column& column) {
+    for (row_of<f> row{*found}; row.number < found->count(); ++row.number) {
+      if (row.to<std::uint32_t>(f::oid) != column.type_oid)
+        continue;
+      if (!row.is_null(f::base_name))
+        column.base = {.name = row.text(f::base_name),
+                       .type_class = row.text(f::base_class),
+                       .dimensions = row.to<std::int32_t>(f::base_dimensions),
+                       .type_modifier = row.to<std::int32_t>(f::base_modifier)};
+      column.enum_schema = row.text(f::enum_schema);
+      column.enum_name = row.text(f::enum_name);
+      column.labels = split_labels(row.view(f::labels));
+    }
+  };
+  for (auto& table : tables)
+    for (auto& column : table.columns)
+      if (is_made_of_others(column))
+        complete(column);
+  return {};
+}
+
+/// What `row` says of its table beside the columns.
+table_facts to_facts(const table_row& row) {
+  using f = table_field;
+  table_facts facts;
+  facts.publication_xid = row.to<std::uint32_t>(f::publication_xid);
+  const std::array lists{&facts.published_by, &facts.published_above, &facts.placed_by};
+  for_each_pair(row.view(f::published_by), [&](std::uint32_t item, std::uint32_t kind) {
+    if (kind < lists.size())
+      lists[kind]->push_back(item);
+  });
+  for (auto* list : lists)
+    std::sort(list->begin(), list->end());
+  for_each_pair(row.view(f::partitions), [&](std::uint32_t oid, std::uint32_t xid) {
+    facts.partitions.push_back({oid, xid});
+  });
+  std::sort(facts.partitions.begin(), facts.partitions.end(),
+            [](const auto& a, const auto& b) { return a.oid < b.oid; });
+  return facts;
 }
 
 } // namespace
@@ -89,89 +191,80 @@ pg_result_of<std::optional<table_info>> find_table(connection& session, std::str
   // Sent as one simple query, so that SET LOCAL holds for the SELECT and no longer.
   auto found = session.command(table_query(session.server_version(), schema, name), until);
   if (!found)
-    return tl::unexpected<pg_error>{std::move(found).error()};
+    return broken(std::move(found).error());
   if (found->count() == 0)
     return std::nullopt;
-  const auto refuse = [&](const char* reason) {
-    spdlog::warn("table {}.{} cannot be synced: {}", schema, name, reason);
-    return std::nullopt;
-  };
-  if (to_bool(*found, 0, 2))
-    return refuse("it has inheritance children, whose rows would be in it and not in its stream");
-  if (to_bool(*found, 0, 3))
-    return refuse("a partition is a foreign or unlogged table, which has no stream");
-  if (to_bool(*found, 0, 4))
-    return refuse("row security applies to this role, but not to the stream");
-  table_info table;
-  table.oid = to_number<std::uint32_t>(*found, 0, 0);
-  table.schema = schema;
-  table.name = name;
-  table.partitioned = to_bool(*found, 0, 1);
-  for (int row = 0; row < found->count(); ++row) {
-    if (!to_bool(*found, row, 5))
-      break; // a table without columns has one row, without an attribute
-    auto& column = table.columns.emplace_back();
-    column.name = found->text(row, 6);
-    column.type_oid = to_number<std::uint32_t>(*found, row, 7);
-    column.type_modifier = to_number<std::int32_t>(*found, row, 8);
-    column.type_name = found->text(row, 9);
-    column.type_class = found->text(row, 10);
-    column.dimensions = to_number<std::int32_t>(*found, row, 11);
-    column.not_null = to_bool(*found, row, 12);
-    column.key_index = to_number<std::int32_t>(*found, row, 13);
-    column.generated = to_bool(*found, row, 14);
-    column.ordered_bytewise = to_bool(*found, row, 15);
-    column.deterministic = to_bool(*found, row, 16);
-    column.interval_fields = found->text(row, 17);
-  }
+  table_row row{*found};
+  auto table = take_table(row);
+  if (table)
+    if (auto completed = complete_types(session, {&*table, 1}, until); !completed)
+      return broken(std::move(completed).error());
   return table;
+}
+
+pg_result_of<found_facts> find_facts(connection& session, std::string_view publication,
+                                     std::span<const std::uint32_t> oids, deadline until) {
+  auto found =
+      session.command(facts_query(session.server_version(), publication, to_list(oids)), until);
+  if (!found)
+    return broken(std::move(found).error());
+  found_facts all;
+  std::vector<table_info> tables;
+  std::vector<table_facts> facts; // of the same
+  for (table_row row{*found}; row.number < found->count();) {
+    const auto first = row;
+    auto table = take_table(row);
+    auto seen = parse_snapshot(first.text(table_field::seen));
+    if (!seen)
+      return broken({trouble::transient, {}, "PostgreSQL told no snapshot"});
+    all.catalog.seen = *std::move(seen);
+    if (!table)
+      continue;
+    if (!first.is(table_field::has_identity))
+      all.without_identity.push_back(table->oid);
+    facts.push_back(to_facts(first));
+    tables.push_back(*std::move(table));
+  }
+  if (auto completed = complete_types(session, tables, until); !completed)
+    return broken(std::move(completed).error());
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    facts[i].table = std::move(tables[i]);
+    all.catalog.tables.push_back(std::make_shared<const table_facts>(std::move(facts[i])));
+  }
+  return all;
+}
+
+pg_result_of<table_versions> find_versions(connection& session, std::string_view publication,
+                                           std::span<const std::uint32_t> oids, deadline until) {
+  auto found =
+      session.command(versions_query(session.server_version(), publication, to_list(oids)), until);
+  if (!found)
+    return broken(std::move(found).error());
+  table_versions versions;
+  for (row_of<int> row{*found}; row.number < found->count(); ++row.number)
+    versions[row.to<std::uint32_t>(0)] = row.text(1);
+  return versions;
 }
 
 pg_result_of<partition_places>
 find_partition_places(connection& session, std::span<const std::uint32_t> oids, deadline until) {
-  std::string list{"0"}; // no relation's
-  for (const auto oid : oids)
-    list += ", " + std::to_string(oid);
-  auto found = session.command(
-      "SET LOCAL search_path = ''; "
-      "SELECT c.oid, up.parent, up.attached, now.seen,"
-      " c.xmax::text <> '0' OR up.in_change FROM"
-      " (SELECT pg_catalog.pg_current_snapshot() AS seen) now"
-      " LEFT JOIN pg_catalog.pg_class c ON c.oid IN (" +
-          list +
-          ") LEFT JOIN LATERAL ("
-          " SELECT a.n, i.inhparent AS parent, k.xmax::text <> '0' AS in_change,"
-          // Attaching a table writes all its columns in pg_attribute anew. A column that is as old
-          // as the system columns, which nothing changes, proves that it was made as a partition.
-          // (Within one transaction the command ids tell.) Beyond half the range of xids their
-          // order is unsure.
-          "  CASE WHEN pg_catalog.age(i.xmin) NOT BETWEEN 0 AND 1000000000"
-          "    OR EXISTS (SELECT FROM pg_catalog.pg_attribute s JOIN pg_catalog.pg_attribute u"
-          "      ON u.attrelid = s.attrelid AND u.xmin = s.xmin AND u.cmin = s.cmin"
-          "      WHERE s.attrelid = i.inhrelid AND s.attname = 'tableoid' AND s.attnum < 0"
-          "      AND u.attnum > 0)"
-          "   THEN '0' ELSE i.xmin::text END AS attached"
-          " FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a (relid, n)"
-          " JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid"
-          " JOIN pg_catalog.pg_class k ON k.oid = i.inhparent) up ON c.relispartition ORDER BY "
-          "c.oid, up.n",
-      until);
+  enum class field : int { oid, parent, attached, seen, in_change };
+  auto found = session.command(places_query(to_list(oids)), until);
   if (!found)
-    return tl::unexpected<pg_error>{std::move(found).error()};
-  auto seen = parse_snapshot(found->text(0, 3));
+    return broken(std::move(found).error());
+  row_of<field> row{*found};
+  auto seen = parse_snapshot(row.text(field::seen));
   if (!seen)
-    return tl::unexpected<pg_error>{
-        pg_error{trouble::transient, {}, "PostgreSQL told no snapshot"}};
+    return broken({trouble::transient, {}, "PostgreSQL told no snapshot"});
   partition_places places{.found = {}, .seen = *std::move(seen)};
-  for (int row = 0; row < found->count() && found->at(row, 0); ++row) {
-    const auto oid = to_number<std::uint32_t>(*found, row, 0);
+  for (; row.number < found->count() && !row.is_null(field::oid); ++row.number) {
+    const auto oid = row.to<std::uint32_t>(field::oid);
     if (places.found.empty() || places.found.back().oid != oid)
       places.found.push_back({.oid = oid, .above = {}});
-    places.found.back().in_change |= to_bool(*found, row, 4);
-    if (found->at(row, 1))
-      places.found.back().above.push_back(
-          {.oid = to_number<std::uint32_t>(*found, row, 1),
-           .attached_xid = to_number<std::uint32_t>(*found, row, 2)});
+    places.found.back().in_change |= row.is(field::in_change);
+    if (!row.is_null(field::parent))
+      places.found.back().above.push_back({.oid = row.to<std::uint32_t>(field::parent),
+                                           .attached_xid = row.to<std::uint32_t>(field::attached)});
   }
   return places;
 }

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace busbar::postgres {
@@ -16,6 +18,23 @@ namespace busbar::postgres {
 /// (spec 1.15).
 pg_result_of<std::optional<table_info>> find_table(connection& session, std::string_view schema,
                                                    std::string_view name, deadline until);
+
+struct found_facts {
+  catalog_facts catalog; ///< Of those tables that exist and that a shape can be built on.
+  /// Those of them that have REPLICA IDENTITY FULL not on every table that holds rows.
+  std::vector<std::uint32_t> without_identity;
+};
+
+/// What `oids` depend on now, in one query and so as of one snapshot: that of the transaction, if
+/// `session` is in one. Without any table found `catalog.seen` is empty.
+pg_result_of<found_facts> find_facts(connection& session, std::string_view publication,
+                                     std::span<const std::uint32_t> oids, deadline until);
+
+/// By oid: a text that changes with what find_facts() would say, except for the values of types and
+/// for what lies more than one step below a partitioned table. It costs a fraction of that.
+using table_versions = std::unordered_map<std::uint32_t, std::string>;
+pg_result_of<table_versions> find_versions(connection& session, std::string_view publication,
+                                           std::span<const std::uint32_t> oids, deadline until);
 
 /// One step up in a tree of partitions.
 struct partition_ancestor {
@@ -30,7 +49,8 @@ struct partition_ancestor {
 struct partition_place {
   std::uint32_t oid = 0;
   std::vector<partition_ancestor> above; ///< Nearest first; empty if it is no partition.
-  /// A transaction that is not visible yet (or was rolled back) changes it or a table above.
+  /// A transaction that is not visible yet (or was rolled back) changes it, a column of it or a
+  /// table above.
   bool in_change = false;
 };
 

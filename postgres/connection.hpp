@@ -53,6 +53,15 @@ struct pg_error {
 
   /// errc::misconfigured for fatal, errc::unavailable otherwise.
   error to_error() const;
+
+  /// What a client is told whose shape or subset needed the database (spec 1.8, last part; protocol
+  /// 17.2): errc::must_refetch if what the shape is made of is gone, errc::unavailable and `known`
+  /// for what has a name, errc::corrupt for anything else. Words of PostgreSQL and of libpq that
+  /// may name hosts, roles or databases are left out.
+  error for_clients() const;
+
+  /// True if the session is lost with it.
+  bool lost() const { return sqlstate.starts_with("08") || sqlstate.starts_with("57P"); }
 };
 
 template <class T>

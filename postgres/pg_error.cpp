@@ -77,6 +77,29 @@ error pg_error::to_error() const {
           sqlstate.empty() ? message : message + " (SQLSTATE " + sqlstate + ")"};
 }
 
+error pg_error::for_clients() const {
+  const auto is = [&](std::string_view state) { return sqlstate == state; };
+  const auto begins = [&](std::string_view state) { return sqlstate.starts_with(state); };
+  if (is("42P01") || is("42703") || is("42883"))
+    return {errc::must_refetch, message};
+  const auto known = [](std::string text) {
+    return error{errc::unavailable, std::move(text), {}, true};
+  };
+  if (sqlstate.empty() || lost() || begins("28") || is("3D000"))
+    return known("the database is unreachable, or does not answer in time");
+  if (is("53300"))
+    return known("the database has no connection to spare");
+  if (begins("53") || begins("58"))
+    return known("the database lacks resources");
+  if (is("55P03"))
+    return known("the table is locked");
+  if (is("57014") || begins("25P"))
+    return known("the query took too long and was cancelled");
+  if (is("42501") || is("42704") || is("55000") || is("55006") || begins("40"))
+    return known(message);
+  return {errc::corrupt, message + " (SQLSTATE " + sqlstate + ")"};
+}
+
 std::string one_line(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -336,6 +336,12 @@ void pgoutput_decoder::place(std::uint32_t oid, const std::vector<partition_ance
   known->second.above = above;
 }
 
+void pgoutput_decoder::tell(catalog_facts facts) {
+  auto& s = *state_;
+  s.news |= !facts.tables.empty();
+  s.facts = std::move(facts);
+}
+
 std::size_t pgoutput_decoder::pending_bytes() const noexcept {
   const auto& s = *state_;
   return s.news ? s.rows.size() + s.changes.size() * change_bytes + s.other_bytes : 0;

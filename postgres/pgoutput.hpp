@@ -44,6 +44,9 @@ public:
   /// first none.
   void place(std::uint32_t oid, const std::vector<partition_ancestor>& above);
 
+  /// What the catalog says of the relations described and the tables above them, for the frame.
+  void tell(catalog_facts facts);
+
   /// Everything gathered, as a Frame; empty if there is nothing. May be called in the middle of a
   /// transaction: the rest follows in later frames (Transaction.begins / ends).
   frame take();

@@ -1,4 +1,5 @@
 #include "postgres/pgoutput_state.hpp"
+#include "shapes/table_record.hpp"
 
 #include <capnp/message.h>
 
@@ -55,6 +56,11 @@ std::size_t pgoutput_decoder::state::words_needed() const {
     words += 20 + relation.message.size() + relation.above.size(); // 11 bytes' column: 5 words
   for (const auto& message : messages)
     words += 6 + message.content.size() / 8;
+  words += 8 + facts.seen.xip.size();
+  for (const auto& table : facts.tables)
+    words += 32 + table->table.name.size() / 8 + 32 * table->table.columns.size() +
+             table->published_by.size() + table->published_above.size() + table->placed_by.size() +
+             table->partitions.size();
   return words;
 }
 
@@ -102,6 +108,10 @@ void pgoutput_decoder::state::fill(schema::Frame::Builder root) const {
     to.setBeforeChange(from.before_change);
     to.setTransaction(from.transaction);
   }
+  auto to_tables = root.initTables(static_cast<capnp::uint>(facts.tables.size()));
+  for (std::size_t i = 0; i < facts.tables.size(); ++i)
+    encode(to_tables[static_cast<capnp::uint>(i)], *facts.tables[i]);
+  encode(root.initTablesSeen(), facts.seen);
   root.setRows({reinterpret_cast<const capnp::byte*>(rows.data()), rows.size()});
 }
 
@@ -119,6 +129,7 @@ void pgoutput_decoder::state::clear() {
   transactions.clear();
   relations.clear();
   messages.clear();
+  facts = {};
   other_bytes = 0;
   if (rows.capacity() > kept_bytes_max)
     std::string{}.swap(rows);

@@ -83,6 +83,7 @@ struct pgoutput_decoder::state {
   std::vector<transaction> transactions; ///< The last one is open if `open`.
   std::vector<described_relation> relations;
   std::vector<logical_message> messages;
+  catalog_facts facts;
   std::size_t other_bytes = 0; ///< Of relations, messages and transactions.
 
   std::unordered_map<std::uint32_t, known_relation> known;

@@ -85,14 +85,12 @@ pg_result_of<state_of_table> look(connection& session, std::string_view publicat
     return broken({trouble::transient, "42704",
                    "publication \"" + std::string{publication} + "\" does not exist"});
   if (!is(2))
-    return broken({trouble::fatal,
-                   {},
+    return broken({trouble::fatal, "55000",
                    "publication \"" + std::string{publication} +
                        "\" must publish insert, update, delete and truncate, and not via the "
                        "partition root"});
   if (is(4))
-    return broken({trouble::fatal,
-                   {},
+    return broken({trouble::fatal, "55000",
                    "table " + name + " is in publication \"" + std::string{publication} +
                        "\" with a row filter or a column list; add it without"});
   state_of_table state;
@@ -192,8 +190,7 @@ pg_result_of<void> wait_for_end(connection& session, std::string writers, deadli
     if (writers.empty())
       break;
     if (clock::now() + pause >= until)
-      return broken({trouble::transient,
-                     {},
+      return broken({trouble::transient, "55P03",
                      "still waiting for transactions that were open when the table was published "
                      "(pid " +
                          found->text(0, 1) + ")"});
@@ -246,14 +243,6 @@ pg_result_of<void> complete_identity(connection& session, std::string_view publi
     if (!done)
       std::this_thread::sleep_for(pause);
   }
-}
-
-pg_result_of<bool> is_published(connection& session, std::string_view publication,
-                                const table_info& table, deadline until) {
-  auto found = look(session, publication, table, until);
-  if (!found)
-    return broken(std::move(found).error());
-  return found->member && found->without_identity.empty();
 }
 
 pg_result_of<void> emit_message(connection& session, std::string_view content, deadline until) {

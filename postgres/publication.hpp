@@ -29,15 +29,11 @@ pg_result_of<publishing> ensure_published(connection& session, std::string_view 
                                           const table_info& table, bool force_barrier,
                                           deadline until);
 
-/// Gives what was added below a published table since (new partitions have the default) REPLICA
-/// IDENTITY FULL. Does nothing if the table is not published: that is for ensure_published(), with
-/// its barrier, to mend.
+/// Gives a published table, or what was added below it since (new partitions have the default),
+/// REPLICA IDENTITY FULL. Does nothing if the table is not published: that is for
+/// ensure_published(), with its barrier, to mend.
 pg_result_of<void> complete_identity(connection& session, std::string_view publication,
                                      const table_info& table, deadline until);
-
-/// Whether nothing would have to be changed for that: one catalog query, no locks.
-pg_result_of<bool> is_published(connection& session, std::string_view publication,
-                                const table_info& table, deadline until);
 
 /// Writes `content` into the WAL as a transactional logical message with prefix "busbar". It comes
 /// back through the slot at its commit's place.

@@ -95,6 +95,7 @@ struct replication_stream::state {
   pg_result_of<void> handle(std::string_view message);
   pg_error end_of_stream();
   pg_result_of<bool> place_relations();
+  pg_result_of<void> tell_facts(std::vector<std::uint32_t> oids);
   waited wait(short events, deadline until);
   waited wait_for_news(deadline until);
 
@@ -112,6 +113,7 @@ struct replication_stream::state {
   bool taken_inside = false; ///< The frame before ended inside a transaction.
   clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
   std::optional<connection> catalog;  ///< A second session, opened when first needed.
+  table_versions told_versions;       ///< Of the facts that are in frames.
   clock::time_point next_catalog_try; ///< After it has shown too little.
   int waits_for_visibility = 0;       ///< So many times in a row.
 };
@@ -195,10 +197,11 @@ pg_result_of<bool> replication_stream::state::read_available() {
   return true;
 }
 
-/// Looks up which partitioned tables stand above the relations that were described. False if that
-/// cannot be told yet: their changes must then wait, or they would be lost for the tables above. If
-/// the catalog cannot be asked, the stream ends, to begin anew where it was: a server that shuts
-/// down takes no new sessions, and would wait for this one for ever.
+/// Looks up which partitioned tables stand above the relations that were described, and what there
+/// is to know of all of them. False if that cannot be told yet: their changes must then wait, or
+/// they would be lost for the tables above. If the catalog cannot be asked, the stream ends, to
+/// begin anew where it was: a server that shuts down takes no new sessions, and would wait for this
+/// one for ever.
 pg_result_of<bool> replication_stream::state::place_relations() {
   const auto described = decoder.described();
   if (described.empty())
@@ -208,9 +211,13 @@ pg_result_of<bool> replication_stream::state::place_relations() {
   std::vector<std::uint32_t> oids;
   for (const auto& [oid, xid] : described)
     oids.push_back(oid);
+  const auto unknown = [](const pg_error& why) {
+    return broken({trouble::transient, why.sqlstate,
+                   "the tables of the stream cannot be looked up: " + why.message});
+  };
   const auto ask = [&]() -> pg_result_of<partition_places> {
     if (!catalog) {
-      auto opened = connection::open(settings.url, "partitions", clock::now() + catalog_max);
+      auto opened = connection::open(settings.url, "catalog", clock::now() + catalog_max);
       if (!opened)
         return broken(std::move(opened).error());
       catalog.emplace(*std::move(opened));
@@ -224,8 +231,7 @@ pg_result_of<bool> replication_stream::state::place_relations() {
     places = ask();
   }
   if (!places)
-    return broken({trouble::transient, places.error().sqlstate,
-                   "which tables are partitions cannot be looked up: " + places.error().message});
+    return unknown(places.error());
   // A transaction is streamed a moment before others see it. One that has made or attached the
   // table must have become visible; any other that did so had, before the table could be written
   // to. That wait has an end, in case our own confirmation is what the transaction waits for.
@@ -245,9 +251,41 @@ pg_result_of<bool> replication_stream::state::place_relations() {
                   "standby missing? If it made a partition, shapes above may lack its rows");
   waits_for_visibility = 0;
   // Whatever is gone by now keeps the place that it had.
-  for (const auto& place : places->found)
+  for (const auto& place : places->found) {
     decoder.place(place.oid, place.above);
+    for (const auto& ancestor : place.above)
+      oids.push_back(ancestor.oid);
+  }
+  std::sort(oids.begin(), oids.end());
+  oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
+  if (auto told = tell_facts(std::move(oids)); !told)
+    return unknown(told.error());
   return true;
+}
+
+/// Puts what the catalog says of these tables into the frame, if it differs from what was last
+/// said.
+pg_result_of<void> replication_stream::state::tell_facts(std::vector<std::uint32_t> oids) {
+  const auto publication = settings.publication();
+  // First the versions, so that what changes in between is told once too often, and not never.
+  auto versions = find_versions(*catalog, publication, oids, clock::now() + catalog_max);
+  if (!versions)
+    return broken(std::move(versions).error());
+  std::erase_if(oids, [&](std::uint32_t oid) {
+    const auto now = versions->find(oid);
+    const auto before = told_versions.find(oid);
+    return now == versions->end() ||
+           (before != told_versions.end() && before->second == now->second);
+  });
+  if (oids.empty())
+    return {};
+  auto facts = find_facts(*catalog, publication, oids, clock::now() + catalog_max);
+  if (!facts)
+    return broken(std::move(facts).error());
+  decoder.tell(std::move(facts->catalog));
+  for (const auto oid : oids)
+    told_versions[oid] = std::move((*versions)[oid]);
+  return {};
 }
 
 /// Why the stream has ended; lets go of a slot that can never be used again.

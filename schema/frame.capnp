@@ -5,6 +5,8 @@
 # keeps its ordinal, renamed obsolete…; a new field's default means "written before it existed".
 $import "/capnp/c++.capnp".namespace("busbar::schema");
 
+using Tables = import "table.capnp";
+
 struct Frame {
   # A run of consecutive committed transactions in WAL order. A transaction too large for one frame
   # spreads over several: only its first piece `begins`, only its last piece `ends`.
@@ -27,6 +29,14 @@ struct Frame {
   # The row images that `changes` point into. One image: number of columns (u16), then for each
   # column 'n' for NULL, or 't', length (u32) and the text. Integers are big-endian, as PostgreSQL
   # sends them. Unchanged TOAST values have been filled in from the old image.
+
+  tables @6 :List(Tables.TableFacts);
+  # What the catalog said, when this frame was built, of the relations that PostgreSQL described
+  # anew in it, and of the tables above those. It describes them anew after whatever may have
+  # changed them, also where the description reads the same.
+
+  tablesSeen @7 :Tables.Visibility;
+  # The catalog was read as of this, which is never before the changes of this frame.
 }
 
 struct Transaction {

@@ -41,6 +41,29 @@ bool is_sound(schema::Frame::Reader root) {
       column.getName();
     relation.getAncestors();
   }
+  for (const auto facts : root.getTables()) {
+    facts.getTable().getSchema();
+    facts.getTable().getName();
+    facts.getTable().getDatabaseCtype();
+    for (const auto column : facts.getTable().getColumns()) {
+      column.getName();
+      column.getTypeName();
+      column.getTypeClass();
+      column.getIntervalFields();
+      column.getCtype();
+      column.getEnumType().getSchema();
+      column.getEnumType().getName();
+      for (const auto label : column.getEnumType().getLabels())
+        static_cast<void>(label);
+      column.getBase().getTypeName();
+      column.getBase().getTypeClass();
+    }
+    facts.getPublishedBy();
+    facts.getPublishedAbove();
+    facts.getPlacedBy();
+    facts.getPartitions();
+  }
+  root.getTablesSeen().getXip();
   for (const auto message : root.getMessages()) {
     message.getContent();
     if (message.getTransaction() >= transactions.size())

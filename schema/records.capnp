@@ -3,6 +3,8 @@
 # frame.capnp.
 $import "/capnp/c++.capnp".namespace("busbar::schema");
 
+using Table = import "table.capnp".Table;
+
 struct ShapeRecord {
   # Family "directory": what a shape is and how its initial snapshot went.
 
@@ -21,29 +23,6 @@ struct ShapeRecord {
   xmax @12 :UInt64;
   xip @13 :List(UInt64);
   canonicalWhere @14 :Text;  # part of the identity
-}
-
-struct Table {
-  oid @0 :UInt32;
-  schema @1 :Text;
-  name @2 :Text;
-  columns @3 :List(Column);
-  partitioned @4 :Bool;
-}
-
-struct Column {
-  name @0 :Text;
-  typeOid @1 :UInt32;
-  typeModifier @2 :Int32;
-  typeName @3 :Text;         # pg_type.typname; of the element type for an array
-  dimensions @4 :Int32;
-  notNull @5 :Bool;
-  keyIndex @6 :Int32 = -1;   # 0-based position in the primary key
-  generated @7 :Bool;
-  orderedBytewise @8 :Bool;
-  deterministic @9 :Bool;
-  typeClass @10 :Text;       # pg_type.typtype: b, e, d, …
-  intervalFields @11 :Text;
 }
 
 struct NodeRecord {

@@ -58,8 +58,13 @@ void append_ascii_json(std::string& out, std::string_view utf8) {
   append_json_string(escaped, utf8);
   for (std::size_t i = 0; i < escaped.size();) {
     const auto lead = static_cast<unsigned char>(escaped[i]);
-    if (lead < 0x80) {
+    if (lead < 0x7f) {
       out.push_back(escaped[i++]);
+      continue;
+    }
+    if (lead == 0x7f) { // ASCII, but not for a header's value
+      append_unit(out, lead);
+      ++i;
       continue;
     }
     const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;

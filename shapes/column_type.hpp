@@ -8,8 +8,8 @@
 
 namespace busbar {
 
-/// Appends a JSON string in which everything beyond ASCII is \uXXXX, because header values are read
-/// as Latin-1 by browsers.
+/// Appends a JSON string in which everything beyond printable ASCII is \uXXXX, because header
+/// values are read as Latin-1 by browsers.
 void append_ascii_json(std::string& out, std::string_view utf8);
 
 /// Appends the members of the type object: "type":…, and dims, pk_index, not_null, length … as due.

@@ -1,7 +1,5 @@
 #include "shapes/definition.hpp"
 
-#include "shapes/column_type.hpp"
-
 #include <algorithm>
 
 namespace busbar {
@@ -152,22 +150,6 @@ std::string shape_definition::identity() const {
   text += replica_full ? 'f' : 'd';
   text += changes_only ? 'c' : 'a';
   return text;
-}
-
-std::string schema_json(const shape_definition& shape) {
-  std::string out = "{";
-  // With a key, key_index counts within it; without one no column has a pk_index.
-  for (const auto index : shape.selected) {
-    if (out.size() > 1)
-      out += ',';
-    const auto& column = shape.table->columns[index];
-    append_ascii_json(out, column.name);
-    out += ":{";
-    append_type_json(out, column);
-    out += '}';
-  }
-  out += '}';
-  return out;
 }
 
 std::string make_handle(std::string_view identity, std::uint64_t micros) {

@@ -38,9 +38,6 @@ std::vector<sql::column> clause_columns(const table_info& table);
 /// The columns that make up a row's key: the primary key in its order, else all (spec 11.2).
 std::vector<std::uint16_t> key_columns(const table_info& table);
 
-/// The `electric-schema` header (spec 12); pure ASCII.
-std::string schema_json(const shape_definition& shape);
-
 /// A handle that no other incarnation of any shape has or had, if `micros` (since 1970) rises with
 /// every call for the same identity.
 std::string make_handle(std::string_view identity, std::uint64_t micros);

@@ -1,7 +1,10 @@
 // shapes/table.hpp: what PostgreSQL's catalog says of a table, as far as shapes need it.
 #pragma once
 
+#include "base/snapshot.hpp"
+
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +24,23 @@ struct table_column {
   bool ordered_bytewise = true; ///< Its collation (if it has one) is C, POSIX or C.UTF-8.
   bool deterministic = true;    ///< Its collation is deterministic: equality is bytewise.
   std::string interval_fields;  ///< For interval with a field restriction, e.g. "DAY TO SECOND".
+  std::int16_t number = 0; ///< pg_attribute.attnum, which no later column has again; 0 = not known.
+
+  // What clauses need beyond that.
+  std::string ctype =
+      {}; ///< What its collation knows of letters: "C", "C.UTF-8"; "" = something else.
+  std::string enum_schema = {};         ///< Of an enum (or the enum below a domain): its schema …
+  std::string enum_name = {};           ///< … its name …
+  std::vector<std::string> labels = {}; ///< … and its values, in order.
+  /// Of a domain: the type at the bottom, in the terms of above; no name if it is no domain.
+  struct base_type {
+    std::string name = {};
+    std::string type_class = {};
+    std::int32_t dimensions = 0;
+    std::int32_t type_modifier = -1;
+    friend bool operator==(const base_type&, const base_type&) = default;
+  };
+  base_type base = {};
 
   friend bool operator==(const table_column&, const table_column&) = default;
 };
@@ -31,8 +51,43 @@ struct table_info {
   std::string name;
   std::vector<table_column> columns; ///< In attribute order, without dropped columns.
   bool partitioned = false;
+  bool database_ordered_bytewise = true; ///< Strings that come from no column, as ordered_bytewise.
+  std::string database_ctype = {};       ///< The same, as ctype.
 
   friend bool operator==(const table_info&, const table_info&) = default;
 };
+
+/// What the catalog says of a table at one moment, as far as a shape depends on it.
+struct table_facts {
+  struct partition {
+    std::uint32_t oid = 0;
+    /// The transaction that attached it to what stands above it, if it was a table of its own
+    /// before and the transaction is not ancient; otherwise 0.
+    std::uint32_t attached_xid = 0;
+    friend bool operator==(const partition&, const partition&) = default;
+  };
+  table_info table;
+  /// The catalog rows that make it a member of the publication, ascending. Who leaves and comes
+  /// back has other rows. Empty if the publication withholds something.
+  std::vector<std::uint32_t> published_by;
+  /// Those that make a table above it one, which is as good while it stands below.
+  std::vector<std::uint32_t> published_above = {};
+  /// The transactions that put it there, and those above it where they stand; without ancient ones.
+  std::vector<std::uint32_t> placed_by = {};
+  std::uint32_t publication_xid = 0; ///< The transaction that last wrote the publication's own row.
+  std::vector<partition> partitions; ///< Every table below, by oid.
+
+  friend bool operator==(const table_facts&, const table_facts&) = default;
+};
+
+using facts_ptr = std::shared_ptr<const table_facts>;
+
+/// Of some tables, all as of one snapshot.
+struct catalog_facts {
+  std::vector<facts_ptr> tables;
+  snapshot seen;
+};
+
+using catalog_ptr = std::shared_ptr<const catalog_facts>;
 
 } // namespace busbar

@@ -2,23 +2,19 @@
 // column family and a migration. Integers are big-endian, so that RocksDB's bytewise order is log
 // order and one shape is one contiguous range.
 //
-//   family     key                                                        value
-//   directory  's' shape(u64)                                             ShapeRecord
-//   (records.capnp)
-//              'p' shape(u64)                                             lsn(u64): first commit
-//              past the snapshot 'x' shape(u64)                                             empty:
-//              removed, whatever else is stored
-//   log        shape(u64) tx(u64) last op(u64)                            entry block
-//   (shapes/entry_block.hpp) chunks     shape(u64) 'p' chunk(u64) piece(u32) entry block of
-//   snapshot rows
-//              shape(u64) 'b' tx(u64) op(u64)                             empty: a chunk of the log
-//              ends here
+//   directory  's' shape(u64)                          ShapeRecord (records.capnp)
+//              'p' shape(u64)                          lsn(u64): first commit past the snapshot
+//              't' shape(u64)                          KnownFacts (table.capnp) of its table
+//              'x' shape(u64)                          empty: removed, whatever else is stored
+//   log        shape(u64) tx(u64) last op(u64)         entry block (shapes/entry_block.hpp)
+//   chunks     shape(u64) 'p' chunk(u64) piece(u32)    entry block of snapshot rows
+//              shape(u64) 'b' tx(u64) op(u64)          empty: a chunk of the log ends here
 //   frames     (none yet: a cluster keeps its recent frames here)
-//   node       "identity"                                                 NodeRecord
-//   (records.capnp)
-//              "control key"                                              32 bytes, for signing
-//              control messages "durable" lsn(u64): all up to here is synced "open" writer(u32)
-//              tx(u64): a transaction written in part "next shape" shape(u64)
+//   node       "identity"                              NodeRecord (records.capnp)
+//              "control key"                           32 bytes, for signing control messages
+//              "durable"                               lsn(u64): all up to here is synced
+//              "open" writer(u32)                      tx(u64): a transaction written in part
+//              "next shape"                            shape(u64)
 #pragma once
 
 #include "base/result.hpp"

@@ -94,6 +94,14 @@ result<std::vector<recovered_shape>> store::recover() {
     std::string passed;
     if (body_->get(family::directory, shape_key('p', shape.id), passed).ok() && passed.size() == 8)
       shape.splice_passed = read_be64(passed.data());
+    std::string known;
+    if (body_->get(family::directory, shape_key('t', shape.id), known).ok()) {
+      auto read = decode_known_facts(known);
+      if (read)
+        shape.known = std::move(*read);
+      else
+        spdlog::error("shape {}: {}", shape.record.handle, read.error().message);
+    }
     sound.push_back(std::move(shape));
   }
   return sound;

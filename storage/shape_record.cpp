@@ -1,6 +1,7 @@
 #include "storage/shape_record.hpp"
 
 #include "schema/records.capnp.h"
+#include "shapes/table_record.hpp"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
@@ -16,50 +17,26 @@ std::string to_text(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
 }
 
-void encode_table(schema::Table::Builder out, const table_info& table) {
-  out.setOid(table.oid);
-  out.setSchema(table.schema);
-  out.setName(table.name);
-  out.setPartitioned(table.partitioned);
-  auto columns = out.initColumns(static_cast<unsigned>(table.columns.size()));
-  for (unsigned i = 0; i < columns.size(); ++i) {
-    const auto& from = table.columns[i];
-    auto to = columns[i];
-    to.setName(from.name);
-    to.setTypeOid(from.type_oid);
-    to.setTypeModifier(from.type_modifier);
-    to.setTypeName(from.type_name);
-    to.setTypeClass(from.type_class);
-    to.setDimensions(from.dimensions);
-    to.setNotNull(from.not_null);
-    to.setKeyIndex(from.key_index);
-    to.setGenerated(from.generated);
-    to.setOrderedBytewise(from.ordered_bytewise);
-    to.setDeterministic(from.deterministic);
-    to.setIntervalFields(from.interval_fields);
-  }
+std::string to_bytes(capnp::MessageBuilder& message) {
+  const auto words = capnp::messageToFlatArray(message);
+  const auto bytes = words.asBytes();
+  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
 }
 
-table_info decode_table(schema::Table::Reader in) {
-  table_info table;
-  table.oid = in.getOid();
-  table.schema = to_text(in.getSchema());
-  table.name = to_text(in.getName());
-  table.partitioned = in.getPartitioned();
-  for (const auto from : in.getColumns())
-    table.columns.push_back({.name = to_text(from.getName()),
-                             .type_oid = from.getTypeOid(),
-                             .type_modifier = from.getTypeModifier(),
-                             .type_name = to_text(from.getTypeName()),
-                             .type_class = to_text(from.getTypeClass()),
-                             .dimensions = from.getDimensions(),
-                             .not_null = from.getNotNull(),
-                             .key_index = from.getKeyIndex(),
-                             .generated = from.getGenerated(),
-                             .ordered_bytewise = from.getOrderedBytewise(),
-                             .deterministic = from.getDeterministic(),
-                             .interval_fields = to_text(from.getIntervalFields())});
-  return table;
+/// Calls `read` with the message's root; errc::corrupt if the bytes are not such a message.
+template <class Root, class Read>
+result<void> read_message(std::string_view bytes, const Read& read) {
+  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0)
+    return fail(errc::corrupt, std::to_string(bytes.size()) + " bytes");
+  auto problem = kj::runCatchingExceptions([&] {
+    auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
+    std::memcpy(words.begin(), bytes.data(), bytes.size());
+    capnp::FlatArrayMessageReader reader{words.asPtr()};
+    read(reader.getRoot<Root>());
+  });
+  KJ_IF_MAYBE (what, problem)
+    return fail(errc::corrupt, what->getDescription().cStr());
+  return {};
 }
 
 } // namespace
@@ -69,7 +46,7 @@ std::string encode(const shape_record& record) {
   auto out = message.initRoot<schema::ShapeRecord>();
   out.setHandle(record.handle);
   out.setCreatedLsn(record.created_lsn);
-  encode_table(out.initTable(), record.table);
+  busbar::encode(out.initTable(), record.table);
   auto selected = out.initSelected(static_cast<unsigned>(record.selected.size()));
   for (unsigned i = 0; i < selected.size(); ++i)
     selected.set(i, record.selected[i]);
@@ -88,23 +65,34 @@ std::string encode(const shape_record& record) {
   auto xip = out.initXip(static_cast<unsigned>(record.visibility.xip.size()));
   for (unsigned i = 0; i < xip.size(); ++i)
     xip.set(i, record.visibility.xip[i]);
-  const auto words = capnp::messageToFlatArray(message);
-  const auto bytes = words.asBytes();
-  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+  return to_bytes(message);
+}
+
+std::string encode(const table_facts& facts, const snapshot& seen) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<schema::KnownFacts>();
+  busbar::encode(out.initFacts(), facts);
+  busbar::encode(out.initSeen(), seen);
+  return to_bytes(message);
+}
+
+result<known_facts> decode_known_facts(std::string_view bytes) {
+  known_facts known;
+  auto read = read_message<schema::KnownFacts>(bytes, [&](schema::KnownFacts::Reader in) {
+    known.facts = std::make_shared<const table_facts>(decode(in.getFacts()));
+    known.seen = decode(in.getSeen());
+  });
+  if (!read)
+    return fail(std::move(read).error().with_context("known facts"));
+  return known;
 }
 
 result<shape_record> decode_shape_record(std::string_view bytes) {
-  if (bytes.empty() || bytes.size() % sizeof(capnp::word) != 0)
-    return fail(errc::corrupt, "shape record of " + std::to_string(bytes.size()) + " bytes");
   shape_record record;
-  auto problem = kj::runCatchingExceptions([&] {
-    auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
-    std::memcpy(words.begin(), bytes.data(), bytes.size());
-    capnp::FlatArrayMessageReader reader{words.asPtr()};
-    const auto in = reader.getRoot<schema::ShapeRecord>();
+  auto read = read_message<schema::ShapeRecord>(bytes, [&](schema::ShapeRecord::Reader in) {
     record.handle = to_text(in.getHandle());
     record.created_lsn = in.getCreatedLsn();
-    record.table = decode_table(in.getTable());
+    record.table = decode(in.getTable());
     for (const auto index : in.getSelected())
       record.selected.push_back(index);
     record.selects_all = in.getSelectsAll();
@@ -121,8 +109,8 @@ result<shape_record> decode_shape_record(std::string_view bytes) {
     for (const auto xid : in.getXip())
       record.visibility.xip.push_back(xid);
   });
-  KJ_IF_MAYBE (what, problem)
-    return fail(errc::corrupt, std::string{"shape record: "} + what->getDescription().cStr());
+  if (!read)
+    return fail(std::move(read).error().with_context("shape record"));
   for (const auto index : record.selected)
     if (index >= record.table.columns.size())
       return fail(errc::corrupt, "shape record selects a column that its table lacks");

@@ -33,4 +33,13 @@ std::string encode(const shape_record& record);
 /// errc::corrupt if the bytes are not such a record.
 result<shape_record> decode_shape_record(std::string_view bytes);
 
+/// What was last known of a shape's table, and as of when.
+struct known_facts {
+  facts_ptr facts; ///< Null = nothing.
+  snapshot seen;
+};
+
+std::string encode(const table_facts& facts, const snapshot& seen);
+result<known_facts> decode_known_facts(std::string_view bytes);
+
 } // namespace busbar::storage

@@ -116,6 +116,10 @@ void batch::mark_splice_passed(shape_id shape, std::uint64_t commit_lsn) {
   numbered_family directory{family::directory};
   body_->writes.Put(&directory, shape_key('p', shape), number_text(commit_lsn));
 }
+void batch::put_facts(shape_id shape, const table_facts& facts, const snapshot& seen) {
+  numbered_family directory{family::directory};
+  body_->writes.Put(&directory, shape_key('t', shape), encode(facts, seen));
+}
 void batch::mark_removed(shape_id shape) {
   numbered_family directory{family::directory};
   body_->writes.Put(&directory, shape_key('x', shape), {});
@@ -307,6 +311,7 @@ result<void> store::remove_shape(shape_id id, bool last_word) {
   rocksdb::WriteBatch writes;
   writes.Delete(body_->of(family::directory), shape_key('s', id));
   writes.Delete(body_->of(family::directory), shape_key('p', id));
+  writes.Delete(body_->of(family::directory), shape_key('t', id));
   if (last_word)
     writes.Delete(body_->of(family::directory), shape_key('x', id));
   writes.DeleteRange(body_->of(family::log), begin, end);
@@ -320,7 +325,7 @@ result<void> store::remove_all_shapes() {
   const auto begin = shape_prefix(shape_id{0});
   const auto end = shape_prefix(shape_id{~std::uint64_t{0}});
   rocksdb::WriteBatch writes;
-  writes.DeleteRange(body_->of(family::directory), "p", "t");
+  writes.DeleteRange(body_->of(family::directory), "p", "u");
   writes.DeleteRange(body_->of(family::log), begin, end);
   writes.DeleteRange(body_->of(family::chunks), begin, end);
   writes.DeleteRange(body_->of(family::node), open_prefix, open_prefix_end);

@@ -41,6 +41,8 @@ public:
   void mark_boundary(shape_id shape, log_offset end);
   /// The first transaction past the shape's snapshot has come by; `commit_lsn` is its.
   void mark_splice_passed(shape_id shape, std::uint64_t commit_lsn);
+  /// What is known of the shape's table from now on.
+  void put_facts(shape_id shape, const table_facts& facts, const snapshot& seen);
   /// The shape must not be found again, though its data is still there.
   void mark_removed(shape_id shape);
   /// Written with the first part of a transaction that needs several batches of this writer (the
@@ -65,6 +67,7 @@ struct recovered_shape {
   log_offset head;                    ///< snapshot_end() if nothing has been appended.
   std::uint64_t open_chunk_bytes = 0; ///< Size of the log's last, open chunk.
   std::uint64_t splice_passed = 0;    ///< As given to mark_splice_passed(); 0 = not yet.
+  known_facts known = {};             ///< As last given to put_facts().
 };
 
 struct store_settings {

@@ -58,6 +58,59 @@ TEST_F(CatalogTest, DescribesEveryColumnInOrderWithoutDroppedOnes) {
   EXPECT_FALSE(c[1].generated);
 }
 
+TEST_F(CatalogTest, EnumsAreToldWithTheirLabelsInOrder) {
+  sql("CREATE SCHEMA \"od.d\"; CREATE TYPE \"od.d\".mood AS ENUM ('sad', '5:größe', '');"
+      "ALTER TYPE \"od.d\".mood ADD VALUE 'middling' AFTER 'sad';"
+      "CREATE TYPE empty_one AS ENUM ();"
+      "CREATE DOMAIN feeling AS \"od.d\".mood; CREATE DOMAIN feelings AS \"od.d\".mood[];");
+  sql("CREATE TABLE t (m \"od.d\".mood, ms \"od.d\".mood[], f feeling, fs feelings, fa feeling[],"
+      " n empty_one, i int)");
+  for (const auto* name : {"m", "ms", "f", "fs", "fa"}) {
+    EXPECT_EQ(column("t", name).enum_schema, "od.d") << name;
+    EXPECT_EQ(column("t", name).enum_name, "mood") << name;
+    EXPECT_THAT(column("t", name).labels, ::testing::ElementsAre("sad", "middling", "5:größe", ""))
+        << name;
+  }
+  EXPECT_EQ(column("t", "n").enum_name, "empty_one");
+  EXPECT_THAT(column("t", "n").labels, ::testing::IsEmpty());
+  EXPECT_EQ(column("t", "i").enum_name, "");
+}
+
+TEST_F(CatalogTest, DomainsAreToldWithTheTypeAtTheBottom) {
+  sql("CREATE DOMAIN code AS varchar(7); CREATE DOMAIN short_code AS code CHECK (VALUE <> '');"
+      "CREATE DOMAIN grid AS int[][]; CREATE DOMAIN price AS numeric(6,2)");
+  sql("CREATE TABLE t (c code, s short_code, ss short_code[], g grid, p price, i int)");
+  const auto base = [&](const char* name) {
+    const auto found = column("t", name).base;
+    return found.name + " " + found.type_class + " " + std::to_string(found.dimensions) + " " +
+           std::to_string(found.type_modifier);
+  };
+  EXPECT_EQ(base("c"), "varchar b 0 11");
+  EXPECT_EQ(base("s"), "varchar b 0 11");
+  EXPECT_EQ(base("ss"), "varchar b 0 11");
+  EXPECT_EQ(base("g"), "int4 b 2 -1");
+  EXPECT_EQ(base("p"), "numeric b 0 393222");
+  EXPECT_EQ(base("i"), "  0 -1");
+}
+
+TEST_F(CatalogTest, TellsWhatACollationKnowsOfLetters) {
+  sql("CREATE COLLATION other (provider = icu, locale = 'de');"
+      "CREATE COLLATION wide (provider = libc, locale = 'C.UTF-8');"
+      "CREATE COLLATION mixed (provider = libc, lc_collate = 'C', lc_ctype = 'C.UTF-8')");
+  sql("CREATE TABLE t (d text, c text COLLATE \"C\", p text COLLATE \"POSIX\","
+      " u text COLLATE wide, m text COLLATE mixed, o text COLLATE other, n int)");
+  const auto ctype = [&](const char* name) { return column("t", name).ctype; };
+  EXPECT_EQ(ctype("d"), find("t")->database_ctype);
+  EXPECT_EQ(ctype("c"), "C");
+  EXPECT_EQ(ctype("p"), "C");
+  EXPECT_EQ(ctype("u"), "C.UTF-8");
+  EXPECT_EQ(ctype("m"), "C.UTF-8");
+  EXPECT_TRUE(column("t", "m").ordered_bytewise);
+  EXPECT_EQ(ctype("o"), "");
+  EXPECT_EQ(ctype("n"), "");
+  EXPECT_TRUE(find("t")->database_ordered_bytewise);
+}
+
 TEST_F(CatalogTest, KeyColumnsThatAnIndexOnlyIncludesAreNoKey) {
   sql("CREATE TABLE t (a int, b int, PRIMARY KEY (b) INCLUDE (a))");
   EXPECT_EQ(column("t", "a").key_index, -1);

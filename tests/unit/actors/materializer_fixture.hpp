@@ -92,7 +92,8 @@ protected:
                        .created_lsn = from.record.created_lsn,
                        .visibility = from.record.visibility,
                        .splice_passed = from.splice_passed,
-                       .open_chunk_bytes = from.open_chunk_bytes});
+                       .open_chunk_bytes = from.open_chunk_bytes,
+                       .known = from.known});
       shapes_.push_back(shape);
     }
     EXPECT_TRUE(ask<bool>(adopt_atom_v, found)->value);
@@ -119,6 +120,11 @@ protected:
     run();
   }
 
+  void note(const catalog_facts& found) {
+    caf::anon_send(materializer(), note_atom_v, std::make_shared<const catalog_facts>(found));
+    run();
+  }
+
   // -- shapes -------------------------------------------------------------------------------------
 
   std::string creation_of(const shape_state& shape) const {
@@ -128,7 +134,8 @@ protected:
     return ask<lsn>(expect_atom_v, shape);
   }
   std::shared_ptr<const answer<bool>> splice(const shape_ptr& shape, const snapshot& sees) {
-    return ask<bool>(splice_atom_v, shape->id(), sees);
+    auto facts = std::make_shared<const table_facts>(facts_of(*shape->definition().table));
+    return ask<bool>(splice_atom_v, shape->id(), sees, facts_ptr{std::move(facts)});
   }
   /// Creation message at `commit_lsn`, by transaction `xid`.
   void create_at(const shape_ptr& shape, std::uint64_t commit_lsn, std::uint32_t xid) {

@@ -69,5 +69,20 @@ TEST(SnapshotTest, DistanceOfAlmostHalfTheCircleIsStillTold) {
   EXPECT_FALSE(s.sees(low(xmax + half - 1)));
 }
 
+TEST(SnapshotTest, OneCoversWhatEndedNoEarlier) {
+  const snapshot first{.xmin = 10, .xmax = 20, .xip = {10, 15}};
+  EXPECT_TRUE(first.covers(first));
+  EXPECT_TRUE(first.covers({}));
+  EXPECT_FALSE(snapshot{}.covers(first));
+  // 15 has ended since; 25 has begun and not ended.
+  const snapshot second{.xmin = 10, .xmax = 30, .xip = {10, 25}};
+  EXPECT_TRUE(second.covers(first));
+  EXPECT_FALSE(first.covers(second));
+  // Nothing has begun since, but 15 has ended.
+  const snapshot third{.xmin = 10, .xmax = 20, .xip = {10}};
+  EXPECT_TRUE(third.covers(first));
+  EXPECT_FALSE(first.covers(third));
+}
+
 } // namespace
 } // namespace busbar

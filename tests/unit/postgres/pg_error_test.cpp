@@ -56,6 +56,43 @@ TEST(PgError, OnlyFatalTroubleIsAMisconfiguration) {
   EXPECT_EQ(postgres::classify("57P01", "bye").to_error().message, "bye (SQLSTATE 57P01)");
 }
 
+TEST(PgError, ClientsAreToldTheNameOfTheTroubleAndNoHost) {
+  const struct {
+    const char* state;
+    errc code;
+    bool known;
+    const char* said;
+  } cases[] = {
+      {"42P01", errc::must_refetch, false, "words"},
+      {"42703", errc::must_refetch, false, "words"},
+      {"42883", errc::must_refetch, false, "words"},
+      {"", errc::unavailable, true, "the database is unreachable, or does not answer in time"},
+      {"08006", errc::unavailable, true, "the database is unreachable, or does not answer in time"},
+      {"57P01", errc::unavailable, true, "the database is unreachable, or does not answer in time"},
+      {"28P01", errc::unavailable, true, "the database is unreachable, or does not answer in time"},
+      {"28000", errc::unavailable, true, "the database is unreachable, or does not answer in time"},
+      {"3D000", errc::unavailable, true, "the database is unreachable, or does not answer in time"},
+      {"53300", errc::unavailable, true, "the database has no connection to spare"},
+      {"53100", errc::unavailable, true, "the database lacks resources"},
+      {"58030", errc::unavailable, true, "the database lacks resources"},
+      {"55P03", errc::unavailable, true, "the table is locked"},
+      {"57014", errc::unavailable, true, "the query took too long and was cancelled"},
+      {"25P03", errc::unavailable, true, "the query took too long and was cancelled"},
+      {"42501", errc::unavailable, true, "words"},
+      {"42704", errc::unavailable, true, "words"},
+      {"55000", errc::unavailable, true, "words"},
+      {"40P01", errc::unavailable, true, "words"},
+      {"22P02", errc::corrupt, false, "words (SQLSTATE 22P02)"},
+      {"XX001", errc::corrupt, false, "words (SQLSTATE XX001)"},
+  };
+  for (const auto& each : cases) {
+    const auto told = postgres::classify(each.state, "words").for_clients();
+    EXPECT_EQ(told.code, each.code) << each.state;
+    EXPECT_EQ(told.known, each.known) << each.state;
+    EXPECT_EQ(told.message, each.said) << each.state;
+  }
+}
+
 TEST(PgError, MessagesAreOneLine) {
   EXPECT_EQ(postgres::one_line("a\n\tb  c\r\n"), "a b c");
   EXPECT_EQ(postgres::one_line("\n"), "");

@@ -1,4 +1,5 @@
 #include "postgres/pgoutput.hpp"
+#include "shapes/table_record.hpp"
 #include "tests/unit/postgres/pgoutput_bytes.hpp"
 
 #include <gmock/gmock.h>
@@ -224,6 +225,29 @@ TEST_F(PgoutputTest, AncestorsAreToldWithTheDescriptionAndKeptByARelationThatHas
   give(relation_message(table, "public", "item", {"id", "name", "more"}));
   taken = decoder_.take(); // nobody has found it in the catalog any more
   EXPECT_EQ(taken.read().getRelations()[0].getAncestors().size(), 2u);
+}
+
+TEST_F(PgoutputTest, WhatTheCatalogSaysIsInTheFrameAndInNoLaterOne) {
+  begin();
+  give(insert_message(table, {"1", "a"}));
+  give(commit_message(100, 110));
+  const auto facts = std::make_shared<const table_facts>(table_facts{
+      .table = {.oid = table,
+                .schema = "public",
+                .name = "item",
+                .columns = {{.name = "id", .type_name = "int4", .interval_fields = {}}}},
+      .published_by = {5, 6},
+      .publication_xid = 7,
+      .partitions = {{8, 9}}});
+  decoder_.tell({.tables = {facts}, .seen = {.xmin = 10, .xmax = 12, .xip = {11}}});
+  const auto taken = frame::parse(decoder_.take().bytes());
+  ASSERT_TRUE(taken);
+  ASSERT_EQ(taken->read().getTables().size(), 1u);
+  EXPECT_EQ(decode(taken->read().getTables()[0]), *facts);
+  EXPECT_EQ(decode(taken->read().getTablesSeen()), (snapshot{.xmin = 10, .xmax = 12, .xip = {11}}));
+  give(begin_message(200, 8));
+  give(commit_message(200, 210));
+  EXPECT_EQ(decoder_.take().read().getTables().size(), 0u);
 }
 
 TEST_F(PgoutputTest, ARepetitionIsToldOnlyIfTheRelationStandsElsewhereNow) {

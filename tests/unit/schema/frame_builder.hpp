@@ -8,6 +8,7 @@
 #include <capnp/message.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -90,6 +91,11 @@ public:
                          .transaction = static_cast<std::uint32_t>(transactions_.size() - 1)});
     return *this;
   }
+  /// Whatever else the frame is to hold.
+  frame_builder& with(std::function<void(schema::Frame::Builder)> fill) {
+    fill_ = std::move(fill);
+    return *this;
+  }
   frame_builder& commit() {
     transactions_.back().ends = true;
     return stop();
@@ -159,6 +165,8 @@ public:
       messages[i].setTransaction(from.transaction);
     }
     root.setRows(data(rows_));
+    if (fill_)
+      fill_(root);
     return frame::build(builder);
   }
 
@@ -218,6 +226,7 @@ private:
   std::vector<described> relations_;
   std::vector<logical_message> messages_;
   std::string rows_;
+  std::function<void(schema::Frame::Builder)> fill_;
 };
 
 } // namespace busbar::testing

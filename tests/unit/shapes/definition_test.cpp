@@ -1,4 +1,5 @@
 #include "shapes/definition.hpp"
+#include "shapes/upkeep.hpp"
 #include "tests/unit/shapes/tables.hpp"
 
 #include <gmock/gmock.h>
@@ -193,7 +194,7 @@ TEST(HandleTest, SameIdentityAtAnotherTimeIsAnotherIncarnation) {
 std::string schema_of(const std::vector<table_column>& columns) {
   const auto shape = define_shape(request(), table(columns));
   EXPECT_TRUE(shape);
-  return shape ? schema_json(*shape) : std::string{};
+  return shape ? schema_json(*shape, *shape->table) : std::string{};
 }
 std::string type_of(const table_column& c) {
   return schema_of({c});
@@ -202,16 +203,17 @@ std::string type_of(const table_column& c) {
 TEST(SchemaJsonTest, TableOfTheTranscripts) {
   const auto shape = define_shape(request(), items());
   ASSERT_TRUE(shape);
-  EXPECT_EQ(schema_json(*shape), R"({"id":{"type":"int4","pk_index":0,"not_null":true},)"
-                                 R"("title":{"type":"text","not_null":true},)"
-                                 R"("done":{"type":"bool","not_null":true},)"
-                                 R"("note":{"type":"text"}})");
+  EXPECT_EQ(schema_json(*shape, *shape->table),
+            R"({"id":{"type":"int4","pk_index":0,"not_null":true},)"
+            R"("title":{"type":"text","not_null":true},)"
+            R"("done":{"type":"bool","not_null":true},)"
+            R"("note":{"type":"text"}})");
 }
 
 TEST(SchemaJsonTest, OnlySelectedColumnsAreTold) {
   auto r = request();
   r.columns = names{"id"};
-  EXPECT_EQ(schema_json(*define_shape(r, items())),
+  EXPECT_EQ(schema_json(*define_shape(r, items()), *items()),
             R"({"id":{"type":"int4","pk_index":0,"not_null":true}})");
 }
 
@@ -272,6 +274,8 @@ TEST(SchemaJsonTest, NamesBeyondAsciiAreEscapedForTheHeader) {
   EXPECT_EQ(type_of(column("名", "text")), R"({"\u540d":{"type":"text"}})");
   EXPECT_EQ(type_of(column("😀", "text")), R"({"\ud83d\ude00":{"type":"text"}})");
   EXPECT_EQ(type_of(column("a\"b\\", "text")), R"({"a\"b\\":{"type":"text"}})");
+  EXPECT_EQ(type_of(column("a\x7f!", "text")), R"({"a\u007f!":{"type":"text"}})")
+      << "no header text";
   EXPECT_EQ(type_of(column("c", "größe")), R"({"c":{"type":"gr\u00f6\u00dfe"}})");
 }
 

@@ -43,4 +43,10 @@ inline std::shared_ptr<const table_info> items() {
   return std::make_shared<const table_info>(std::move(made));
 }
 
+/// What the catalog says of a table of which nothing is special.
+inline table_facts facts_of(table_info described) {
+  return {
+      .table = std::move(described), .published_by = {501}, .publication_xid = 3, .partitions = {}};
+}
+
 } // namespace busbar::testing

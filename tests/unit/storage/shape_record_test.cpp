@@ -11,26 +11,36 @@ shape_record sample() {
   shape_record r;
   r.handle = "48213375-1787299205123456";
   r.created_lsn = 0x16'b374'd848;
-  r.table = {.oid = 16384,
-             .schema = "public",
-             .name = "größe",
-             .columns = {{.name = "id",
-                          .type_oid = 23,
-                          .type_name = "int4",
-                          .key_index = 0,
-                          .interval_fields = {}},
-                         {.name = "state",
-                          .type_oid = 9999,
-                          .type_modifier = 14,
-                          .type_name = "mood",
-                          .type_class = "e",
-                          .dimensions = 2,
-                          .not_null = true,
-                          .generated = true,
-                          .ordered_bytewise = false,
-                          .deterministic = false,
-                          .interval_fields = "DAY"}},
-             .partitioned = true};
+  r.table = {
+      .oid = 16384,
+      .schema = "public",
+      .name = "größe",
+      .columns =
+          {{.name = "id",
+            .type_oid = 23,
+            .type_name = "int4",
+            .key_index = 0,
+            .interval_fields = {}},
+           {.name = "state",
+            .type_oid = 9999,
+            .type_modifier = 14,
+            .type_name = "mood",
+            .type_class = "e",
+            .dimensions = 2,
+            .not_null = true,
+            .generated = true,
+            .ordered_bytewise = false,
+            .deterministic = false,
+            .interval_fields = "DAY",
+            .number = 7,
+            .ctype = "C.UTF-8",
+            .enum_schema = "od.d",
+            .enum_name = "mood",
+            .labels = {"sad", "", "größe"},
+            .base = {.name = "mood", .type_class = "e", .dimensions = 1, .type_modifier = 9}}},
+      .partitioned = true,
+      .database_ordered_bytewise = false,
+      .database_ctype = "C"};
   r.selected = {0, 1};
   r.selects_all = true;
   r.where = "id = $1";
@@ -61,6 +71,24 @@ TEST(ShapeRecordTest, EveryFieldIsReadBack) {
   EXPECT_EQ(read->snapshot_complete, r.snapshot_complete);
   EXPECT_EQ(read->snapshot_chunks, r.snapshot_chunks);
   EXPECT_EQ(read->visibility, r.visibility);
+}
+
+TEST(KnownFactsTest, EveryFieldIsReadBack) {
+  const table_facts facts{.table = sample().table,
+                          .published_by = {501, 4'000'000'000},
+                          .published_above = {503},
+                          .placed_by = {740, 741},
+                          .publication_xid = 3'000'000'000,
+                          .partitions = {{16385, 0}, {16386, 740}}};
+  const snapshot seen{.xmin = 1ull << 40, .xmax = (1ull << 40) + 9, .xip = {(1ull << 40) + 2}};
+  const auto bytes = encode(facts, seen);
+  const auto read = decode_known_facts(bytes);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read->facts, facts);
+  EXPECT_EQ(read->seen, seen);
+  for (std::size_t size = 0; size < bytes.size(); size += 8)
+    static_cast<void>(decode_known_facts(bytes.substr(0, size)));
+  EXPECT_EQ(decode_known_facts(bytes.substr(1)).error().code, errc::corrupt);
 }
 
 TEST(ShapeRecordTest, SelectionOutsideOfTheTableIsCorrupt) {

@@ -299,6 +299,35 @@ TEST_F(StoreRecoveryTest, PathThatCannotBeADirectoryIsOneClearError) {
   }
 }
 
+TEST_F(StoreRecoveryTest, WhatIsKnownOfATableComesBackAndGoesWithItsShape) {
+  const table_facts facts{
+      .table = record("a").table, .published_by = {501}, .publication_xid = 3, .partitions = {}};
+  const snapshot seen{.xmin = 120, .xmax = 130, .xip = {125}};
+  const auto known = [&](shape_id id) {
+    for (auto& shape : recover())
+      if (shape.id == id)
+        return shape.known;
+    ADD_FAILURE() << "no shape " << to_number(id);
+    return known_facts{};
+  };
+  for (const bool all_at_once : {false, true}) {
+    put(shape_id{1}, record("a"));
+    put(shape_id{2}, record("b"));
+    batch writes;
+    writes.put_facts(shape_id{1}, facts, seen);
+    commit(writes);
+    reopen();
+    ASSERT_TRUE(known(shape_id{1}).facts);
+    EXPECT_EQ(*known(shape_id{1}).facts, facts);
+    EXPECT_EQ(known(shape_id{1}).seen, seen);
+    EXPECT_FALSE(known(shape_id{2}).facts);
+    ASSERT_TRUE(all_at_once ? store_->remove_all_shapes()
+                            : store_->remove_shape(shape_id{1}, true));
+    put(shape_id{1}, record("a"));
+    EXPECT_FALSE(known(shape_id{1}).facts);
+  }
+}
+
 TEST_F(StoreRecoveryTest, DamageIsNotTakenForALockWhateverThePathIsCalled) {
   const auto path = directory_ / "clock";
   ASSERT_TRUE(store::open({.directory = path}));

@@ -1,0 +1,152 @@
+// actors/materializer_state.hpp: everything one MATERIALIZER owns; only for materializer*.cpp. The
+// stream is in materializer.cpp, the beginning of a shape in materializer_splice.cpp, what becomes
+// of its table in materializer_tables.cpp, what readers hear and its end in materializer_watch.cpp.
+#pragma once
+
+#include "actors/caf_error.hpp"
+#include "actors/materializer.hpp"
+#include "actors/table_fanout.hpp"
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace busbar {
+
+/// CAF destroys it with the actor, whoever still holds a handle.
+struct materializer_state {
+  static constexpr const char* name = "materializer";
+  using shape_id = storage::shape_id;
+
+  explicit materializer_state(materializer_actor::pointer self) : self{self} {}
+  ~materializer_state();
+  materializer_state(const materializer_state&) = delete;
+  materializer_state& operator=(const materializer_state&) = delete;
+
+  /// A shape of ours.
+  struct owned_shape {
+    explicit owned_shape(shape_ptr shape, std::uint64_t chunk_bytes_max)
+        : log{std::move(shape), chunk_bytes_max} {}
+    shape_log_writer log;
+    caf::typed_response_promise<lsn> expecting; ///< Pending until the creation message comes by.
+    std::uint64_t created_lsn = 0;              ///< 0 until then.
+    std::vector<session_actor> watchers;
+    storage::known_facts known; ///< Of its table; nothing before its snapshot is opened.
+  };
+  using owned_ptr = std::unique_ptr<owned_shape>;
+
+  materializer_actor::behavior_type make_behavior();
+
+  // -- the stream: materializer.cpp ---------------------------------------------------------------
+
+  void receive(const frame& next);
+  /// Applies what waits; the replicator's credits bound how much that can be.
+  void drain_backlog();
+  void idle(lsn position);
+  /// Goes over a frame: for all shapes, or only for one that catches up, and then without
+  /// `void_tx`.
+  void apply(const frame& whole, owned_shape* only, std::uint64_t void_tx = 0);
+  std::uint32_t take_relations(const schema::Frame::Reader& root, std::uint32_t next,
+                               std::uint32_t before_change);
+  /// The fan-outs that a relation's changes concern: its own and those of the tables above it.
+  const std::vector<table_fanout*>& fanouts_of(std::uint32_t oid);
+  /// A table that became a partition may have brought rows with it, which no change has told.
+  void check_attached(shape_log_writer& log, const stream_relation& relation);
+  void route(const schema::Frame::Reader& root, const schema::Change::Reader& change,
+             const change_position& at, owned_shape* only);
+  void route_to(table_fanout& table, const schema::Frame::Reader& root,
+                const schema::Change::Reader& change, const change_position& at, owned_shape* only);
+  void commit(std::uint64_t tx, std::uint32_t xid, owned_shape* only);
+  void commit_log(shape_log_writer& log, std::uint64_t tx);
+  void note_passed(shape_log_writer& log, std::uint64_t tx, std::uint32_t xid);
+  /// Makes the batch visible, then shows it; false if the disk refused.
+  bool write_out();
+  void finish_frame(const frame& done);
+  bool reset();
+
+  // -- a shape's beginning: materializer_splice.cpp -----------------------------------------------
+
+  void control(capnp::Data::Reader content, const schema::Transaction::Reader& transaction);
+  caf::result<lsn> expect(const shape_ptr& shape);
+  owned_shape& own(const shape_ptr& shape);
+  caf::result<bool> splice(shape_id id, const snapshot& sees, const facts_ptr& facts);
+  bool adopt(const adoption_list& adopted);
+  /// Whether the snapshot sees all that has committed up to here, as far as we remember.
+  bool sees_commits(const snapshot& sees, std::uint64_t upto) const;
+  /// Frames that shapes between creation message and snapshot will want.
+  void keep_aside(const frame& done);
+  /// Lets go of the frames that end before the first shape that still waits was created.
+  void trim_aside();
+  /// The frames kept aside hold rows that the relation's new description does not fit.
+  void give_up_awaiting(const stream_relation& relation);
+
+  // -- what becomes of its table: materializer_tables.cpp -----------------------------------------
+
+  /// By the RECONCILER.
+  void note(const catalog_facts& found);
+  /// What a frame says of tables; for all shapes, or only for one that catches up.
+  void take_tables(const schema::Frame::Reader& root, owned_shape* only);
+  /// Compares all shapes on the table, or only one, with what is known by now.
+  void compare(const facts_ptr& facts, const snapshot& seen, owned_shape* only);
+  void keep_facts(owned_shape& owned, const facts_ptr& facts, const snapshot& seen);
+  /// The relation was a partition of these tables, and is none of theirs any more.
+  void leave(const stream_relation& before, const stream_relation& now);
+
+  // -- its readers and its end: materializer_watch.cpp --------------------------------------------
+
+  void publish();
+  /// A session has dealt with one message of moves. What it was not told meanwhile it is told now,
+  /// in one go: however slow it is, what waits for it stays small.
+  void ready(const session_actor& session);
+  void watch(const shape_ptr& shape, const session_actor& session);
+  void unwatch(shape_id id, const session_actor& session);
+  void tell_watchers(shape_id id);
+  /// The shape is wrong from here on. Readers must not see more of it; the directory does the rest.
+  void give_up(shape_log_writer& log, const std::string& why);
+  void forget(const shape_ptr& shape);
+
+  materializer_actor::pointer self;
+  materializer_environment env;
+  cast_ptr others;
+
+  std::unordered_map<shape_id, owned_ptr> shapes;
+  std::unordered_map<std::uint32_t, table_fanout> tables;            ///< By oid.
+  std::unordered_map<std::uint32_t, stream_relation> relations_seen; ///< By oid.
+  std::unordered_map<std::string, shape_id> expected;                ///< By handle.
+  std::set<shape_id> awaiting; ///< Creation message seen, snapshot not opened yet.
+  std::set<shape_id> splicing; ///< Snapshot opened, not yet passed by the stream.
+  struct kept_frame {
+    frame whole;
+    std::uint64_t void_tx = 0; ///< A piece of this transaction that has been sent again since.
+  };
+  std::deque<kept_frame> aside;
+  std::size_t aside_bytes = 0;
+  std::deque<std::pair<std::uint32_t, std::uint64_t>> recent_commits; ///< xid, commit LSN
+
+  std::deque<frame> backlog; ///< The front one may be applied but not written.
+  bool applied_front = false;
+  bool disk_refuses = false;
+  storage::batch writes;
+  bool wrote = false;                ///< Since the flusher was last told.
+  std::uint64_t open_on_disk = 0;    ///< The transaction that storage knows to be written in part.
+  std::uint64_t open_tx = 0;         ///< Commit LSN of the stream's unfinished transaction, if any.
+  std::vector<table_fanout*> routed; ///< See fanouts_of() …
+  std::uint32_t routed_oid = 0;      ///< … which has them for this relation; 0 = none.
+  std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
+  std::unordered_set<shape_log_writer*> moved;   ///< Logs with unpublished commits.
+  struct session_pace {
+    std::size_t unread = 0;              ///< Messages of moves that it has not dealt with yet.
+    std::unordered_set<shape_id> behind; ///< Moved since then.
+  };
+  std::unordered_map<caf::actor_addr, session_pace> paces; ///< As many as there are I/O threads.
+  lsn applied{};
+  std::uint64_t last_commit = 0;
+  std::uint64_t entries_made = 0; ///< Since the metrics were last told.
+  std::uint64_t bytes_made = 0;
+};
+
+} // namespace busbar

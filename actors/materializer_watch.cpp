@@ -1,0 +1,124 @@
+#include "actors/materializer_state.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace busbar {
+
+namespace {
+
+/// Messages of moves that a session may have unread; beyond it is told later, all at once.
+constexpr std::size_t unread_moves_max = 8;
+
+} // namespace
+
+void materializer_state::publish() {
+  std::unordered_map<caf::actor_addr, std::pair<session_actor, move_list>> news;
+  for (auto* log : moved) {
+    auto move = log->publish();
+    if (!move)
+      continue;
+    const auto owned = shapes.find(move->shape);
+    if (owned == shapes.end())
+      continue;
+    for (const auto& session : owned->second->watchers) {
+      auto& [handle, moves] = news[session.address()];
+      handle = session;
+      moves.push_back(*move);
+    }
+  }
+  moved.clear();
+  for (auto& [address, letter] : news) {
+    auto& [session, moves] = letter;
+    auto& pace = paces[address];
+    if (pace.unread < unread_moves_max) {
+      ++pace.unread;
+      self->send(session, moved_atom_v, std::move(moves), env.number);
+    } else {
+      for (const auto& move : moves)
+        pace.behind.insert(move.shape);
+    }
+  }
+}
+
+void materializer_state::ready(const session_actor& session) {
+  auto& pace = paces[session.address()];
+  --pace.unread;
+  if (pace.unread > 0)
+    return;
+  for (const auto id : pace.behind)
+    self->send(session, check_atom_v, id);
+  pace.behind.clear();
+}
+
+void materializer_state::watch(const shape_ptr& shape, const session_actor& session) {
+  if (const auto found = shapes.find(shape->id()); found != shapes.end()) {
+    auto& watchers = found->second->watchers;
+    if (std::find(watchers.begin(), watchers.end(), session) == watchers.end())
+      watchers.push_back(session);
+    found->second->log.watch(true);
+  } else if (!shape->progress().gone) {
+    // The snapshotter has not announced it yet.
+    auto& owned = own(shape);
+    owned.watchers.push_back(session);
+    owned.log.watch(true);
+  }
+  self->send(session, check_atom_v, shape->id());
+}
+
+void materializer_state::unwatch(shape_id id, const session_actor& session) {
+  const auto found = shapes.find(id);
+  if (found == shapes.end())
+    return;
+  auto& watchers = found->second->watchers;
+  watchers.erase(std::remove(watchers.begin(), watchers.end(), session), watchers.end());
+  found->second->log.watch(!watchers.empty());
+}
+
+void materializer_state::tell_watchers(shape_id id) {
+  if (const auto found = shapes.find(id); found != shapes.end())
+    for (const auto& session : found->second->watchers)
+      self->send(session, check_atom_v, id);
+}
+
+void materializer_state::give_up(shape_log_writer& log, const std::string& why) {
+  const auto shape = log.shape();
+  shape->update([](shape_progress& p) { p.gone = true; });
+  touched.erase(&log);
+  log.stop();
+  // In the same batch as the frame: once PostgreSQL is told of the frame, it will not tell us
+  // again.
+  writes.mark_removed(shape->id());
+  self->send(others->directory, invalid_atom_v, shape, why);
+}
+
+void materializer_state::forget(const shape_ptr& shape) {
+  shape->update([](shape_progress& p) { p.gone = true; });
+  const auto id = shape->id();
+  tell_watchers(id);
+  if (const auto found = shapes.find(id); found != shapes.end()) {
+    auto* log = &found->second->log;
+    touched.erase(log);
+    moved.erase(log);
+    expected.erase(shape->handle());
+    awaiting.erase(id);
+    splicing.erase(id);
+    if (found->second->expecting.pending())
+      found->second->expecting.deliver(to_caf(error{errc::must_refetch, "the shape was removed"}));
+    const auto oid = shape->definition().table->oid;
+    if (const auto table = tables.find(oid); table != tables.end()) {
+      table->second.remove(*log);
+      if (table->second.empty()) {
+        tables.erase(table);
+        routed_oid = 0;
+      }
+    }
+    shapes.erase(found);
+  }
+  const auto p = shape->progress();
+  if (auto removed = env.store->remove_shape(id, p.complete || p.failure); !removed)
+    spdlog::error("shape {}: {}", shape->handle(), removed.error().message);
+}
+
+} // namespace busbar

@@ -1,0 +1,69 @@
+// troubles.test.mjs: what clients are told when the database refuses something or drops a session:
+// a 503 that can heal, in words that name no host (spec §17.2).
+import assert from 'node:assert/strict'
+import { Busbar } from './harness/busbar.mjs'
+import { scenario } from './harness/scenario.mjs'
+import { follow, get } from './harness/shapes.mjs'
+import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
+
+const postgres = await stagePostgres()
+const server = await stageBusbar(postgres, { env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' } })
+
+/** A snapshot that failed for a reason with a name; the client is to try again. */
+function expectTrouble(response, words) {
+  assert.equal(response.status, 503, `${response.status} ${response.text}`)
+  assert.equal(response.header('retry-after'), '10')
+  assert.equal(response.header('cache-control'), 'no-store')
+  assert.equal(response.header('electric-handle'), undefined)
+  assert.match(response.json.message, words)
+  assert.ok(!response.text.includes('127.0.0.1'), 'the body names no host')
+}
+
+scenario('a missing privilege is a 503 that says what to run, until somebody does', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const database = await postgres.createDatabase()
+  await postgres.query(
+    database,
+    `CREATE ROLE limited LOGIN REPLICATION; GRANT CREATE ON DATABASE ${database} TO limited;
+     CREATE TABLE ${table} (${itemColumns}); INSERT INTO ${table} VALUES ${itemRows}`,
+  )
+  const limited = await Busbar.start({ databaseUrl: postgres.url(database, { user: 'limited' }) })
+  try {
+    expectTrouble(await get(limited, { table, offset: '-1' }), /must own table "public"\."t\d+"/)
+    await postgres.query(database, `ALTER TABLE ${table} OWNER TO limited`)
+    assert.equal((await follow(limited, { table })).checker.rows.size, 3)
+    await postgres.query(database, `ALTER TABLE ${table} OWNER TO postgres; GRANT SELECT (id) ON ${table} TO limited`)
+    expectTrouble(await get(limited, { table, offset: '-1', where: 'id = 1' }), /permission denied/)
+    assert.equal((await get(limited, { table, offset: '-1', where: 'id = 1', columns: 'id' })).status, 200)
+  } finally {
+    await limited.discard()
+  }
+})
+
+scenario('a publication that withholds rows is a 503 that says so', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const [{ pubname }] = await server.query('SELECT pubname FROM pg_publication')
+  await server.query(`ALTER TABLE ${table} REPLICA IDENTITY FULL; ALTER PUBLICATION ${pubname} ADD TABLE ${table} WHERE (id > 1)`)
+  expectTrouble(await get(server, { table, offset: '-1' }), /row filter or a column list/)
+  await server.query(`ALTER PUBLICATION ${pubname} SET TABLE ${table}`)
+  assert.equal((await follow(server, { table })).checker.rows.size, 3)
+})
+
+scenario('sessions that died while they lay idle cost nobody anything', async () => {
+  const tables = []
+  for (let round = 0; round < 3; round++) {
+    tables.push(await newTable(server, itemColumns, itemRows))
+    const answers = await Promise.all(
+      tables.flatMap((table) => [
+        get(server, { table, offset: '-1', where: `id > -${round}` }),
+        get(server, { table, offset: 'now', log: 'changes_only', subset__where: 'id = 1' }),
+      ]),
+    )
+    for (const answer of answers) assert.equal(answer.status, 200, answer.text)
+    const ended = await server.query(
+      `SELECT application_name, pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+       WHERE application_name LIKE 'busbar %' AND application_name <> 'busbar replication'`,
+    )
+    assert.ok(ended.length >= 3, JSON.stringify(ended))
+  }
+})
