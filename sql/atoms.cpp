@@ -2,6 +2,7 @@
 
 #include "sql/array.hpp"
 #include "sql/decimal.hpp"
+#include "sql/json.hpp"
 #include "sql/text.hpp"
 #include "sql/value.hpp"
 
@@ -105,6 +106,13 @@ bool append_key(const key_form& form, std::string_view text, std::string& out) {
 }
 
 bool read_element_keys(const key_form& form, std::string_view text, std::vector<std::string>& out) {
+  if (form.from == type::jsonb) { // a column's text is in normal form
+    for (const auto key : json_keys(text))
+      out.emplace_back(key);
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return true;
+  }
   workspace space;
   value v;
   const auto element = is_enum(form.from) ? type::text : form.from;

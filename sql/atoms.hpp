@@ -28,7 +28,9 @@ struct key_form {
   std::uint16_t column = 0; ///< Index into the columns given to predicate::compile().
   type from = type::text;   ///< The column's type; of an array, that of its elements.
   type as = type::text;     ///< What it is compared as: an int4 may be compared as a numeric.
-  bool elements = false;    ///< The column is an array, and each of its elements has a key.
+  /// The column is an array, and each of its elements has a key; or it is jsonb, and its keys are
+  /// those that `?` finds.
+  bool elements = false;
 
   friend auto operator<=>(const key_form&, const key_form&) = default;
 };
@@ -46,7 +48,7 @@ struct atom {
     one_of,   ///< The key is one of `keys`: =, IN, = ANY, boolean columns.
     range,    ///< The key is within the bounds.
     prefix,   ///< The key begins with keys[0], which is not empty: LIKE 'pre%'.
-    contains, ///< All `keys` are among those of the elements: @>, x = ANY (column).
+    contains, ///< All `keys` are among those of the elements: @>, x = ANY (column), jsonb's ?.
     overlaps, ///< One of `keys` is: &&.
     is_null,
     is_not_null,

@@ -1,6 +1,7 @@
 #include "sql/atoms_of.hpp"
 
 #include "sql/array.hpp"
+#include "sql/json.hpp"
 #include "sql/text.hpp"
 
 #include <algorithm>
@@ -248,6 +249,24 @@ alternatives element_atoms(kind_type kind, const node& column, const node& list)
                                      : exactly({.kind = kind_type::is_not_null, .form = *form});
 }
 
+/// `column` ? key, or `column` @> an object: that has at least its keys.
+alternatives json_atoms(const node& column, const node& other, bool is_key) {
+  if (column.op != operation::column || other.op != operation::constant || other.literal.is_null)
+    return nothing_known();
+  atom a{.kind = kind_type::contains, .form = {column.column, type::jsonb, type::jsonb, true}};
+  if (is_key) {
+    workspace space;
+    a.keys.emplace_back(json_quoted(other.literal.text, space));
+    return a.keys[0].empty() ? nothing_known() : exactly(std::move(a));
+  }
+  if (!other.literal.text.starts_with('{'))
+    return nothing_known();
+  for (const auto key : json_keys(other.literal.text))
+    a.keys.emplace_back(key);
+  tidy(a.keys);
+  return a.keys.empty() ? nothing_known() : roughly(std::move(a));
+}
+
 alternatives call_atoms(const node& n) {
   const auto name = n.callee->name;
   if (n.args.size() != 2)
@@ -256,6 +275,10 @@ alternatives call_atoms(const node& n) {
   const auto& right = *n.args[1];
   if (name == "~~" && right.op == operation::constant && !right.literal.is_null)
     return like_atoms(left, right.literal);
+  if (left.result == type::jsonb && (name == "@>" || name == "?"))
+    return json_atoms(left, right, name == "?");
+  if (left.result == type::jsonb && name == "<@")
+    return json_atoms(right, left, false);
   if (is_array(left.result) && name == "@>")
     return element_atoms(kind_type::contains, left, right);
   if (is_array(left.result) && name == "<@")

@@ -108,35 +108,6 @@ std::string_view take_number(std::string_view& rest) noexcept {
   return number;
 }
 
-/// `key` as a normal text holds it.
-std::string_view quoted_key(std::string_view key, workspace& space) noexcept {
-  char* out = space.make<char>(key.size() * 6 + 2);
-  if (out == nullptr)
-    return {};
-  constexpr char hex[] = "0123456789abcdef";
-  std::size_t size = 0;
-  out[size++] = '"';
-  for (const char c : key) {
-    const char* shorthand = nullptr;
-    for (const char* pair : {"\"\"", "\\\\", "\bb", "\ff", "\nn", "\rr", "\tt"})
-      if (pair[0] == c)
-        shorthand = pair;
-    if (shorthand != nullptr) {
-      out[size++] = '\\';
-      out[size++] = shorthand[1];
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      for (const char digit : {'\\', 'u', '0', '0'})
-        out[size++] = digit;
-      out[size++] = hex[c >> 4];
-      out[size++] = hex[c & 15];
-    } else {
-      out[size++] = c;
-    }
-  }
-  out[size++] = '"';
-  return {out, size};
-}
-
 /// Nothing if there is no such key.
 std::string_view member_of(std::string_view object, std::string_view key) noexcept {
   for (members m{object}; m.next();)
@@ -192,6 +163,45 @@ answer contains(std::string_view a, std::string_view b, int depth) noexcept {
 
 } // namespace
 
+std::string_view json_quoted(std::string_view key, workspace& space) noexcept {
+  char* out = space.make<char>(key.size() * 6 + 2);
+  if (out == nullptr)
+    return {};
+  constexpr char hex[] = "0123456789abcdef";
+  std::size_t size = 0;
+  out[size++] = '"';
+  for (const char c : key) {
+    const char* shorthand = nullptr;
+    for (const char* pair : {"\"\"", "\\\\", "\bb", "\ff", "\nn", "\rr", "\tt"})
+      if (pair[0] == c)
+        shorthand = pair;
+    if (shorthand != nullptr) {
+      out[size++] = '\\';
+      out[size++] = shorthand[1];
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      for (const char digit : {'\\', 'u', '0', '0'})
+        out[size++] = digit;
+      out[size++] = hex[c >> 4];
+      out[size++] = hex[c & 15];
+    } else {
+      out[size++] = c;
+    }
+  }
+  out[size++] = '"';
+  return {out, size};
+}
+
+std::vector<std::string_view> json_keys(std::string_view json) {
+  std::vector<std::string_view> out;
+  for (members m{json}; m.next();) {
+    if (is_object(json))
+      out.push_back(m.key());
+    else if (m.part().starts_with('"'))
+      out.push_back(m.part());
+  }
+  return out;
+}
+
 /// Equal values differ in their normal texts only by the scale of numbers.
 bool json_equal(std::string_view a, std::string_view b) noexcept {
   bool in_string = false;
@@ -229,7 +239,7 @@ outcome json_member(std::string_view object, std::string_view key, value& out,
                     workspace& space) noexcept {
   if (!is_object(object))
     return outcome::null;
-  const auto quoted = quoted_key(key, space);
+  const auto quoted = json_quoted(key, space);
   if (quoted.empty())
     return outcome::failed;
   out.text = member_of(object, quoted);
@@ -294,7 +304,7 @@ outcome json_as_text(std::string_view part, value& out, workspace& space) noexce
 }
 
 bool json_has_key(std::string_view json, std::string_view key, workspace& space) noexcept {
-  const auto quoted = quoted_key(key, space);
+  const auto quoted = json_quoted(key, space);
   for (members m{json}; m.next();)
     if ((is_object(json) ? m.key() : m.part()) == quoted)
       return true;

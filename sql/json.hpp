@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace busbar::sql {
 
@@ -27,5 +28,11 @@ outcome json_as_text(std::string_view part, value& out, workspace& space) noexce
 
 /// j ? key
 bool json_has_key(std::string_view json, std::string_view key, workspace& space) noexcept;
+
+/// What `?` can find: the keys of an object, the strings in an array, a string; with their quotes.
+std::vector<std::string_view> json_keys(std::string_view json);
+
+/// `key` with its quotes, as json_keys() has it; empty if memory runs out.
+std::string_view json_quoted(std::string_view key, workspace& space) noexcept;
 
 } // namespace busbar::sql

@@ -49,6 +49,8 @@ const std::vector<test_column> table{
     {mood(), {"sad", "ok", "happy"}},
     {made("y", "bytea"), {"\\x", "\\x01", "\\x01ff"}},
     {made("ia", "int4", 1), {"{}", "{1}", "{1,2}", "{2,NULL}", "{{1,2},{3,3}}", "[0:1]={0,1}"}},
+    {made("j", "jsonb"),
+     {"{}", "{\"a\": 1}", "{\"a\": 1, \"b\": null}", "[\"a\", 1]", "\"a\"", "1"}},
     {made("ta", "text", 1), {"{}", "{a}", "{a,ab}", "{NULL}", "{\"\"}"}},
 };
 
@@ -102,6 +104,9 @@ TEST(Atoms, EachLeafThatAnIndexCanUseIsOne) {
       {"ia @> '{1}'", kind_type::contains},
       {"ARRAY[1] <@ ia", kind_type::contains},
       {"1 = ANY (ia)", kind_type::contains},
+      {"j ? 'a'", kind_type::contains},
+      {"j @> '{\"a\": 1}'", kind_type::contains},
+      {"'{\"a\": 1}' <@ j", kind_type::contains},
       {"ia && '{1,2}'", kind_type::overlaps},
       {"'{1,2}' && ia", kind_type::overlaps},
       {"a IS NULL", kind_type::is_null},
@@ -268,7 +273,8 @@ private:
     case 5:
       return pick(texts{"ia @> '{1}'", "ia @> '{1,2}'", "1 = ANY (ia)", "ia && '{2,3}'",
                         "'{3}' <@ ia", "ta @> '{a}'", "ta && '{a,\"\"}'", "2 = ANY (ia)",
-                        "ia <@ '{1,2,3}'", "ia @> '{}'", "ia @> '{NULL}'"});
+                        "ia <@ '{1,2,3}'", "ia @> '{}'", "ia @> '{NULL}'", "j ? 'a'",
+                        "j @> '{\"a\": 1}'", "j @> '[1]'", "'{\"b\": null}' <@ j", "j @> '{}'"});
     case 6:
       return pick(texts{"d < ts", "d = '2024-01-01'::timestamp", "ts > '2024-01-01'::date", "b",
                         "m::text = 'ok'", "c = 'ab'::text", "c = 'ab '::text", "a + 1 > 1",
