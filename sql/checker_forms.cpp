@@ -181,7 +181,7 @@ node_ptr checker::concat(const expression& e) {
 
 /// ARRAY[…], each element cast to `element` if that is given.
 operand checker::array(const expression& e, std::optional<type> element) {
-  const operand failed{nullptr, nullptr, e.location};
+  operand failed{nullptr, nullptr, e.location};
   std::vector<operand> parts;
   bool nested = false;
   for (const auto& arg : e.args) {

@@ -13,6 +13,8 @@
 
 namespace busbar::sql {
 
+class time_zone;
+
 enum class comparison : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal };
 
 /// What a computation gets besides its operands.
@@ -22,6 +24,7 @@ struct call {
   type result;
   case_rule cases;
   workspace& space;
+  const time_zone* zone = nullptr; ///< That args[0] names, for functions that take one.
 };
 using implementation = outcome (*)(const call& c, value& out) noexcept;
 

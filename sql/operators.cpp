@@ -328,6 +328,12 @@ node_ptr operators::one_of(const operand& left, const std::vector<operand>& elem
   std::vector<node_ptr> others;
   for (const auto& element : elements) {
     const auto typed = types_.coerce(element, common);
+    // What holds for one constant holds for the next one of its type.
+    if (!set.args.empty() && typed != nullptr && is_constant(typed) && !is_null_constant(typed) &&
+        typed->result == set.element) {
+      set.set.push_back(typed->literal);
+      continue;
+    }
     auto equal = typed == nullptr
                      ? nullptr
                      : apply("=", {left, {typed, nullptr, element.location}}, location);

@@ -1,6 +1,7 @@
 #include "sql/program.hpp"
 
 #include "sql/array.hpp"
+#include "sql/time_zone.hpp"
 
 #include <algorithm>
 #include <set>
@@ -85,6 +86,8 @@ program::step_index program::add(const node& n, index_of& done) {
       add_list(n, s);
     if (n.op == operation::at)
       add_subscripts(n, s);
+    if (n.op == operation::apply && n.callee->name == "timezone")
+      add_zone(n, s);
   }
   steps_.push_back(s);
   return done[&n] = static_cast<step_index>(steps_.size() - 1);
@@ -120,6 +123,15 @@ void program::add_list(const node& n, step& s) {
   s.list = static_cast<std::uint32_t>(values_.size());
   values_.insert(values_.end(), list.begin(), list.end());
   s.second = static_cast<std::uint32_t>(values_.size());
+}
+
+/// A zone is a file: read once, not for every row.
+void program::add_zone(const node& n, step& s) {
+  const auto& name = *n.args[0];
+  if (name.op != operation::constant || name.literal.is_null)
+    return;
+  zones_.push_back(time_zone::find(name.literal.text));
+  s.zone = zones_.back().get();
 }
 
 void program::add_subscripts(const node& n, step& s) {

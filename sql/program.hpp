@@ -53,6 +53,7 @@ private:
     std::uint32_t second = 0; ///< Second operand; or the end in operands_ or values_.
     std::uint32_t list = 0;   ///< one_of: the first in values_; at: the end of its subscripts.
     const function* callee = nullptr;
+    const time_zone* zone = nullptr; ///< apply: see call::zone.
   };
 
   /// What one evaluation knows about its row so far.
@@ -69,6 +70,7 @@ private:
   step_index add(const node& n, index_of& done);
   void add_operands(const node& n, step& s, index_of& done);
   void add_list(const node& n, step& s);
+  void add_zone(const node& n, step& s);
   void add_subscripts(const node& n, step& s);
   value stored(type t, const constant& c);
   void plan_memory();
@@ -99,6 +101,7 @@ private:
   std::vector<step_index> operands_;
   std::vector<value> values_;
   std::vector<subscript_parts> subscripts_;
+  std::vector<std::shared_ptr<const time_zone>> zones_;
   std::unique_ptr<workspace> memory_; ///< What `values_` borrow from.
   std::vector<std::uint16_t> columns_;
   std::size_t row_size_min_ = 0;

@@ -282,7 +282,7 @@ program::state program::apply(evaluation& e, const step& s, value& out) const no
   std::span<const datum> args;
   if (const auto found = fetch_operands(e, s, s.callee->strict, args); found != state::present)
     return found;
-  const call c{args, steps_[operands_[s.first]].result, s.result, s.cases, *e.space};
+  const call c{args, steps_[operands_[s.first]].result, s.result, s.cases, *e.space, s.zone};
   return static_cast<state>(s.callee->run(c, out));
 }
 

@@ -197,12 +197,19 @@ outcome justified(const call& c, value& out) noexcept {
 
 // --- Zones, fields, truncation ---------------------------------------------------------------
 
+/// The program has looked the zone up already; while a clause is checked there is none yet.
+std::shared_ptr<const time_zone> zone_of(const call& c) {
+  if (c.zone != nullptr)
+    return {std::shared_ptr<const time_zone>{}, c.zone};
+  return time_zone::find(c.args[0].v.text);
+}
+
 outcome to_instant(const call& c, value& out) noexcept {
   const auto local = second(c);
   out.integer = local;
   if (!is_finite(local))
     return outcome::ok;
-  const auto zone = time_zone::find(c.args[0].v.text);
+  const auto zone = zone_of(c);
   if (zone == nullptr)
     return outcome::failed;
   const auto seconds = floor_div(local, second_micros) - unix_epoch_days * 86'400;
@@ -215,7 +222,7 @@ outcome to_local(const call& c, value& out) noexcept {
   out.integer = instant;
   if (!is_finite(instant))
     return outcome::ok;
-  const auto zone = time_zone::find(c.args[0].v.text);
+  const auto zone = zone_of(c);
   if (zone == nullptr)
     return outcome::failed;
   const auto seconds = floor_div(instant, second_micros) - unix_epoch_days * 86'400;

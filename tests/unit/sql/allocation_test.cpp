@@ -56,6 +56,7 @@ TEST(Evaluation, TakesNoMemoryForValuesOfUsualSize) {
                             "n + 1 > 100 AND n * n > 5 AND round(n, 1) = 123.5",
                             "d + 1 = '2024-02-01'",
                             "ts + interval '1 month' > '2024-02-01'",
+                            "ts AT TIME ZONE 'America/New_York' > '2024-01-01 00:00:00Z'",
                             "u = '550e8400-e29b-41d4-a716-446655440000'",
                             "i > '1 day'",
                             "j -> 'a' IS NOT NULL",
