@@ -129,7 +129,7 @@ struct snapshotter_state {
       if (!snap)
         return failed("begin a snapshot", snap.error());
       auto exact = splice(shape, session.current(), snap->visibility());
-      if (exact && *exact) {
+      if (exact && *exact == splice_outcome::exact) {
         auto copied = copy_rows(shape, *snap);
         if (!copied)
           session.drop();
@@ -139,6 +139,11 @@ struct snapshotter_state {
         session.drop();
       if (!exact)
         return fail(std::move(exact).error());
+      // Somebody has taken the table out of the publication since. Once it is back, a snapshot sees
+      // all that was missed.
+      if (*exact == splice_outcome::unpublished)
+        if (auto again = publish(shape); !again)
+          return again;
     }
     return fail({errc::unavailable,
                  "transactions that have committed stay invisible to new snapshots; "
@@ -160,23 +165,28 @@ struct snapshotter_state {
     auto& facts = found->catalog.tables.front();
     if (auto fault = fault_of(definition, facts->table); !fault.empty())
       return fail(errc::must_refetch, std::move(fault));
-    if (facts->published_by.empty() && facts->published_above.empty())
-      return fail({errc::unavailable, "the table has left the publication", {}, true});
     return std::move(facts);
   }
 
-  result<bool> splice(const shape_ptr& shape, postgres::connection& session,
-                      const snapshot& visibility) {
+  enum class splice_outcome : std::uint8_t { exact, too_early, unpublished };
+
+  result<splice_outcome> splice(const shape_ptr& shape, postgres::connection& session,
+                                const snapshot& visibility) {
     auto facts = look_up(session, shape->definition());
     if (!facts)
       return fail(std::move(facts).error());
+    if ((*facts)->published_by.empty() && (*facts)->published_above.empty())
+      return splice_outcome::unpublished;
     caf::scoped_actor waiting{self->system()};
-    result<bool> outcome = false;
+    result<splice_outcome> outcome;
     waiting
         ->request(others->materializer_of(shape->id()), announce_patience, splice_atom_v,
                   shape->id(), visibility, *facts)
-        .receive([&](bool exact) { outcome = exact; },
-                 [&](const caf::error& why) { outcome = fail(from_caf(why)); });
+        .receive(
+            [&](bool exact) {
+              outcome = exact ? splice_outcome::exact : splice_outcome::too_early;
+            },
+            [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
   }
 
@@ -205,6 +215,8 @@ struct snapshotter_state {
         return stored;
       if (shape->progress().gone)
         return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
+      if (!copied && copied.error().sqlstate == postgres::lost_rows)
+        return fail(errc::must_refetch, copied.error().message); // readers may have some already
       if (!copied)
         return failed("copy a table's rows", copied.error());
       env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));

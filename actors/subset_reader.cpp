@@ -103,11 +103,13 @@ struct subset_reader_state {
       }
       if (*covers) {
         auto outcome = read_rows(task, *snap);
-        if (outcome.why.code == errc::must_refetch)
+        if (outcome && outcome->why.code == errc::must_refetch)
           self->send(others->reconciler, check_atom_v, task.shape);
         if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
           session->drop();
-        return outcome;
+        if (!outcome)
+          continue;
+        return *std::move(outcome);
       }
       if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
         return failed(ended.error());
@@ -128,7 +130,9 @@ struct subset_reader_state {
     return outcome;
   }
 
-  subset_outcome read_rows(const subset_task& task, postgres::snapshot_reader& snap) {
+  /// Nullopt if another snapshot is needed.
+  std::optional<subset_outcome> read_rows(const subset_task& task,
+                                          postgres::snapshot_reader& snap) {
     const auto& shape = task.shape->definition();
     const auto mark = static_cast<std::uint32_t>(random() & 0x7fffffffu);
     const auto mark_header = ",\"snapshot_mark\":" + std::to_string(mark);
@@ -168,10 +172,12 @@ struct subset_reader_state {
     const auto copied = snap.copy(query, until, stall_patience, add_row);
     if (stopped)
       return failed(std::move(*stopped));
+    if (!copied && copied.error().sqlstate == postgres::lost_rows)
+      return std::nullopt;
     if (!copied)
       return failed(copied.error());
     out += "]}";
-    return {.body = shared_bytes{body, &out}, .why = {}, .said_by_postgres = false};
+    return subset_outcome{.body = shared_bytes{body, &out}, .why = {}, .said_by_postgres = false};
   }
 
   subset_reader_actor::pointer self;

@@ -39,6 +39,25 @@ std::string copy_statement(const snapshot_query& query) {
   return sql + ") TO STDOUT";
 }
 
+/// Whether the rows that were copied are not those of the snapshot. ALTER TABLE that rewrites rows,
+/// and TRUNCATE, leave them to no snapshot from before; and the name could have become another
+/// table's. What is selected is as of the snapshot, what functions tell as of now, and the lock of
+/// COPY still holds.
+std::string lost_rows_query(const table_info& table) {
+  const auto oid = std::to_string(table.oid);
+  const auto name = quote_identifier(table.schema) + "." + quote_identifier(table.name);
+  return "SELECT pg_catalog.to_regclass(" + quote_literal(name) + ")::oid IS DISTINCT FROM " + oid +
+         " OR EXISTS (WITH RECURSIVE down AS (SELECT k.oid, k.relkind, k.relfilenode"
+         "   FROM pg_catalog.pg_class k WHERE k.oid = " +
+         oid +
+         "   UNION ALL SELECT y.* FROM down CROSS JOIN LATERAL ("
+         "     SELECT k.oid, k.relkind, k.relfilenode FROM pg_catalog.pg_inherits i"
+         "     JOIN pg_catalog.pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = down.oid"
+         "     OFFSET 0) y WHERE down.relkind = 'p')"
+         " SELECT FROM down WHERE relkind = 'r'"
+         " AND relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(oid))";
+}
+
 struct copied_row {
   char* bytes = nullptr;
   explicit copied_row(char* taken) : bytes{taken} {}
@@ -131,9 +150,16 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     if (PQconsumeInput(session) == 0)
       return give_up(result_error(session, nullptr));
   }
-  auto ended = all_results(session, clock::now() + stall_max);
+  const auto until = clock::now() + stall_max;
+  auto ended = all_results(session, until);
   if (!ended)
     return broken(std::move(ended).error());
+  auto lost = session_->command(lost_rows_query(*query.table), until);
+  if (!lost)
+    return broken(std::move(lost).error());
+  if (lost->at(0, 0) != "f")
+    return broken({trouble::transient, std::string{lost_rows},
+                   "the table was rewritten before its rows could be read"});
   return count;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
 
 namespace busbar::postgres {
 
@@ -23,6 +24,8 @@ struct snapshot_query {
   std::optional<std::uint64_t> limit = {};
   std::optional<std::uint64_t> offset = {};
 };
+
+inline constexpr std::string_view lost_rows = "40001"; ///< serialization_failure
 
 /// A REPEATABLE READ READ ONLY transaction on `session` (spec 1.16). begin() fixes the snapshot, so
 /// that its visibility can be told before the first row; then copy() once. Blocking; the snapshot
@@ -41,7 +44,8 @@ public:
   /// (text of the type's output function; borrowed until the call returns). If it returns false,
   /// the rest is cancelled and the session closed, which is no error. `first_row_until` bounds the
   /// wait for the first row only; after it, a stall of `stall_max` without any data fails. Errors
-  /// keep their SQLSTATE (42P01, 42703: schema changed).
+  /// keep their SQLSTATE (42P01, 42703: schema changed). With SQLSTATE lost_rows the rows were not
+  /// those of the snapshot, because the table was rewritten since: take another one.
   pg_result_of<std::uint64_t> copy(const snapshot_query& query, deadline first_row_until,
                                    std::chrono::seconds stall_max,
                                    const std::function<bool(std::span<const sql::cell>)>& on_row);

@@ -5,7 +5,7 @@ import { chosenSeed, Random } from './harness/random.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { stageBusbar, stagePostgres } from './harness/stage.mjs'
 
-const rounds = Number(process.env.BUSBAR_ROUNDS ?? 8)
+const rounds = Number(process.env.BUSBAR_ROUNDS ?? 15)
 const seed = chosenSeed()
 const postgres = await stagePostgres()
 const server = await stageBusbar(postgres, {

@@ -95,6 +95,35 @@ TEST_F(SnapshotTest, BeginFixesWhatIsSeen) {
   EXPECT_TRUE(session.usable());
 }
 
+TEST_F(SnapshotTest, RowsThatWereRewrittenSinceAreNotTakenForNone) {
+  sql("CREATE TABLE t (id int PRIMARY KEY, v numeric(4,2)); INSERT INTO t VALUES (1, 1), (2, 2);"
+      "CREATE TABLE root (a int) PARTITION BY LIST (a);"
+      "CREATE TABLE leaf PARTITION OF root FOR VALUES IN (1);"
+      "CREATE TABLE other PARTITION OF root FOR VALUES IN (2); INSERT INTO root VALUES (1), (2);"
+      "CREATE TABLE twin (LIKE t)");
+  const auto after = [&](const std::string& name, const std::string& statements) {
+    const auto found = table(name);
+    auto session = connect();
+    auto reader = must(postgres::snapshot_reader::begin(session, in(10s)));
+    sql(statements);
+    const std::uint16_t columns[] = {0};
+    const auto copied = reader.copy({&found, columns, {}}, in(10s), 10s,
+                                    [](std::span<const sql::cell>) { return true; });
+    must(reader.finish(in(10s)));
+    return copied ? std::to_string(*copied) + " rows" : copied.error().sqlstate;
+  };
+  EXPECT_EQ(after("t", "INSERT INTO t VALUES (3, 3)"), "2 rows");
+  EXPECT_EQ(after("t", "ALTER TABLE t ADD more int, ALTER v DROP NOT NULL"), "3 rows");
+  EXPECT_EQ(after("t", "ALTER TABLE t ALTER v TYPE numeric(5,3)"), postgres::lost_rows);
+  EXPECT_EQ(after("t", "TRUNCATE t"), postgres::lost_rows);
+  EXPECT_EQ(
+      after("t", "BEGIN; ALTER TABLE t RENAME TO was_t; ALTER TABLE twin RENAME TO t; COMMIT"),
+      postgres::lost_rows);
+  EXPECT_EQ(after("root", "SELECT 1"), "2 rows");
+  EXPECT_EQ(after("root", "TRUNCATE other"), postgres::lost_rows);
+  EXPECT_EQ(after("root", "DROP TABLE other"), postgres::lost_rows);
+}
+
 TEST_F(SnapshotTest, SnapshotAndStreamTogetherHaveEveryTransactionOnce) {
   sql("CREATE TABLE t (a int PRIMARY KEY, who text)");
   stream_reader stream{stream_settings()};
