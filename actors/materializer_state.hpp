@@ -116,7 +116,9 @@ struct materializer_state {
   std::unordered_map<shape_id, owned_ptr> shapes;
   std::unordered_map<std::uint32_t, table_fanout> tables;            ///< By oid.
   std::unordered_map<std::uint32_t, stream_relation> relations_seen; ///< By oid.
-  std::unordered_map<std::string, shape_id> expected;                ///< By handle.
+  std::unordered_map<std::uint32_t, facts_ptr>
+      facts_kept;                                     ///< By oid; the last, for shapes to share.
+  std::unordered_map<std::string, shape_id> expected; ///< By handle.
   std::set<shape_id> awaiting; ///< Creation message seen, snapshot not opened yet.
   std::set<shape_id> splicing; ///< Snapshot opened, not yet passed by the stream.
   struct kept_frame {

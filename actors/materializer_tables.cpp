@@ -132,8 +132,11 @@ void materializer_state::compare(const facts_ptr& facts, const snapshot& seen, o
 void materializer_state::keep_facts(owned_shape& owned, const facts_ptr& facts,
                                     const snapshot& seen) {
   const auto& shape = owned.log.shape();
-  owned.known = {facts, seen};
-  writes.put_facts(shape->id(), *facts, seen);
+  auto& shared = facts_kept[facts->table.oid]; // each snapshot reads its own
+  if (!shared || *shared != *facts)
+    shared = facts;
+  owned.known = {shared, seen};
+  writes.put_facts(shape->id(), *facts, seen, *shape->definition().table);
   shape->follow(facts->table);
 }
 

@@ -111,6 +111,7 @@ void materializer_state::forget(const shape_ptr& shape) {
       table->second.remove(*log);
       if (table->second.empty()) {
         tables.erase(table);
+        facts_kept.erase(oid);
         routed_oid = 0;
       }
     }

@@ -75,6 +75,6 @@ struct Visibility {
 
 struct KnownFacts {
   # Family "directory": what was last known of a shape's table, and when it was known.
-  facts @0 :TableFacts;
+  facts @0 :TableFacts;        # without the table if that is as in the ShapeRecord
   seen @1 :Visibility;
 }

@@ -101,8 +101,9 @@ table_info decode(schema::Table::Reader in) {
   return table;
 }
 
-void encode(schema::TableFacts::Builder out, const table_facts& facts) {
-  encode(out.initTable(), facts.table);
+void encode(schema::TableFacts::Builder out, const table_facts& facts, const table_info* given) {
+  if (given == nullptr || *given != facts.table)
+    encode(out.initTable(), facts.table);
   fill(out.initPublishedBy(static_cast<unsigned>(facts.published_by.size())), facts.published_by);
   fill(out.initPublishedAbove(static_cast<unsigned>(facts.published_above.size())),
        facts.published_above);
@@ -115,9 +116,9 @@ void encode(schema::TableFacts::Builder out, const table_facts& facts) {
   }
 }
 
-table_facts decode(schema::TableFacts::Reader in) {
+table_facts decode(schema::TableFacts::Reader in, const table_info* given) {
   table_facts facts;
-  facts.table = decode(in.getTable());
+  facts.table = given != nullptr && !in.hasTable() ? *given : decode(in.getTable());
   facts.published_by = to_vector(in.getPublishedBy());
   facts.published_above = to_vector(in.getPublishedAbove());
   facts.placed_by = to_vector(in.getPlacedBy());

@@ -12,8 +12,11 @@ namespace busbar {
 void encode(schema::Table::Builder out, const table_info& table);
 table_info decode(schema::Table::Reader in);
 
-void encode(schema::TableFacts::Builder out, const table_facts& facts);
-table_facts decode(schema::TableFacts::Reader in);
+/// The table itself is left out where it is the one `given`, which decode() must then be given,
+/// too.
+void encode(schema::TableFacts::Builder out, const table_facts& facts,
+            const table_info* given = nullptr);
+table_facts decode(schema::TableFacts::Reader in, const table_info* given = nullptr);
 
 void encode(schema::Visibility::Builder out, const snapshot& seen);
 snapshot decode(schema::Visibility::Reader in);

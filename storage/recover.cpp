@@ -96,7 +96,7 @@ result<std::vector<recovered_shape>> store::recover() {
       shape.splice_passed = read_be64(passed.data());
     std::string known;
     if (body_->get(family::directory, shape_key('t', shape.id), known).ok()) {
-      auto read = decode_known_facts(known);
+      auto read = decode_known_facts(known, shape.record.table);
       if (read)
         shape.known = std::move(*read);
       else

@@ -68,18 +68,18 @@ std::string encode(const shape_record& record) {
   return to_bytes(message);
 }
 
-std::string encode(const table_facts& facts, const snapshot& seen) {
+std::string encode(const table_facts& facts, const snapshot& seen, const table_info& defined) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<schema::KnownFacts>();
-  busbar::encode(out.initFacts(), facts);
+  busbar::encode(out.initFacts(), facts, &defined);
   busbar::encode(out.initSeen(), seen);
   return to_bytes(message);
 }
 
-result<known_facts> decode_known_facts(std::string_view bytes) {
+result<known_facts> decode_known_facts(std::string_view bytes, const table_info& defined) {
   known_facts known;
   auto read = read_message<schema::KnownFacts>(bytes, [&](schema::KnownFacts::Reader in) {
-    known.facts = std::make_shared<const table_facts>(decode(in.getFacts()));
+    known.facts = std::make_shared<const table_facts>(decode(in.getFacts(), &defined));
     known.seen = decode(in.getSeen());
   });
   if (!read)

@@ -39,7 +39,8 @@ struct known_facts {
   snapshot seen;
 };
 
-std::string encode(const table_facts& facts, const snapshot& seen);
-result<known_facts> decode_known_facts(std::string_view bytes);
+/// `defined` is the table of the shape's record, which is not stored twice.
+std::string encode(const table_facts& facts, const snapshot& seen, const table_info& defined);
+result<known_facts> decode_known_facts(std::string_view bytes, const table_info& defined);
 
 } // namespace busbar::storage

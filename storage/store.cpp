@@ -116,9 +116,10 @@ void batch::mark_splice_passed(shape_id shape, std::uint64_t commit_lsn) {
   numbered_family directory{family::directory};
   body_->writes.Put(&directory, shape_key('p', shape), number_text(commit_lsn));
 }
-void batch::put_facts(shape_id shape, const table_facts& facts, const snapshot& seen) {
+void batch::put_facts(shape_id shape, const table_facts& facts, const snapshot& seen,
+                      const table_info& defined) {
   numbered_family directory{family::directory};
-  body_->writes.Put(&directory, shape_key('t', shape), encode(facts, seen));
+  body_->writes.Put(&directory, shape_key('t', shape), encode(facts, seen, defined));
 }
 void batch::mark_removed(shape_id shape) {
   numbered_family directory{family::directory};

@@ -41,8 +41,9 @@ public:
   void mark_boundary(shape_id shape, log_offset end);
   /// The first transaction past the shape's snapshot has come by; `commit_lsn` is its.
   void mark_splice_passed(shape_id shape, std::uint64_t commit_lsn);
-  /// What is known of the shape's table from now on.
-  void put_facts(shape_id shape, const table_facts& facts, const snapshot& seen);
+  /// What is known of the shape's table from now on; `defined` is the table of its record.
+  void put_facts(shape_id shape, const table_facts& facts, const snapshot& seen,
+                 const table_info& defined);
   /// The shape must not be found again, though its data is still there.
   void mark_removed(shape_id shape);
   /// Written with the first part of a transaction that needs several batches of this writer (the

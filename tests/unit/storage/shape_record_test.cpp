@@ -81,14 +81,22 @@ TEST(KnownFactsTest, EveryFieldIsReadBack) {
                           .publication_xid = 3'000'000'000,
                           .partitions = {{16385, 0}, {16386, 740}}};
   const snapshot seen{.xmin = 1ull << 40, .xmax = (1ull << 40) + 9, .xip = {(1ull << 40) + 2}};
-  const auto bytes = encode(facts, seen);
-  const auto read = decode_known_facts(bytes);
+  const auto bytes = encode(facts, seen, {});
+  const auto read = decode_known_facts(bytes, sample().table);
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(*read->facts, facts);
   EXPECT_EQ(read->seen, seen);
   for (std::size_t size = 0; size < bytes.size(); size += 8)
-    static_cast<void>(decode_known_facts(bytes.substr(0, size)));
-  EXPECT_EQ(decode_known_facts(bytes.substr(1)).error().code, errc::corrupt);
+    static_cast<void>(decode_known_facts(bytes.substr(0, size), {}));
+  EXPECT_EQ(decode_known_facts(bytes.substr(1), {}).error().code, errc::corrupt);
+}
+
+TEST(KnownFactsTest, TheTableOfTheRecordIsNotStoredTwice) {
+  const table_facts facts{
+      .table = sample().table, .published_by = {501}, .publication_xid = 3, .partitions = {}};
+  const auto bytes = encode(facts, {}, sample().table);
+  EXPECT_LT(bytes.size(), encode(facts, {}, {}).size() / 2);
+  EXPECT_EQ(*decode_known_facts(bytes, sample().table)->facts, facts);
 }
 
 TEST(ShapeRecordTest, SelectionOutsideOfTheTableIsCorrupt) {

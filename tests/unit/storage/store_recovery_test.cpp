@@ -314,7 +314,7 @@ TEST_F(StoreRecoveryTest, WhatIsKnownOfATableComesBackAndGoesWithItsShape) {
     put(shape_id{1}, record("a"));
     put(shape_id{2}, record("b"));
     batch writes;
-    writes.put_facts(shape_id{1}, facts, seen);
+    writes.put_facts(shape_id{1}, facts, seen, record("a").table);
     commit(writes);
     reopen();
     ASSERT_TRUE(known(shape_id{1}).facts);
