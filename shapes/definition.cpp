@@ -84,19 +84,46 @@ std::vector<std::uint16_t> key_columns(const table_info& table) {
   return indices;
 }
 
+namespace {
+
+sql::case_rule cases_of(std::string_view ctype) {
+  return ctype == "C"         ? sql::case_rule::ascii
+         : ctype == "C.UTF-8" ? sql::case_rule::unicode
+                              : sql::case_rule::unknown;
+}
+
+/// Of a domain, what its base type is. An array of a domain and a domain over an enum are left as
+/// they are, which clauses cannot use: PostgreSQL has no operators for the latter either.
+sql::column clause_column(const table_column& c) {
+  const bool is_domain = !c.base.name.empty() && c.dimensions == 0 && c.base.type_class != "e";
+  sql::column out{.name = c.name,
+                  .type_name = is_domain ? c.base.name : c.type_name,
+                  .type_class = is_domain ? c.base.type_class : c.type_class,
+                  .dimensions = is_domain ? c.base.dimensions : c.dimensions,
+                  .type_modifier = is_domain ? c.base.type_modifier : c.type_modifier,
+                  .ordered_bytewise = c.ordered_bytewise,
+                  .deterministic = c.deterministic,
+                  .generated = c.generated,
+                  .cases = cases_of(c.ctype)};
+  if (!c.enum_name.empty())
+    out.labels = std::make_shared<const sql::enum_type>(
+        sql::enum_type{c.enum_schema, c.enum_name, c.labels});
+  return out;
+}
+
+} // namespace
+
 std::vector<sql::column> clause_columns(const table_info& table) {
   std::vector<sql::column> columns;
   columns.reserve(table.columns.size());
   for (const auto& c : table.columns)
-    columns.push_back({.name = c.name,
-                       .type_name = c.type_name,
-                       .type_class = c.type_class,
-                       .dimensions = c.dimensions,
-                       .type_modifier = c.type_modifier,
-                       .ordered_bytewise = c.ordered_bytewise,
-                       .deterministic = c.deterministic,
-                       .generated = c.generated});
+    columns.push_back(clause_column(c));
   return columns;
+}
+
+sql::collation clause_collation(const table_info& table) {
+  return {.ordered_bytewise = table.database_ordered_bytewise,
+          .cases = cases_of(table.database_ctype)};
 }
 
 result<shape_definition> define_shape(const shape_request& request,
@@ -124,7 +151,8 @@ result<shape_definition> define_shape(const shape_request& request,
   shape.selected = std::move(*selected);
   if (!request.where.empty()) {
     const auto columns = clause_columns(*table);
-    auto filter = sql::predicate::compile(request.where, request.parameters, columns);
+    auto filter = sql::predicate::compile(request.where, request.parameters, columns,
+                                          clause_collation(*table));
     if (!filter)
       return fail(std::move(filter).error());
     shape.filter = std::move(*filter);

@@ -35,6 +35,9 @@ result<shape_definition> define_shape(const shape_request& request,
 /// The table's columns as a clause may name them, in the table's order.
 std::vector<sql::column> clause_columns(const table_info& table);
 
+/// Of strings that come from no column.
+sql::collation clause_collation(const table_info& table);
+
 /// The columns that make up a row's key: the primary key in its order, else all (spec 11.2).
 std::vector<std::uint16_t> key_columns(const table_info& table);
 

@@ -26,7 +26,8 @@ result<subset_definition> define_subset(const subset_request& request, const sha
       return std::find(allowed->begin(), allowed->end(), column.name) == allowed->end();
     });
   if (!request.where.empty()) {
-    auto filter = sql::predicate::compile(request.where, request.parameters, columns);
+    auto filter = sql::predicate::compile(request.where, request.parameters, columns,
+                                          clause_collation(table));
     if (!filter)
       return fail(in_subset(std::move(filter).error()));
     subset.filter = std::move(*filter);

@@ -1,284 +1,328 @@
 #include "sql/check.hpp"
 
-#include "sql/comparing.hpp"
-#include "sql/typing.hpp"
+#include "sql/checker.hpp"
 
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <set>
 #include <utility>
-#include <vector>
 
 namespace busbar::sql {
 namespace {
 
-using kind_type = expression::kind_type;
-
-/// Walks the expression once and says it with the few operations of a tree.
-class checker {
-public:
-  checker(std::span<const std::string> parameters, std::span<const column> columns)
-      : types_{parameters, columns} {}
-
-  result<node_ptr> run(const expression& clause) {
-    auto tree = boolean(clause, "WHERE");
-    if (types_.failed())
-      return fail(types_.take_error());
-    return tree;
-  }
-
-private:
-  operand analyze(const expression& e) {
-    switch (e.kind) {
-    case kind_type::column:
-      return types_.column_named(e);
-    case kind_type::number:
-      return types_.number(e);
-    case kind_type::boolean:
-      return types_.boolean(e);
-    case kind_type::string:
-    case kind_type::null:
-      return {nullptr, &e, e.location};
-    case kind_type::parameter:
-      return types_.parameter(e);
-    case kind_type::cast:
-      return {cast(e), nullptr, e.location};
-    default:
-      return {condition(e), nullptr, e.location};
-    }
-  }
-
-  node_ptr cast(const expression& e) {
-    const auto target = type_named(e.text);
-    const auto& inner = e.args.front();
-    const auto location = e.location >= 0 ? e.location : inner.location;
-    if (!target)
-      return types_.refuse(location, "casts to " + quoted(e.text) + " are not supported");
-    return types_.cast(analyze(inner), *target, location);
-  }
-
-  // --- Conditions ----------------------------------------------------------------------------
-
-  node_ptr boolean(const expression& e, const char* where) {
-    const auto part = analyze(e);
-    if (types_.failed())
-      return nullptr;
-    const auto t = types_.type_of(part);
-    if (t != type::unknown && t != type::boolean)
-      return types_.refuse(part.location, "argument of " + std::string{where} +
-                                              " must be type boolean, not type " +
-                                              std::string{display_name(t)});
-    return types_.coerce(part, type::boolean);
-  }
-
-  std::vector<node_ptr> booleans(const expression& e, const char* where) {
-    std::vector<node_ptr> out;
-    out.reserve(e.args.size());
-    for (const auto& arg : e.args)
-      out.push_back(boolean(arg, where));
-    return out;
-  }
-
-  node_ptr condition(const expression& e) {
-    switch (e.kind) {
-    case kind_type::conjunction:
-      return join(operation::conjunction, booleans(e, "AND"));
-    case kind_type::disjunction:
-      return join(operation::disjunction, booleans(e, "OR"));
-    case kind_type::negation:
-      return negate(boolean(e.args[0], "NOT"));
-    case kind_type::binary:
-      return binary(e);
-    case kind_type::distinct:
-      return negate(not_distinct(e));
-    case kind_type::not_distinct:
-      return not_distinct(e);
-    case kind_type::in:
-      return in(e);
-    case kind_type::not_in:
-      return negate(in(e));
-    case kind_type::any:
-    case kind_type::all:
-      return quantified(e);
-    case kind_type::between:
-      return between(e, false);
-    case kind_type::not_between:
-      return negate(between(e, false));
-    case kind_type::between_symmetric:
-      return between(e, true);
-    case kind_type::not_between_symmetric:
-      return negate(between(e, true));
-    case kind_type::is_null:
-      return is_null(e.args[0]);
-    case kind_type::is_not_null:
-      return negate(is_null(e.args[0]));
-    case kind_type::is_true:
-      return boolean_test(operation::is_true, e, "IS TRUE");
-    case kind_type::is_not_true:
-      return negate(boolean_test(operation::is_true, e, "IS NOT TRUE"));
-    case kind_type::is_false:
-      return boolean_test(operation::is_false, e, "IS FALSE");
-    case kind_type::is_not_false:
-      return negate(boolean_test(operation::is_false, e, "IS NOT FALSE"));
-    case kind_type::is_unknown:
-      return boolean_test(operation::is_unknown, e, "IS UNKNOWN");
-    case kind_type::is_not_unknown:
-      return negate(boolean_test(operation::is_unknown, e, "IS NOT UNKNOWN"));
-    default:
-      return types_.refuse(e.location, "this construct is not supported");
-    }
-  }
-
-  node_ptr boolean_test(operation op, const expression& e, const char* where) {
-    auto inner = boolean(e.args[0], where);
-    return inner == nullptr ? nullptr : make(op, {std::move(inner)});
-  }
-
-  node_ptr is_null(const expression& e) {
-    const auto part = analyze(e);
-    if (types_.failed())
-      return nullptr;
-    if (part.tree == nullptr && part.literal->kind == kind_type::parameter &&
-        types_.type_of(part) == type::unknown)
-      return types_.refuse(e.location, "could not determine data type of parameter $" +
-                                           std::to_string(e.number));
-    const auto t = types_.type_of(part);
-    auto inner =
-        part.tree != nullptr ? part.tree : types_.coerce(part, t == type::unknown ? type::text : t);
-    return inner == nullptr ? nullptr : make(operation::is_null, {std::move(inner)});
-  }
-
-  node_ptr binary(const expression& e) {
-    const auto left = analyze(e.args[0]);
-    const auto right = analyze(e.args[1]);
-    if (types_.failed())
-      return nullptr;
-    if (e.text == "~~")
-      return operators_.like(left, right, e.location);
-    if (e.text == "!~~")
-      return negate(operators_.like(left, right, e.location));
-    if (const auto test = comparison_named(e.text))
-      return operators_.compare(*test, left, right, e.location);
-    return types_.refuse(e.location, "operator " + e.text + " is not supported");
-  }
-
-  node_ptr between(const expression& e, bool symmetric) {
-    const auto x = analyze(e.args[0]);
-    const auto low = analyze(e.args[1]);
-    const auto high = analyze(e.args[2]);
-    if (types_.failed())
-      return nullptr;
-    const auto within = [&](const operand& from, const operand& to) {
-      auto above = operators_.compare(comparison::greater_equal, x, from, e.location);
-      auto below = operators_.compare(comparison::less_equal, x, to, e.location);
-      return join(operation::conjunction, {std::move(above), std::move(below)});
-    };
-    auto straight = within(low, high);
-    if (!symmetric)
-      return straight;
-    return join(operation::disjunction, {std::move(straight), within(high, low)});
-  }
-
-  /// True if x = y, or if both are NULL; never unknown.
-  node_ptr not_distinct(const expression& e) {
-    for (const int side : {0, 1}) // against NULL, PostgreSQL makes it a null test for any type
-      if (e.args[static_cast<std::size_t>(side)].kind == kind_type::null)
-        return is_null(e.args[static_cast<std::size_t>(1 - side)]);
-    const auto left = analyze(e.args[0]);
-    const auto right = analyze(e.args[1]);
-    if (types_.failed())
-      return nullptr;
-    auto equal = operators_.compare(comparison::equal, left, right, e.location);
-    if (equal == nullptr)
-      return nullptr;
-    auto same = make(operation::is_true, {equal});
-    for (const auto& side : equal->args)
-      if (side->op == operation::constant && !side->literal.is_null)
-        return same;
-    auto both_null = join(operation::conjunction,
-                          {make(operation::is_null, {without_conversion(equal->args[0])}),
-                           make(operation::is_null, {without_conversion(equal->args[1])})});
-    return join(operation::disjunction, {std::move(same), std::move(both_null)});
-  }
-
-  std::vector<operand> elements_of(const expression& e) {
-    std::vector<operand> out;
-    for (auto arg = e.args.begin() + 1; arg != e.args.end(); ++arg)
-      out.push_back(analyze(*arg));
-    return out;
-  }
-
-  /// As PostgreSQL does it: if at least two elements without columns have a common type together
-  /// with the left side, they become an array of it. All others are compared one by one.
-  node_ptr in(const expression& e) {
-    const auto left = analyze(e.args[0]);
-    auto elements = elements_of(e);
-    if (types_.failed())
-      return nullptr;
-    const auto has_column = [](const operand& o) {
-      return o.tree != nullptr && o.tree->mentions_column;
-    };
-    std::vector<operand> plain;
-    std::remove_copy_if(elements.begin(), elements.end(), std::back_inserter(plain), has_column);
-    std::vector<node_ptr> parts;
-    if (plain.size() > 1) {
-      common_type common;
-      common.add(types_.type_of(left));
-      for (const auto& element : plain)
-        common.add(types_.type_of(element));
-      if (const auto t = common.get()) {
-        if (*t == type::opaque)
-          return types_.refuse_opaque(e.location);
-        parts.push_back(
-            operators_.one_of(left, plain, *t == type::unknown ? type::text : *t, e.location));
-        std::erase_if(elements, std::not_fn(has_column));
-      }
-    }
-    for (const auto& element : elements)
-      parts.push_back(operators_.compare(comparison::equal, left, element, e.location));
-    return join(operation::disjunction, parts);
-  }
-
-  /// x op ANY (ARRAY[…]) and x op ALL (ARRAY[…]).
-  node_ptr quantified(const expression& e) {
-    const auto test = comparison_named(e.text);
-    if (!test)
-      return types_.refuse(e.location, "operator " + e.text + " is not supported with ANY and ALL");
-    const auto left = analyze(e.args[0]);
-    const auto elements = elements_of(e);
-    if (types_.failed())
-      return nullptr;
-    common_type common; // of the array alone: ARRAY['1'] is text[], whatever stands on the left
-    for (const auto& element : elements)
-      common.add(types_.type_of(element));
-    const auto t = common.get();
-    if (!t || elements.empty())
-      return types_.refuse(e.location, "the elements of ARRAY[…] have no common type");
-    if (*t == type::opaque)
-      return types_.refuse_opaque(e.location);
-    const auto element_type = *t == type::unknown ? type::text : *t;
-    const bool any = e.kind == kind_type::any;
-    if (*test == comparison::equal && any)
-      return operators_.one_of(left, elements, element_type, e.location);
-    if (*test == comparison::not_equal && !any)
-      return negate(operators_.one_of(left, elements, element_type, e.location));
-    std::vector<node_ptr> parts;
-    for (const auto& element : elements)
-      parts.push_back(operators_.compare(
-          *test, left, {types_.coerce(element, element_type), nullptr, element.location},
-          e.location));
-    return join(any ? operation::disjunction : operation::conjunction, parts);
-  }
-
-  typing types_;
-  comparing operators_{types_};
-};
+/// A part that is constant and yet was not computed: computing it fails.
+const node* find_failing(const node& n, std::set<const node*>& seen) {
+  if (!seen.insert(&n).second)
+    return nullptr;
+  for (const auto& arg : n.args)
+    if (const auto* found = find_failing(*arg, seen))
+      return found;
+  const bool failing = n.op != operation::column && n.op != operation::constant &&
+                       std::all_of(n.args.begin(), n.args.end(), is_constant) &&
+                       !(n.op == operation::convert && n.silent);
+  return failing ? &n : nullptr;
+}
 
 } // namespace
 
-result<node_ptr> check(const expression& clause, std::span<const std::string> parameters,
-                       std::span<const column> columns) {
-  return checker{parameters, columns}.run(clause);
+operand checker::analyze(const expression& e) {
+  if (types_.failed())
+    return {nullptr, nullptr, e.location};
+  switch (e.kind) {
+  case kind_type::column:
+    return types_.column_named(e);
+  case kind_type::number:
+    return types_.number(e);
+  case kind_type::boolean:
+    return types_.boolean(e);
+  case kind_type::string:
+  case kind_type::null:
+    return {nullptr, &e, e.location};
+  case kind_type::parameter:
+    return types_.parameter(e);
+  case kind_type::array:
+    return array(e, std::nullopt);
+  default:
+    return {tree_of(e), nullptr, e.location};
+  }
+}
+
+std::vector<operand> checker::analyze_all(std::span<const expression> parts) {
+  std::vector<operand> out;
+  out.reserve(parts.size());
+  for (const auto& part : parts)
+    out.push_back(analyze(part));
+  return out;
+}
+
+node_ptr checker::tree_of(const expression& e) {
+  switch (e.kind) {
+  case kind_type::cast:
+    return cast(e);
+  case kind_type::binary:
+    return binary(e);
+  case kind_type::prefix: {
+    const auto args = analyze_all(e.args);
+    return operators_.apply(e.text, args, e.location);
+  }
+  case kind_type::function:
+    return function(e);
+  case kind_type::coalesce:
+    return coalesce(e);
+  case kind_type::greatest:
+  case kind_type::least:
+    return extreme(e);
+  case kind_type::null_if:
+    return null_if(e);
+  case kind_type::choice:
+    return choice(e);
+  case kind_type::at:
+    return at(e);
+  case kind_type::row:
+    return types_.refuse(e.location, "a row is supported in comparisons, IN and IS NULL only");
+  default:
+    return condition(e);
+  }
+}
+
+node_ptr checker::cast(const expression& e) {
+  const auto& inner = e.args.front();
+  const auto target = types_.type_of_cast(e);
+  if (!target)
+    return nullptr;
+  // ARRAY[…]::t[] casts each element by itself.
+  const auto part = inner.kind == kind_type::array && is_array(target->is)
+                        ? array(inner, element_of(target->is))
+                        : analyze(inner);
+  return types_.cast(part, *target, e.location >= 0 ? e.location : inner.location);
+}
+
+// --- Conditions ------------------------------------------------------------------------------
+
+node_ptr checker::boolean(const expression& e, const char* where) {
+  const auto part = analyze(e);
+  if (types_.failed())
+    return nullptr;
+  const auto t = types_.type_of(part);
+  if (t != type::unknown && t != type::boolean)
+    return types_.refuse(part.location, "argument of " + std::string{where} +
+                                            " must be type boolean, not type " + types_.display(t));
+  return types_.coerce(part, type::boolean);
+}
+
+std::vector<node_ptr> checker::booleans(const expression& e, const char* where) {
+  std::vector<node_ptr> out;
+  out.reserve(e.args.size());
+  for (const auto& arg : e.args)
+    out.push_back(boolean(arg, where));
+  return out;
+}
+
+node_ptr checker::condition(const expression& e) {
+  switch (e.kind) {
+  case kind_type::conjunction:
+    return join(operation::conjunction, booleans(e, "AND"));
+  case kind_type::disjunction:
+    return join(operation::disjunction, booleans(e, "OR"));
+  case kind_type::negation:
+    return negate(boolean(e.args[0], "NOT"));
+  case kind_type::distinct:
+    return negate(not_distinct(e));
+  case kind_type::not_distinct:
+    return not_distinct(e);
+  case kind_type::in:
+    return in(e);
+  case kind_type::not_in:
+    return negate(in(e));
+  case kind_type::any:
+  case kind_type::all:
+    return quantified(e);
+  case kind_type::between:
+    return between(e, false);
+  case kind_type::not_between:
+    return negate(between(e, false));
+  case kind_type::between_symmetric:
+    return between(e, true);
+  case kind_type::not_between_symmetric:
+    return negate(between(e, true));
+  case kind_type::is_null:
+    return is_null(e.args[0]);
+  case kind_type::is_not_null:
+    return is_not_null(e.args[0]);
+  case kind_type::is_true:
+    return boolean_test(operation::is_true, e, "IS TRUE");
+  case kind_type::is_not_true:
+    return negate(boolean_test(operation::is_true, e, "IS NOT TRUE"));
+  case kind_type::is_false:
+    return boolean_test(operation::is_false, e, "IS FALSE");
+  case kind_type::is_not_false:
+    return negate(boolean_test(operation::is_false, e, "IS NOT FALSE"));
+  case kind_type::is_unknown:
+    return boolean_test(operation::is_unknown, e, "IS UNKNOWN");
+  case kind_type::is_not_unknown:
+    return negate(boolean_test(operation::is_unknown, e, "IS NOT UNKNOWN"));
+  default:
+    return types_.refuse(e.location, "this construct is not supported");
+  }
+}
+
+node_ptr checker::boolean_test(operation op, const expression& e, const char* where) {
+  return types_.build(op, {boolean(e.args[0], where)});
+}
+
+node_ptr checker::is_null(const expression& e) {
+  if (e.kind == kind_type::row) { // all of its fields
+    std::vector<node_ptr> fields;
+    for (const auto& field : e.args)
+      fields.push_back(is_null(field));
+    return join(operation::conjunction, fields);
+  }
+  const auto part = analyze(e);
+  if (types_.failed())
+    return nullptr;
+  const auto t = types_.type_of(part);
+  if (part.tree == nullptr && part.literal->kind == kind_type::parameter && t == type::unknown)
+    return types_.refuse(e.location,
+                         "could not determine data type of parameter $" + std::to_string(e.number));
+  auto inner =
+      part.tree != nullptr ? part.tree : types_.coerce(part, t == type::unknown ? type::text : t);
+  return types_.build(operation::is_null, {std::move(inner)});
+}
+
+node_ptr checker::is_not_null(const expression& e) {
+  if (e.kind != kind_type::row)
+    return negate(is_null(e));
+  std::vector<node_ptr> fields; // all of them too: this is not the negation
+  for (const auto& field : e.args)
+    fields.push_back(is_not_null(field));
+  return join(operation::conjunction, fields);
+}
+
+node_ptr checker::binary(const expression& e) {
+  if (e.args[0].kind == kind_type::row || e.args[1].kind == kind_type::row)
+    return rows(e);
+  const auto args = analyze_all(e.args);
+  return types_.failed() ? nullptr : operators_.apply(e.text, args, e.location);
+}
+
+node_ptr checker::between(const expression& e, bool symmetric) {
+  const auto parts = analyze_all(e.args);
+  if (types_.failed())
+    return nullptr;
+  const auto within = [&](const operand& from, const operand& to) {
+    auto above = operators_.apply(">=", {parts[0], from}, e.location);
+    auto below = operators_.apply("<=", {parts[0], to}, e.location);
+    return join(operation::conjunction, {std::move(above), std::move(below)});
+  };
+  auto straight = within(parts[1], parts[2]);
+  if (!symmetric)
+    return straight;
+  return join(operation::disjunction, {std::move(straight), within(parts[2], parts[1])});
+}
+
+/// True if x = y, or if both are NULL; never unknown.
+node_ptr checker::not_distinct(const expression& e) {
+  for (const std::size_t side : {0u, 1u}) // against NULL, PostgreSQL makes it a null test
+    if (e.args[side].kind == kind_type::null)
+      return is_null(e.args[1 - side]);
+  if (e.args[0].kind == kind_type::row || e.args[1].kind == kind_type::row) {
+    const auto& a = e.args[0].args;
+    const auto& b = e.args[1].args;
+    if (e.args[0].kind != e.args[1].kind || a.size() != b.size())
+      return types_.refuse(e.location, "unequal number of entries in row expressions");
+    std::vector<node_ptr> fields;
+    for (std::size_t i = 0; i < a.size(); ++i)
+      fields.push_back(not_distinct(expression{
+          .kind = kind_type::not_distinct, .location = e.location, .args = {a[i], b[i]}}));
+    return join(operation::conjunction, fields);
+  }
+  return not_distinct(analyze(e.args[0]), analyze(e.args[1]), e.location);
+}
+
+node_ptr checker::not_distinct(const operand& left, const operand& right, std::int32_t location) {
+  if (types_.failed())
+    return nullptr;
+  auto equal = operators_.apply("=", {left, right}, location);
+  const auto sides = operators_.equal_sides(left, right, location);
+  if (equal == nullptr || !sides)
+    return nullptr;
+  auto same = types_.build(operation::is_true, {equal});
+  for (const auto& side : {sides->left, sides->right})
+    if (is_constant(side) && !side->literal.is_null)
+      return same;
+  auto both_null = join(operation::conjunction,
+                        {types_.build(operation::is_null, {without_conversion(sides->left)}),
+                         types_.build(operation::is_null, {without_conversion(sides->right)})});
+  return join(operation::disjunction, {std::move(same), std::move(both_null)});
+}
+
+/// As PostgreSQL does it: if at least two elements without columns have a common type together
+/// with the left side, they become an array of it. All others are compared one by one.
+node_ptr checker::in(const expression& e) {
+  if (e.args[0].kind == kind_type::row) {
+    std::vector<node_ptr> equal;
+    for (std::size_t i = 1; i < e.args.size(); ++i)
+      equal.push_back(rows(expression{.kind = kind_type::binary,
+                                      .location = e.location,
+                                      .text = "=",
+                                      .args = {e.args[0], e.args[i]}}));
+    return join(operation::disjunction, equal);
+  }
+  const auto left = analyze(e.args[0]);
+  auto elements = analyze_all(std::span{e.args}.subspan(1));
+  if (types_.failed())
+    return nullptr;
+  const auto has_column = [](const operand& o) {
+    return o.tree != nullptr && o.tree->mentions_column;
+  };
+  std::vector<operand> plain;
+  std::remove_copy_if(elements.begin(), elements.end(), std::back_inserter(plain), has_column);
+  std::vector<node_ptr> parts;
+  if (plain.size() > 1) {
+    common_type common;
+    common.add(types_.type_of(left));
+    for (const auto& element : plain)
+      common.add(types_.type_of(element));
+    const auto t = common.get();
+    if (t == type::opaque)
+      return types_.refuse_opaque(e.location);
+    if (t && !is_array(*t)) {
+      parts.push_back(
+          operators_.one_of(left, plain, *t == type::unknown ? type::text : *t, e.location));
+      std::erase_if(elements, std::not_fn(has_column));
+    }
+  }
+  for (const auto& element : elements)
+    parts.push_back(operators_.apply("=", {left, element}, e.location));
+  return join(operation::disjunction, parts);
+}
+
+node_ptr checker::quantified(const expression& e) {
+  const auto left = analyze(e.args[0]);
+  const auto right = analyze(e.args[1]);
+  if (types_.failed())
+    return nullptr;
+  return operators_.quantified(e.text, left, right, e.kind == kind_type::all, e.location);
+}
+
+node_ptr checker::run(const expression& clause) {
+  auto tree = boolean(clause, "WHERE");
+  std::set<const node*> seen;
+  if (tree != nullptr)
+    if (const auto* failing = find_failing(*tree, seen))
+      return types_.refuse(failing->location, "this part is an error for every row: an overflow, "
+                                              "a division by zero or an invalid value");
+  return tree;
+}
+
+result<checked> check(const expression& clause, std::span<const std::string> parameters,
+                      std::span<const column> columns, const collation& database) {
+  checker walk{parameters, columns, database};
+  auto tree = walk.run(clause);
+  if (walk.types().failed())
+    return fail(walk.types().take_error());
+  return checked{std::move(tree), walk.types().enums()};
 }
 
 } // namespace busbar::sql

@@ -5,13 +5,20 @@
 #include "sql/predicate.hpp"
 #include "sql/tree.hpp"
 
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace busbar::sql {
 
-/// The boolean tree of `clause`, or why PostgreSQL or we refuse it.
-result<node_ptr> check(const expression& clause, std::span<const std::string> parameters,
-                       std::span<const column> columns);
+struct checked {
+  node_ptr tree;                                       ///< Boolean.
+  std::vector<std::shared_ptr<const enum_type>> enums; ///< Of the columns.
+};
+
+/// What `clause` means, or why PostgreSQL or we refuse it.
+result<checked> check(const expression& clause, std::span<const std::string> parameters,
+                      std::span<const column> columns, const collation& database);
 
 } // namespace busbar::sql

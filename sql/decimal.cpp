@@ -108,6 +108,19 @@ reading read_decimal(std::string_view text, decimal& out) noexcept {
   return reading::ok;
 }
 
+decimal decimal_of(const value& v, decimal_buffer& buffer) noexcept {
+  decimal d;
+  if (!v.text.empty()) {
+    (void)read_decimal(v.text, d); // whoever made the value vouches for it
+    return d;
+  }
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), v.integer).ptr;
+  d.negative = v.integer < 0;
+  const char* digits = buffer.data() + (d.negative ? 1 : 0);
+  d.whole = {digits, static_cast<std::size_t>(end - digits)};
+  return d;
+}
+
 int compare(const decimal& a, const decimal& b) noexcept {
   if (a.kind != b.kind)
     return a.kind < b.kind ? -1 : 1;
@@ -123,6 +136,41 @@ int compare(const decimal& a, const decimal& b) noexcept {
   if (a.negative != b.negative)
     return a.negative ? -1 : 1;
   return a.negative ? compare_magnitudes(y, x) : compare_magnitudes(x, y);
+}
+
+void append_sort_key(std::string& out, const decimal& d) {
+  significant_digits digits{d};
+  enum : unsigned char { least = 1, negative, zero, positive, most, nan };
+  switch (d.kind) {
+  case decimal::kind_type::negative_infinity:
+    out += static_cast<char>(least);
+    return;
+  case decimal::kind_type::infinity:
+    out += static_cast<char>(most);
+    return;
+  case decimal::kind_type::nan:
+    out += static_cast<char>(nan);
+    return;
+  case decimal::kind_type::finite:
+    break;
+  }
+  if (digits.is_zero()) {
+    out += static_cast<char>(zero);
+    return;
+  }
+  out += static_cast<char>(d.negative ? negative : positive);
+  const auto start = out.size();
+  const auto magnitude = static_cast<std::uint64_t>(digits.magnitude() + (std::int64_t{1} << 31));
+  for (int shift = 32; shift >= 0; shift -= 8)
+    out += static_cast<char>(magnitude >> shift & 0xff);
+  while (!digits.at_end())
+    out += digits.take();
+  while (out.back() == '0' && out.size() > start + 5)
+    out.pop_back();
+  out += '\0'; // before every digit: what ends is less than what goes on
+  if (d.negative)
+    for (auto i = start; i < out.size(); ++i)
+      out[i] = static_cast<char>(~out[i]);
 }
 
 std::string to_string(const decimal& d) {

@@ -3,6 +3,7 @@
 
 #include "sql/value.hpp"
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,8 +23,17 @@ struct decimal {
 /// Reads numeric's input format.
 reading read_decimal(std::string_view text, decimal& out) noexcept;
 
+/// Room for the digits of an integer that stands for a numeric.
+using decimal_buffer = std::array<char, 24>;
+
+/// The view of a value of type numeric. Borrows from both.
+decimal decimal_of(const value& v, decimal_buffer& buffer) noexcept;
+
 /// In the order of PostgreSQL: -Infinity, numbers, Infinity, NaN.
 int compare(const decimal& a, const decimal& b) noexcept;
+
+/// Appends bytes that are equal for equal numbers, and ordered as they are.
+void append_sort_key(std::string& out, const decimal& d);
 
 /// As numeric's output function prints it: no exponent, the scale kept.
 std::string to_string(const decimal& d);

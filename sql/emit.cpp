@@ -33,19 +33,6 @@ void append_identifier(std::string& out, std::string_view name) {
   out += '"';
 }
 
-void append_type(std::string& out, type t) {
-  out += "::pg_catalog.";
-  out += catalog_name(t);
-}
-
-void append_constant(std::string& out, const constant& c) {
-  if (c.is_null)
-    out += "NULL";
-  else
-    append_string(out, c.text);
-  append_type(out, c.of);
-}
-
 std::string_view symbol(comparison test) {
   switch (test) {
   case comparison::equal:
@@ -62,6 +49,20 @@ std::string_view symbol(comparison test) {
     return ">=";
   }
   return "=";
+}
+
+/// What a type has in brackets for its modifier, which is never that of an interval.
+std::string modifier_text(type t, std::int32_t modifier) {
+  switch (t) {
+  case type::varchar:
+  case type::bpchar:
+    return "(" + std::to_string(modifier - 4) + ")";
+  case type::numeric:
+    return "(" + std::to_string((modifier - 4) >> 16) + "," +
+           std::to_string((modifier - 4) & 0x7ff) + ")";
+  default:
+    return "(" + std::to_string(modifier) + ")";
+  }
 }
 
 /// A test that NOT turns into one of PostgreSQL's IS NOT forms; nullptr for other operations.
@@ -82,7 +83,7 @@ const char* test_name(operation op) {
 
 class emitter {
 public:
-  explicit emitter(bool sorted) : sorted_{sorted} {}
+  emitter(enum_types enums, bool sorted) : enums_{enums}, sorted_{sorted} {}
 
   /// Stops once `out` is too long; what is then in it means nothing.
   void write(std::string& out, const node& n) const {
@@ -93,19 +94,41 @@ public:
       append_identifier(out, n.name);
       break;
     case operation::constant:
-      append_constant(out, n.literal);
+      write_constant(out, n.result, n.literal);
       break;
     case operation::convert:
       write_conversion(out, n);
       break;
     case operation::compare:
-      write_operator(out, n, symbol(n.test));
-      break;
-    case operation::like:
-      write_operator(out, n, "~~");
+      write_infix(out, n, symbol(n.test));
       break;
     case operation::one_of:
       write_list(out, n);
+      break;
+    case operation::quantified:
+      write_quantified(out, n);
+      break;
+    case operation::apply:
+      write_call(out, n);
+      break;
+    case operation::concat:
+      write_args(out, "pg_catalog.concat(", n.args, ")");
+      break;
+    case operation::array:
+      write_args(out, "(ARRAY[", n.args, "]::");
+      out += sql_name(n.result, enums_) + ")";
+      break;
+    case operation::at:
+      write_subscripts(out, n);
+      break;
+    case operation::coalesce:
+      write_args(out, "COALESCE(", n.args, ")");
+      break;
+    case operation::extreme:
+      write_args(out, n.test == comparison::greater ? "GREATEST(" : "LEAST(", n.args, ")");
+      break;
+    case operation::choice:
+      write_choice(out, n);
       break;
     case operation::conjunction:
       write_joined(out, n, " AND ");
@@ -126,35 +149,120 @@ public:
   }
 
 private:
+  void append_type(std::string& out, type t) const {
+    out += "::";
+    out += sql_name(t, enums_);
+  }
+
+  void write_constant(std::string& out, type t, const constant& c) const {
+    if (c.is_null)
+      out += "NULL";
+    else
+      append_string(out, c.text);
+    append_type(out, t);
+  }
+
   void write_conversion(std::string& out, const node& n) const {
     if (n.silent)
       return write(out, *n.args[0]);
     out += '(';
     write(out, *n.args[0]);
     append_type(out, n.result);
+    if (n.how == conversion::fit)
+      out += modifier_text(n.result, n.modifier);
     out += ')';
   }
 
-  void write_operator(std::string& out, const node& n, std::string_view name) const {
+  void write_infix(std::string& out, const node& n, std::string_view name) const {
     out += '(';
     write(out, *n.args[0]);
+    write_operator(out, name);
+    write(out, *n.args[1]);
+    out += ')';
+  }
+
+  static void write_operator(std::string& out, std::string_view name) {
     out += " OPERATOR(pg_catalog.";
     out += name;
     out += ") ";
-    write(out, *n.args[1]);
-    out += ')';
+  }
+
+  void write_call(std::string& out, const node& n) const {
+    const auto name = n.callee->name;
+    if (n.is_operator && n.args.size() == 2)
+      return write_infix(out, n, name);
+    if (n.is_operator) {
+      out += "(OPERATOR(pg_catalog.";
+      out += name;
+      out += ") ";
+      write(out, *n.args[0]);
+      out += ')';
+      return;
+    }
+    write_args(out, "pg_catalog." + std::string{name} + "(", n.args, ")");
+  }
+
+  void write_args(std::string& out, std::string_view before, const std::vector<node_ptr>& args,
+                  std::string_view after) const {
+    out += before;
+    for (const auto& arg : args) {
+      if (&arg != &args.front())
+        out += ", ";
+      write(out, *arg);
+    }
+    out += after;
   }
 
   void write_list(std::string& out, const node& n) const {
     std::vector<std::string> elements;
     elements.reserve(n.set.size());
     for (const auto& element : n.set)
-      append_constant(elements.emplace_back(), element);
+      write_constant(elements.emplace_back(), n.element, element);
     out += '(';
     write(out, *n.args[0]);
     out += " OPERATOR(pg_catalog.=) ANY (ARRAY[";
     append_all(out, std::move(elements), ", ");
     out += "]))";
+  }
+
+  void write_quantified(std::string& out, const node& n) const {
+    out += '(';
+    write(out, *n.args[0]);
+    write_operator(out, n.callee != nullptr ? n.callee->name : symbol(n.test));
+    out += n.all ? "ALL (" : "ANY (";
+    write(out, *n.args[1]);
+    out += "))";
+  }
+
+  void write_subscripts(std::string& out, const node& n) const {
+    out += "((";
+    write(out, *n.args[0]);
+    out += ')';
+    std::size_t next = 1;
+    for (const auto& parts : n.at) {
+      out += '[';
+      if (parts.has_lower)
+        write(out, *n.args[next++]);
+      if (parts.slice)
+        out += ':';
+      if (parts.has_upper)
+        write(out, *n.args[next++]);
+      out += ']';
+    }
+    out += ')';
+  }
+
+  void write_choice(std::string& out, const node& n) const {
+    out += "(CASE";
+    for (std::size_t i = 0; i + 1 < n.args.size(); i += 2) {
+      out += " WHEN ";
+      write(out, *n.args[i]);
+      out += " THEN ";
+      write(out, *n.args[i + 1]);
+    }
+    out += " ELSE ";
+    write(out, *n.args.back());
+    out += " END)";
   }
 
   void write_joined(std::string& out, const node& n, std::string_view separator) const {
@@ -202,22 +310,23 @@ private:
     out += test_name(test.op);
   }
 
+  enum_types enums_;
   bool sorted_;
 };
 
 } // namespace
 
-result<std::string> to_sql(const node& tree) {
+result<std::string> to_sql(const node& tree, enum_types enums) {
   std::string out;
-  emitter{false}.write(out, tree);
+  emitter{enums, false}.write(out, tree);
   if (out.size() > emitted_bytes_max)
     return fail(refusal(0, "the clause is too large once its parts are written out"));
   return out;
 }
 
-std::string to_canonical(const node& tree) {
+std::string to_canonical(const node& tree, enum_types enums) {
   std::string out;
-  emitter{true}.write(out, tree);
+  emitter{enums, true}.write(out, tree);
   return out;
 }
 

@@ -14,10 +14,10 @@ inline constexpr std::size_t emitted_bytes_max = 1024 * 1024;
 
 /// Fully parenthesised, every constant typed, every operator and type in pg_catalog, nothing left
 /// to search_path. Read again by parse() and check(), it gives the same tree.
-result<std::string> to_sql(const node& tree);
+result<std::string> to_sql(const node& tree, enum_types enums);
 
 /// As to_sql(), but the operands of AND, OR and lists are in an order of their own and none is
 /// there twice. Only for trees that to_sql() could write.
-std::string to_canonical(const node& tree);
+std::string to_canonical(const node& tree, enum_types enums);
 
 } // namespace busbar::sql

@@ -1,17 +1,6 @@
 #include "sql/text.hpp"
 
 namespace busbar::sql {
-namespace {
-
-/// Bytes of the UTF-8 character at the front.
-std::size_t character_size(std::string_view text) noexcept {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t size = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  return size < text.size() ? size : text.size();
-}
-
-} // namespace
-
 // A `%` is matched against as little as possible; on a mismatch only the last `%` seen takes one
 // character more. Going back to an earlier one could not help: what lies between two `%` has
 // already been matched as early as it can be. So there is no recursion and no exponential case.

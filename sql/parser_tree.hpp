@@ -14,7 +14,30 @@ namespace busbar::sql {
 
 /// Field numbers of message Node in libpg_query's pg_query.proto, for grammar version 15.
 namespace parser_node {
-enum : std::uint32_t { select_stmt = 58, column_ref = 172, sort_by = 183, string = 233 };
+enum : std::uint32_t {
+  bool_expr = 16,
+  sub_link = 17,
+  case_expr = 27,
+  case_when = 28,
+  row_expr = 31,
+  coalesce_expr = 33,
+  min_max_expr = 34,
+  null_test = 37,
+  boolean_test = 38,
+  select_stmt = 58,
+  a_expr = 171,
+  column_ref = 172,
+  param_ref = 173,
+  func_call = 174,
+  a_indices = 176,
+  a_indirection = 177,
+  a_array_expr = 178,
+  type_cast = 181,
+  sort_by = 183,
+  string = 233,
+  list = 235,
+  a_const = 238,
+};
 }
 
 /// Owns what pg_query_parse_protobuf() returned.

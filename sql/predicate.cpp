@@ -1,5 +1,6 @@
 #include "sql/predicate.hpp"
 
+#include "sql/atoms_of.hpp"
 #include "sql/check.hpp"
 #include "sql/emit.hpp"
 #include "sql/parse.hpp"
@@ -14,6 +15,7 @@ struct predicate::body {
   program steps;
   std::string sql;
   std::string canonical;
+  std::vector<conjunction> conjunctions;
 };
 
 predicate::predicate(std::unique_ptr<const body> b) : body_{std::move(b)} {}
@@ -21,18 +23,20 @@ predicate::~predicate() = default;
 
 result<std::shared_ptr<const predicate>> predicate::compile(std::string_view where,
                                                             std::span<const std::string> parameters,
-                                                            std::span<const column> columns) try {
+                                                            std::span<const column> columns,
+                                                            const collation& database) try {
   const auto clause = parse(where);
   if (!clause)
     return fail(clause.error());
-  const auto tree = check(*clause, parameters, columns);
-  if (!tree)
-    return fail(tree.error());
-  auto text = sql::to_sql(**tree);
+  const auto meaning = check(*clause, parameters, columns, database);
+  if (!meaning)
+    return fail(meaning.error());
+  const auto& [tree, enums] = *meaning;
+  auto text = sql::to_sql(*tree, enums);
   if (!text)
     return fail(std::move(text).error());
-  auto compiled =
-      std::make_unique<const body>(body{program{**tree}, std::move(*text), to_canonical(**tree)});
+  auto compiled = std::make_unique<const body>(
+      body{program{*tree, enums}, std::move(*text), to_canonical(*tree, enums), atoms_of(*tree)});
   return std::shared_ptr<const predicate>{new predicate{std::move(compiled)}};
 } catch (const std::exception& e) { // only memory can run out here
   return fail(errc::unavailable, std::string{"compile a where clause: "} + e.what(), "where");
@@ -49,6 +53,9 @@ const std::string& predicate::canonical() const noexcept {
 }
 std::span<const std::uint16_t> predicate::columns_used() const noexcept {
   return body_->steps.columns();
+}
+std::span<const conjunction> predicate::conjunctions() const noexcept {
+  return body_->conjunctions;
 }
 
 } // namespace busbar::sql

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "sql/collation.hpp"
+#include "sql/enum_type.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,16 +17,20 @@
 
 namespace busbar::sql {
 
-/// A column that a clause may name.
+struct conjunction; // atoms.hpp
+
+/// A column that a clause may name. Of a domain, all but the name is said of its base type.
 struct column {
   std::string name;
   std::string type_name; ///< pg_type.typname, of the element type for an array: "int4", "text" …
-  std::string type_class = "b"; ///< pg_type.typtype: b base, e enum, d domain …
+  std::string type_class = "b"; ///< pg_type.typtype: b base, e enum …
   std::int32_t dimensions = 0;  ///< > 0 for arrays.
   std::int32_t type_modifier = -1;
-  bool ordered_bytewise = true; ///< Text order and case follow the C collation.
+  bool ordered_bytewise = true; ///< Text order follows the C collation.
   bool deterministic = true;
   bool generated = false; ///< Never in the stream: a clause that uses it is refused.
+  case_rule cases = case_rule::unknown;
+  std::shared_ptr<const enum_type> labels = nullptr; ///< Of an enum, or of an array of them.
 };
 
 /// SQL's three values, and `failed` for a row on which evaluation errs (overflow, invalid text):
@@ -38,12 +44,13 @@ using cell = std::optional<std::string_view>;
 class predicate {
 public:
   /// Parses `where` (libpg_query), resolves types against `columns`, binds `$n` to
-  /// `parameters[n-1]` and compiles. Errors: errc::invalid_argument with field "where" or "params";
-  /// a syntax error reads `At location <n>: <parser message>`, n counted as spec
-  /// shape-protocol 17.3 says.
+  /// `parameters[n-1]` and compiles. `database` is the collation of strings that come from no
+  /// column. Errors: errc::invalid_argument with field "where" or "params"; a syntax error reads
+  /// `At location <n>: <parser message>`, n counted as spec shape-protocol 17.3 says.
   static result<std::shared_ptr<const predicate>> compile(std::string_view where,
                                                           std::span<const std::string> parameters,
-                                                          std::span<const column> columns);
+                                                          std::span<const column> columns,
+                                                          const collation& database = {});
   ~predicate();
 
   /// `row` has one cell for each of the `columns` given to compile(), in that order.
@@ -58,6 +65,10 @@ public:
 
   /// Indices of the columns whose values the clause needs, ascending.
   std::span<const std::uint16_t> columns_used() const noexcept;
+
+  /// A row that satisfies the clause satisfies the atoms of at least one of these: see atoms.hpp.
+  /// None at all: no row ever does.
+  std::span<const conjunction> conjunctions() const noexcept;
 
 private:
   struct body;

@@ -34,6 +34,38 @@ constexpr std::string_view trim_blanks(std::string_view text) noexcept {
   return text;
 }
 
+/// Bytes of the UTF-8 character at the front of a text that is not empty.
+constexpr std::size_t character_size(std::string_view text) noexcept {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t size = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  return size < text.size() ? size : text.size();
+}
+
+constexpr std::size_t count_characters(std::string_view text) noexcept {
+  std::size_t count = 0;
+  for (const char c : text)
+    count += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  return count;
+}
+
+/// The first `count` characters.
+constexpr std::string_view first_characters(std::string_view text, std::size_t count) noexcept {
+  auto rest = text;
+  for (; count > 0 && !rest.empty(); --count)
+    rest.remove_prefix(character_size(rest));
+  return text.substr(0, text.size() - rest.size());
+}
+
+/// At most that many bytes, and whole characters only.
+constexpr std::string_view first_bytes(std::string_view text, std::size_t bytes) noexcept {
+  if (text.size() <= bytes)
+    return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80)
+    --bytes;
+  return text.substr(0, bytes);
+}
+inline constexpr std::size_t name_bytes_max = 63;
+
 /// Cuts the leading digits off `text` and returns them.
 constexpr std::string_view take_digits(std::string_view& text) noexcept {
   std::size_t count = 0;

@@ -1,11 +1,11 @@
 #include "sql/types.hpp"
 
+#include "sql/enum_type.hpp"
+
 #include <array>
 
 namespace busbar::sql {
 namespace {
-
-enum class category : std::uint8_t { unknown, boolean, numeric, string, moment, user };
 
 struct type_facts {
   type id;
@@ -16,7 +16,7 @@ struct type_facts {
   bool preferred;
 };
 
-constexpr std::array<type_facts, 16> facts{{
+constexpr std::array<type_facts, 21> facts{{
     {type::unknown, "unknown", "unknown", category::unknown, kernel::text, false},
     {type::boolean, "bool", "boolean", category::boolean, kernel::integer, true},
     {type::int2, "int2", "smallint", category::numeric, kernel::integer, false},
@@ -28,43 +28,69 @@ constexpr std::array<type_facts, 16> facts{{
     {type::text, "text", "text", category::string, kernel::text, true},
     {type::varchar, "varchar", "character varying", category::string, kernel::text, false},
     {type::bpchar, "bpchar", "character", category::string, kernel::blank_padded, false},
+    {type::name, "name", "name", category::string, kernel::text, false},
     {type::uuid, "uuid", "uuid", category::user, kernel::uuid, false},
     {type::date, "date", "date", category::moment, kernel::integer, false},
+    {type::time, "time", "time without time zone", category::moment, kernel::integer, false},
     {type::timestamp, "timestamp", "timestamp without time zone", category::moment, kernel::integer,
      false},
     {type::timestamptz, "timestamptz", "timestamp with time zone", category::moment,
      kernel::integer, true},
+    {type::interval, "interval", "interval", category::timespan, kernel::interval, true},
+    {type::bytea, "bytea", "bytea", category::user, kernel::text, false},
+    {type::jsonb, "jsonb", "jsonb", category::user, kernel::json, false},
     {type::opaque, "opaque", "a type without operators here", category::unknown, kernel::text,
      false},
 }};
+constexpr type_facts enum_facts{type::first_enum,      "enum",          "enum",
+                                category::enumeration, kernel::integer, false};
 
 const type_facts& of(type t) noexcept {
-  return facts[static_cast<std::size_t>(t)];
+  return t <= type::opaque ? facts[static_cast<std::size_t>(t)] : enum_facts;
 }
 
-bool is_integer(type t) noexcept {
-  return t >= type::int2 && t <= type::int8;
-}
-bool is_real(type t) noexcept {
-  return t == type::float4 || t == type::float8;
-}
 bool is_varying(type t) noexcept {
   return t == type::text || t == type::varchar;
 }
 
+std::string quoted_identifier(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"')
+      out += c;
+    out += c;
+  }
+  return out + '"';
+}
+
 } // namespace
 
-std::string_view catalog_name(type t) noexcept {
-  return of(t).catalog_name;
+std::string sql_name(type t, enum_types enums) {
+  if (is_array(t))
+    return sql_name(element_of(t), enums) + "[]";
+  if (is_enum(t) && enum_index(t) < enums.size()) {
+    const auto& found = *enums[enum_index(t)];
+    return quoted_identifier(found.schema) + "." + quoted_identifier(found.name);
+  }
+  return "pg_catalog." + std::string{of(t).catalog_name};
 }
-std::string_view display_name(type t) noexcept {
-  return of(t).display_name;
+
+std::string display_name(type t, enum_types enums) {
+  if (is_array(t))
+    return display_name(element_of(t), enums) + "[]";
+  if (is_enum(t) && enum_index(t) < enums.size())
+    return enums[enum_index(t)]->name;
+  return std::string{of(t).display_name};
 }
+
 kernel kernel_of(type t) noexcept {
-  return of(t).how;
+  return is_array(t) ? kernel::array : of(t).how;
 }
-bool is_string(type t) noexcept {
-  return of(t).group == category::string;
+category category_of(type t) noexcept {
+  return is_array(t) ? category::array : of(t).group;
+}
+bool is_preferred(type t) noexcept {
+  return !is_array(t) && of(t).preferred;
 }
 
 std::optional<type> type_named(std::string_view catalog_name) noexcept {
@@ -74,41 +100,22 @@ std::optional<type> type_named(std::string_view catalog_name) noexcept {
   return std::nullopt;
 }
 
-std::optional<operand_types> comparison_operands(type left, type right) noexcept {
-  const auto group = of(left).group;
-  if (group != of(right).group || group == category::unknown)
-    return std::nullopt;
-  switch (group) {
-  case category::numeric:
-    if (is_integer(left) && is_integer(right))
-      return operand_types{left, right, kernel::integer};
-    if (is_real(left) || is_real(right)) // float4 = integer is done in float8, not in float4
-      return operand_types{is_real(left) ? left : type::float8,
-                           is_real(right) ? right : type::float8, kernel::real};
-    return operand_types{type::numeric, type::numeric, kernel::numeric};
-  case category::string:
-    // bpchar against varchar compares as bpchar, against text as text.
-    if ((left == type::bpchar && right != type::text) ||
-        (right == type::bpchar && left != type::text))
-      return operand_types{type::bpchar, type::bpchar, kernel::blank_padded};
-    return operand_types{type::text, type::text, kernel::text};
-  default: // all others have an operator for the very types, or for each pair within the group
-    return operand_types{left, right, of(left).how};
-  }
-}
-
 bool is_implicit_cast(type from, type to) noexcept {
   if (from == to)
     return true;
-  if (of(from).group != of(to).group)
+  if (is_array(from) != is_array(to))
     return false;
+  if (is_array(from))
+    return is_implicit_cast(element_of(from), element_of(to));
   switch (of(from).group) {
   case category::numeric: // only upwards: int2 < int4 < int8 < numeric < float4 < float8
-    return from < to;
+    return of(to).group == category::numeric && from < to;
   case category::string:
-    return true;
+    return of(to).group == category::string && (from != type::name || to == type::text);
   case category::moment:
-    return from < to;
+    if (from == type::time)
+      return to == type::interval;
+    return of(to).group == category::moment && to != type::time && from < to;
   default:
     return false;
   }
@@ -119,9 +126,9 @@ void common_type::add(type t) noexcept {
     return;
   if (type_ == type::unknown)
     type_ = t;
-  else if (of(t).group != of(type_).group)
+  else if (category_of(t) != category_of(type_))
     mixed_ = true;
-  else if (!of(type_).preferred && is_implicit_cast(type_, t) && !is_implicit_cast(t, type_))
+  else if (!is_preferred(type_) && is_implicit_cast(type_, t) && !is_implicit_cast(t, type_))
     type_ = t;
 }
 
@@ -131,47 +138,94 @@ std::optional<type> common_type::get() const noexcept {
   return type_;
 }
 
+namespace {
+
+std::optional<conversion> integer_cast(type from, type to) noexcept {
+  switch (to) {
+  case type::boolean:
+    return from == type::int4 ? std::optional{conversion::integer_to_boolean} : std::nullopt;
+  case type::int2:
+    return conversion::to_int2;
+  case type::int4:
+    return from == type::int2 ? conversion::relabel : conversion::to_int4;
+  case type::int8:
+    return conversion::relabel;
+  case type::numeric:
+    return conversion::integer_to_numeric;
+  case type::float4:
+    return conversion::integer_to_float4;
+  case type::float8:
+    return conversion::integer_to_float8;
+  default:
+    return std::nullopt;
+  }
+}
+
+std::optional<conversion> number_cast(type from, type to) noexcept {
+  if (is_integer(from))
+    return integer_cast(from, to);
+  if (from == type::numeric)
+    return is_integer(to)       ? conversion::numeric_to_integer
+           : to == type::float4 ? conversion::numeric_to_float4
+                                : conversion::numeric_to_float8;
+  return is_integer(to)        ? conversion::real_to_integer
+         : to == type::numeric ? conversion::real_to_numeric
+         : to == type::float4  ? conversion::to_float4
+                               : conversion::relabel;
+}
+
+std::optional<conversion> moment_cast(type from, type to) noexcept {
+  if (from == type::time)
+    return to == type::interval ? std::optional{conversion::relabel} : std::nullopt;
+  if (from == type::interval)
+    return to == type::time ? std::optional{conversion::interval_to_time} : std::nullopt;
+  if (to == type::interval)
+    return std::nullopt;
+  if (from == type::date)
+    return to == type::time ? std::nullopt : std::optional{conversion::date_to_timestamp};
+  if (to == type::date)
+    return conversion::timestamp_to_date;
+  if (to == type::time)
+    return conversion::timestamp_to_time;
+  return conversion::relabel; // timestamp and timestamptz: the zone is UTC
+}
+
+bool is_about_time(type t) noexcept {
+  return t >= type::date && t <= type::interval;
+}
+
+} // namespace
+
 std::optional<conversion> explicit_cast(type from, type to) noexcept {
   if (from == to)
     return conversion::relabel;
-  if (is_integer(from)) {
-    switch (to) {
-    case type::boolean:
-      return from == type::int4 ? std::optional{conversion::integer_to_boolean} : std::nullopt;
-    case type::int2:
-      return conversion::to_int2;
-    case type::int4:
-      return from == type::int2 ? conversion::relabel : conversion::to_int4;
-    case type::int8:
+  if (element_of(from) == type::opaque || element_of(to) == type::opaque)
+    return std::nullopt;
+  if (is_array(from) && is_array(to))
+    return explicit_cast(element_of(from), element_of(to)) ? std::optional{conversion::elements}
+                                                           : std::nullopt;
+  if (!is_array(from) && !is_array(to)) {
+    if (of(from).group == category::numeric && of(to).group == category::numeric)
+      return number_cast(from, to);
+    if (from == type::int4 && to == type::boolean)
+      return conversion::integer_to_boolean;
+    if (from == type::boolean && to == type::int4)
       return conversion::relabel;
-    case type::numeric:
-      return conversion::integer_to_numeric;
-    case type::float4:
-      return conversion::integer_to_float4;
-    case type::float8:
-      return conversion::integer_to_float8;
-    default:
-      return std::nullopt;
-    }
+    if (from == type::boolean && (is_varying(to) || to == type::bpchar))
+      return conversion::boolean_to_text;
+    if (is_string(from) && is_string(to))
+      return to == type::name       ? conversion::to_name
+             : from == type::bpchar ? conversion::trim_blanks
+                                    : conversion::relabel;
+    if (is_about_time(from) && is_about_time(to))
+      return moment_cast(from, to);
   }
-  if (from == type::boolean && to == type::int4)
-    return conversion::relabel;
-  if (from == type::numeric && to == type::float4)
-    return conversion::numeric_to_float4;
-  if (from == type::numeric && to == type::float8)
-    return conversion::numeric_to_float8;
-  if (from == type::float4 && to == type::float8)
-    return conversion::relabel;
-  if (from == type::bpchar && is_varying(to))
-    return conversion::trim_blanks;
-  if (is_string(from) && is_string(to))
-    return conversion::relabel;
-  if (from == type::date && (to == type::timestamp || to == type::timestamptz))
-    return conversion::date_to_timestamp;
-  if (to == type::date && (from == type::timestamp || from == type::timestamptz))
-    return conversion::timestamp_to_date;
-  if (of(from).group == category::moment && of(to).group == category::moment)
-    return conversion::relabel; // timestamp and timestamptz: the zone is UTC
+  if (from == type::bytea || to == type::bytea)
+    return std::nullopt; // text and bytea go by way of an encoding
+  if (is_string(from))
+    return conversion::parse;
+  if (is_string(to))
+    return conversion::print;
   return std::nullopt;
 }
 

@@ -34,7 +34,16 @@ TEST(EmittedSql, QualifiesAndTypesEverything) {
       {"t NOT LIKE 'x%'", R"((NOT ("t" OPERATOR(pg_catalog.~~) 'x%'::pg_catalog.text)))"},
       {"b IS NOT TRUE", R"(("b" IS NOT TRUE))"},
       {"a IN (1, NULL)",
-       R"(("a" OPERATOR(pg_catalog.=) ANY (ARRAY['1'::pg_catalog.int4, NULL::pg_catalog.int4])))"},
+       R"((("a" OPERATOR(pg_catalog.=) '1'::pg_catalog.int4) OR NULL::pg_catalog.bool))"},
+      {"a IN (1, 2)",
+       R"(("a" OPERATOR(pg_catalog.=) ANY (ARRAY['1'::pg_catalog.int4, '2'::pg_catalog.int4])))"},
+      {"- a + 1 = 2",
+       R"((((OPERATOR(pg_catalog.-) "a") OPERATOR(pg_catalog.+) '1'::pg_catalog.int4) )"
+       R"(OPERATOR(pg_catalog.=) '2'::pg_catalog.int4))"},
+      {"length(t) = 1", R"((pg_catalog.length("t") OPERATOR(pg_catalog.=) '1'::pg_catalog.int4))"},
+      {"t::varchar(2) = 'x'",
+       R"((((("t"::pg_catalog.varchar)::pg_catalog.varchar(2))::pg_catalog.text) )"
+       R"(OPERATOR(pg_catalog.=) 'x'::pg_catalog.text))"},
       {"d = '1 Feb 2024'", R"(("d" OPERATOR(pg_catalog.=) '2024-02-01'::pg_catalog.date))"},
       {"tz > '2024-01-01T10:00+02'",
        R"(("tz" OPERATOR(pg_catalog.>) '2024-01-01 08:00:00+00'::pg_catalog.timestamptz))"},
@@ -77,6 +86,14 @@ TEST(CanonicalForm, IsEqualForDifferentSpellings) {
       {"tz = '2024-01-01 00:00:00Z'", "tz = '20240101 02:00 +02'"},
       {"CAST(a AS int8) = l", "a::bigint = l"},
       {"t = 'x'", "t = E'\\x78'"},
+      {"a IN (1, 2)", "a = 2 OR 1 = a"},
+      {"a IN (1, 2, 3) OR b", "a IN (3, 2) OR b OR a = 1"},
+      {"a = 1", "a IN (1, 1)"},
+      {"a = 3", "a = 1 + 2"},
+      {"b", "b AND true"},
+      {"t NOT LIKE 'x%'", "NOT t ~~ 'x%'"},
+      {"(a, l) = (1, 2)", "a = 1 AND l = 2"},
+      {"a = ANY ('{1,2}')", "a IN (1, 2)"},
   };
   for (const auto& [one, other] : cases)
     EXPECT_EQ(canonical(one, table), canonical(other, table)) << one << " and " << other;

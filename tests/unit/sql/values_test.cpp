@@ -88,6 +88,17 @@ TEST(Decimals, SpecialValuesHaveTheirPlaceInTheOrder) {
     }
 }
 
+std::string write_date(std::int64_t days) {
+  std::string out;
+  append_date(out, days);
+  return out;
+}
+std::string write_timestamp(std::int64_t micros, bool with_zone) {
+  std::string out;
+  append_timestamp(out, micros, with_zone);
+  return out;
+}
+
 TEST(DatesAndTimes, WhatIsWrittenIsReadBack) {
   const auto seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";

@@ -1,13 +1,15 @@
 // The conformance vectors of tests/data/where-vectors.json: PostgreSQL's own answers.
 
+#include "sql/atoms.hpp"
 #include "tests/unit/sql/clause.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <cstdlib>
+#include <algorithm>
 #include <fstream>
 #include <iostream>
+#include <set>
 
 namespace busbar::sql {
 namespace {
@@ -22,16 +24,21 @@ json vectors() {
 column column_of(const std::string& name, std::string type) {
   column out;
   out.name = name;
+  out.cases = type == "name" ? case_rule::ascii : case_rule::unicode; // a name's collation is C
   if (type.ends_with("[]")) {
     out.dimensions = 1;
     type.resize(type.size() - 2);
   }
   if (const auto modifier = type.find('('); modifier != std::string::npos)
     type.resize(modifier);
-  if (type == "mood")
+  if (type == "mood") {
     out.type_class = "e";
-  if (type == "posint" || type == "email")
-    out.type_class = "d";
+    out.labels = std::make_shared<enum_type>(enum_type{"public", "mood", {"sad", "ok", "happy"}});
+  }
+  if (type == "posint")
+    type = "int4";
+  if (type == "email")
+    type = "text";
   if (type == "int4range")
     out.type_class = "r";
   out.type_name = type;
@@ -63,48 +70,76 @@ prepared prepare(const json& vector) {
   return out;
 }
 
+/// The database of the vectors is in C.UTF-8.
+result<std::shared_ptr<const predicate>> compile(const std::string& where, const prepared& v) {
+  return predicate::compile(where, v.parameters, v.columns, {true, true, case_rule::unicode});
+}
+result<std::shared_ptr<const predicate>> compile(const prepared& v) {
+  return compile(v.where, v);
+}
+
 truth answer_of(const json& expected) {
   return expected.is_null() ? truth::unknown : expected.get<bool>() ? truth::yes : truth::no;
 }
 
-TEST(WhereVectors, NoClauseIsAnsweredWrong) {
+/// What the spec lets us refuse, although PostgreSQL answers it: regular expressions and timetz.
+const std::set<std::string> may_be_refused{"ext-like-003", "ext-like-004", "ext-like-005",
+                                           "ext-like-006", "ext-like-007", "ext-dt-007"};
+
+TEST(WhereVectors, EveryClauseIsAnsweredRightOrRejectedAsItMustBe) {
   std::size_t right = 0;
-  std::size_t refused = 0;
   std::size_t rejected = 0;
-  std::string refused_ids;
+  std::set<std::string> refused;
   for (const auto& vector : vectors()) {
     const auto v = prepare(vector);
-    const auto made = predicate::compile(v.where, v.parameters, v.columns);
+    const auto made = compile(v);
     if (v.expected.is_string()) {
       EXPECT_FALSE(made) << v.id << " must be rejected: " << v.where;
       ++rejected;
     } else if (!made) {
-      ++refused;
-      refused_ids += " " + v.id;
+      refused.insert(v.id);
+      EXPECT_TRUE(may_be_refused.contains(v.id))
+          << v.id << " is refused: " << v.where << ": " << made.error().message;
     } else {
       EXPECT_EQ(test::evaluate(**made, v.row), answer_of(v.expected)) << v.id << ": " << v.where;
       ++right;
     }
   }
-  std::cout << "answered " << right << ", refused " << refused << ", rejected as they must be "
-            << rejected << "\n";
-  if (std::getenv("BUSBAR_SHOW_REFUSED") != nullptr)
-    std::cout << "refused:" << refused_ids << "\n";
-  EXPECT_GE(right, 571u);
-  EXPECT_EQ(rejected, 111u);
+  std::cout << "answered " << right << ", refused " << refused.size()
+            << ", rejected as they must be " << rejected << "\n";
+  EXPECT_EQ(refused, may_be_refused) << "what is answered now belongs out of the list";
+  EXPECT_EQ(right + refused.size() + rejected, 1150u);
+}
+
+TEST(WhereVectors, AtomsLetEveryRowThroughThatSatisfiesTheClause) {
+  for (const auto& vector : vectors()) {
+    const auto v = prepare(vector);
+    const auto made = compile(v);
+    if (!made || v.expected.is_string() || answer_of(v.expected) != truth::yes)
+      continue;
+    const auto conjunctions = (*made)->conjunctions();
+    const auto is_candidate = [&](const conjunction& all) {
+      return std::none_of(all.atoms.begin(), all.atoms.end(), [&](const atom& a) {
+        const auto& text = v.row[a.form.column];
+        return satisfies(a, text ? cell{*text} : cell{}) == verdict::no;
+      });
+    };
+    EXPECT_TRUE(std::any_of(conjunctions.begin(), conjunctions.end(), is_candidate))
+        << v.id << ": " << v.where;
+  }
 }
 
 TEST(WhereVectors, EmittedSqlCompilesToTheSameClauseAndTheSameAnswer) {
   for (const auto& vector : vectors()) {
     const auto v = prepare(vector);
-    const auto made = predicate::compile(v.where, v.parameters, v.columns);
+    const auto made = compile(v);
     if (!made)
       continue;
-    const auto again = predicate::compile((*made)->to_sql(), {}, v.columns);
+    const auto again = compile((*made)->to_sql(), v);
     ASSERT_TRUE(again) << v.id << ": " << (*made)->to_sql() << ": " << again.error().message;
     EXPECT_EQ((*again)->to_sql(), (*made)->to_sql()) << v.id;
     EXPECT_EQ((*again)->canonical(), (*made)->canonical()) << v.id;
-    const auto canonical = predicate::compile((*made)->canonical(), {}, v.columns);
+    const auto canonical = compile((*made)->canonical(), v);
     ASSERT_TRUE(canonical) << v.id << ": " << (*made)->canonical();
     for (const auto& other : {*again, *canonical})
       EXPECT_EQ(test::evaluate(*other, v.row), test::evaluate(**made, v.row)) << v.id;
@@ -114,10 +149,10 @@ TEST(WhereVectors, EmittedSqlCompilesToTheSameClauseAndTheSameAnswer) {
 TEST(WhereVectors, NegationGivesTheNegatedAnswer) {
   for (const auto& vector : vectors()) {
     const auto v = prepare(vector);
-    const auto made = predicate::compile(v.where, v.parameters, v.columns);
+    const auto made = compile(v);
     if (!made)
       continue;
-    const auto negated = predicate::compile("NOT (" + v.where + "\n)", v.parameters, v.columns);
+    const auto negated = compile("NOT (" + v.where + "\n)", v);
     ASSERT_TRUE(negated) << v.id << ": " << negated.error().message;
     const auto plain = test::evaluate(**made, v.row);
     const auto expected = plain == truth::yes ? truth::no : plain == truth::no ? truth::yes : plain;
