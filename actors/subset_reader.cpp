@@ -50,7 +50,10 @@ struct charged_body {
 };
 
 subset_outcome failed(error why, bool said_by_postgres = false) {
-  return {.body = nullptr, .why = std::move(why), .said_by_postgres = said_by_postgres};
+  return {.body = nullptr,
+          .why = std::move(why),
+          .said_by_postgres = said_by_postgres,
+          .unreachable = false};
 }
 
 /// From PostgreSQL's words to what the client is told. The text of a data exception may quote a row
@@ -68,6 +71,14 @@ subset_outcome failed(const postgres::pg_error& what) {
                    "PostgreSQL cannot evaluate the condition (SQLSTATE " + what.sqlstate + ")",
                    "subset.where"},
                   true);
+  }
+  if (what.sqlstate.empty() || what.sqlstate.starts_with("08") ||
+      what.sqlstate.starts_with("57P")) {
+    spdlog::warn("subset reader: {}", what.message); // its words name hosts, not for clients
+    return {.body = nullptr,
+            .why = {errc::unavailable, "the database is unreachable at the moment"},
+            .said_by_postgres = false,
+            .unreachable = true};
   }
   return failed({errc::unavailable, what.message});
 }
@@ -192,7 +203,10 @@ struct subset_reader_state {
     if (!copied)
       return failed(copied.error());
     out += "]}";
-    return {.body = shared_bytes{body, &out}, .why = {}, .said_by_postgres = false};
+    return {.body = shared_bytes{body, &out},
+            .why = {},
+            .said_by_postgres = false,
+            .unreachable = false};
   }
 
   subset_reader_actor::pointer self;

@@ -28,6 +28,7 @@ struct subset_outcome {
   shared_bytes body; ///< The whole JSON; null if `why` says what went wrong.
   error why;
   bool said_by_postgres = false; ///< Only the database could tell.
+  bool unreachable = false;      ///< There was no database to ask.
 };
 
 } // namespace busbar

@@ -104,7 +104,7 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
     if (equals_ignoring_case(name, "origin"))
       head.origin = value;
     else if (equals_ignoring_case(name, "expect"))
-      head.expects_continue = true;
+      head.expects_continue = equals_ignoring_case(value, "100-continue");
     return {};
   case 10:
     if (equals_ignoring_case(name, "connection"))

@@ -36,7 +36,9 @@ public:
   prometheus::Gauge& admission_existing;           ///< busbar_admission_in_use{class="existing"}
   prometheus::Counter& admission_rejected_initial; ///< busbar_admission_rejected_total{class}
   prometheus::Counter& admission_rejected_existing;
-  prometheus::Gauge& waiting_readers; ///< busbar_waiting_readers
+  prometheus::Gauge& waiting_readers;        ///< busbar_waiting_readers
+  prometheus::Counter& must_refetch_handle;  ///< busbar_must_refetch_total{reason="handle"}
+  prometheus::Counter& must_refetch_removed; ///< busbar_must_refetch_total{reason="removed"}
   // Replication
   prometheus::Gauge& leader;                      ///< busbar_leader: 1 while this node leads
   prometheus::Gauge& term;                        ///< busbar_leader_term

@@ -139,7 +139,14 @@ TEST_F(ServerAnswers, GoneIsAConflictWithTheNewHandle) {
   const auto unknown = get("/v1/shape?table=t&offset=7_0&handle=H");
   EXPECT_EQ(unknown.status, 409);
   EXPECT_EQ(unknown.header("electric-handle"), "(none)");
+  EXPECT_EQ(unknown.header("etag"), "(none)");
   EXPECT_EQ(unknown.header("cache-control"), "public, max-age=1, must-revalidate");
+  const auto posted = ask("POST", "/v1/shape?table=known&offset=7_0&handle=H");
+  EXPECT_EQ(posted.status, 409);
+  EXPECT_EQ(posted.header("cache-control"), "no-cache");
+  EXPECT_EQ(posted.header("electric-handle"), "H2");
+  EXPECT_EQ(metrics_.must_refetch_handle.Value(), 2);
+  EXPECT_EQ(metrics_.must_refetch_removed.Value(), 1);
 }
 
 TEST_F(ServerAnswers, AWrongRequestNamesItsField) {
@@ -165,21 +172,104 @@ TEST_F(ServerAnswers, AnUnknownTableIsAWrongRequest) {
 }
 
 TEST_F(ServerAnswers, TroubleThatMayPassIs503) {
-  refuse_with({{errc::unavailable, "the database is away"}, 5s});
   start();
-  const auto answer = get(initial);
+  struct expected {
+    cause because;
+    const char* retry_after;
+    const char* known;
+  };
+  for (const auto& [because, retry_after, known] :
+       {expected{cause::busy, "5", "(none)"}, expected{cause::not_ready, "5", "(none)"},
+        expected{cause::creation, "1", "(none)"}, expected{cause::snapshot, "10", "true"}})
+    for (const auto code : {errc::unavailable, errc::misconfigured}) {
+      refuse_with({{code, "not now"}, because});
+      const auto answer = get(initial);
+      EXPECT_EQ(answer.status, 503);
+      EXPECT_EQ(answer.body, R"({"message":"not now"})");
+      EXPECT_EQ(answer.header("content-type"), "application/json; charset=utf-8");
+      EXPECT_EQ(answer.header("retry-after"), retry_after);
+      EXPECT_EQ(answer.header("electric-internal-known-error"), known);
+      EXPECT_EQ(answer.header("cache-control"), "no-store");
+      EXPECT_EQ(answer.header("surrogate-control"), "no-store");
+      EXPECT_EQ(answer.header("electric-handle"), "(none)");
+    }
+}
+
+TEST_F(ServerAnswers, ASubsetWithoutDatabaseHasACode) {
+  refuse_with({{errc::unavailable, "no database"}, cause::database});
+  start();
+  const auto answer = get("/v1/shape?table=items&offset=-1&subset__where=a");
   EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(answer.body, R"({"message":"the database is away"})");
+  EXPECT_EQ(answer.body, R"({"code":"database_unreachable","error":"no database"})");
+  EXPECT_EQ(answer.header("retry-after"), "10");
+  EXPECT_EQ(answer.header("cache-control"), "no-store");
+}
+
+TEST_F(ServerAnswers, ARequestForANewShapeWaitsForTheServiceAndIsAskedAgain) {
+  script_.active = false;
+  script_.answer = [this](shape_reader& reader, const shape_query& query) {
+    if (script_.active)
+      answer_at_once(reader, query);
+    else
+      reader.on_refused({{errc::unavailable, "no lock yet"}, cause::not_ready});
+  };
+  start();
+  auto waiting = connect();
+  waiting.get("/v1/shape?table=items&offset=-1&where=a");
+  ASSERT_TRUE(script_.wait_for_reads(1));
+  auto hanging_up = connect();
+  hanging_up.get(initial);
+  ASSERT_TRUE(script_.wait_for_reads(2));
+  hanging_up.close();
+  EXPECT_EQ(get("/").status, 200) << "nobody else is held up";
+  script_.active = true;
+  const auto answer = waiting.read_response();
+  EXPECT_EQ(answer.status, 200);
+  ASSERT_TRUE(script_.wait_for_reads(3));
+  EXPECT_EQ(script_.queries.at(2).shape.where, "a") << "as it was asked at first";
+  EXPECT_EQ(get("/").status, 200) << "so the gauge is settled";
+  EXPECT_EQ(metrics_.admission_initial.Value(), 0);
+}
+
+TEST_F(ServerAnswers, AServiceThatDoesNotBecomeReadyIs503AfterAWhile) {
+  settings_.readiness_timeout = 1s;
+  script_.active = false;
+  refuse_with({{errc::unavailable, "no lock yet"}, cause::not_ready});
+  start();
+  const auto began = std::chrono::steady_clock::now();
+  const auto answer = get(initial);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 900ms);
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.body, R"({"message":"no lock yet"})");
   EXPECT_EQ(answer.header("retry-after"), "5");
   EXPECT_EQ(answer.header("cache-control"), "no-store");
 }
 
-TEST_F(ServerAnswers, ADatabaseThatNeedsAHumanIs503WithoutADate) {
-  refuse_with({{errc::misconfigured, "no privilege on items"}});
+TEST_F(ServerAnswers, WhoIsRefusedAgainAfterTheWaitIsAnsweredAtOnce) {
+  script_.active = false;
+  refuse_with({{errc::unavailable, "gone again"}, cause::not_ready});
   start();
-  const auto answer = get(initial);
+  auto client = connect();
+  client.get(initial);
+  ASSERT_TRUE(script_.wait_for_reads(1));
+  script_.active = true;
+  const auto answer = client.read_response();
   EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(answer.header("retry-after"), "(none)");
+  EXPECT_EQ(answer.body, R"({"message":"gone again"})");
+  EXPECT_TRUE(script_.wait_for_reads(2));
+}
+
+TEST_F(ServerAnswers, DrainDoesNotWaitForReadiness) {
+  script_.active = false;
+  refuse_with({{errc::unavailable, "no lock yet"}, cause::not_ready});
+  start();
+  auto client = connect();
+  client.get(initial);
+  ASSERT_TRUE(script_.wait_for_reads(1));
+  server_->drain(patience);
+  const auto answer = client.read_response();
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.header("connection"), "close");
 }
 
 TEST_F(ServerAnswers, BrokenBytesAre500WithoutInternals) {
@@ -247,6 +337,10 @@ TEST_F(ServerAnswers, SubsetErrorsAreNested) {
   EXPECT_EQ(get("/v1/shape?table=items&offset=-1&subset__limit=x").body,
             R"({"message":"Invalid request","errors":{"subset":{"limit":)"
             R"(["must be a whole number greater than 0"]}}})");
+  EXPECT_EQ(get("/v1/shape?table=items&offset=-1&subset__limit=x&subset__offset=y").body,
+            R"({"message":"Invalid request","errors":{"subset":{"limit":)"
+            R"(["must be a whole number greater than 0"],"offset":)"
+            R"(["must be a whole number, 0 or more"]}}})");
   script_.answer = [](shape_reader& reader, const shape_query&) {
     reader.on_refused({{errc::invalid_argument, "no such value", "subset.where"}, {}, true});
   };
@@ -365,10 +459,12 @@ TEST_F(ServerAnswers, NewShapesAreAdmittedUpToTheLimitWhileOthersGoOn) {
   EXPECT_NE(refused.body.find(R"("code":"concurrent_request_limit_exceeded")"), std::string::npos);
   EXPECT_EQ(refused.header("electric-internal-known-error"), "true");
   EXPECT_EQ(refused.header("cache-control"), "no-store");
+  EXPECT_EQ(refused.header("surrogate-control"), "no-store");
+  EXPECT_EQ(ask("POST", initial).header("cache-control"), "no-store") << "whatever the method";
   const auto seconds = std::stoi(refused.header("retry-after"));
   EXPECT_GE(seconds, 6);
   EXPECT_LE(seconds, 10);
-  EXPECT_EQ(metrics_.admission_rejected_initial.Value(), 1);
+  EXPECT_EQ(metrics_.admission_rejected_initial.Value(), 2);
   EXPECT_EQ(metrics_.admission_initial.Value(), 2);
   auto existing = connect();
   existing.get("/v1/shape?table=items&offset=7_0&handle=known");
