@@ -284,7 +284,10 @@ scenario('DELETE removes a shape by its definition, alone or with its handle', a
   const table = await newTable(quick, itemColumns, itemRows)
   let { handle } = await follow(quick, { table })
   assert.equal((await remove({ table, columns: 'id,title' })).status, 404)
-  assert.equal((await remove({ table, handle: 'not-this-one' })).status, 400)
+  const mismatch = await remove({ table, handle: 'not-this-one' })
+  assert.equal(mismatch.status, 400)
+  assert.deepEqual(Object.keys(mismatch.json), ['message'])
+  assert.equal(mismatch.header('cache-control'), 'no-cache')
   assert.equal((await remove({ table })).status, 202)
   assert.equal((await remove({ handle })).status, 404)
   assert.equal((await remove({ table: 'nothing_here' })).status, 404)
@@ -293,6 +296,31 @@ scenario('DELETE removes a shape by its definition, alone or with its handle', a
   handle = next.handle
   assert.equal((await remove({ table, handle })).status, 202)
   assert.notEqual((await follow(quick, { table })).handle, handle)
+})
+
+scenario('DELETE looks at the parameters of GET, but takes live as a strict boolean', async () => {
+  const table = await newTable(quick, itemColumns, itemRows)
+  const { handle } = await follow(quick, { table })
+  for (const [field, params] of [
+    ['live', { live: 'maybe' }],
+    ['live_sse', { live_sse: 'yes' }],
+    ['replica', { replica: 'some' }],
+    ['log', { log: 'none' }],
+    ['table', { table: 'a.b.c' }],
+    ['columns', { table, columns: 'id, title' }],
+    ['params', { table, where: 'id = $1', params: 'x' }],
+    ['handle', { handle: ' ' }],
+  ]) {
+    expectInvalid(await remove({ handle, ...params }), field, { method: 'DELETE' })
+  }
+  // A position means nothing to it.
+  const done = await remove({ handle, live: '1', live_sse: 'false', offset: 'bad' })
+  assert.equal(done.status, 202)
+  assert.equal(done.header('electric-has-data'), 'true')
+  assert.equal(done.header('electric-handle'), undefined)
+  const unknown = await remove({ handle })
+  assert.equal(unknown.status, 404)
+  assert.equal(typeof unknown.json.message, 'string')
 })
 
 scenario('DELETE is refused unless integration testing is enabled', async () => {
