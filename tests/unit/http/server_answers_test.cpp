@@ -395,6 +395,10 @@ TEST_F(ServerAnswers, PreflightNeedsNoSecret) {
   EXPECT_EQ(answer.status, 204);
   EXPECT_EQ(answer.header("access-control-allow-origin"), "http://app");
   EXPECT_EQ(answer.header("access-control-allow-headers"), "content-type, x-t");
+  EXPECT_EQ(ask("OPTIONS", "/v1/shape").header("access-control-allow-headers"), "(none)");
+  EXPECT_EQ(ask("OPTIONS", "/v1/shape", "access-control-request-headers: cookie,\"x\"\r\n")
+                .header("access-control-allow-headers"),
+            "(none)");
   EXPECT_EQ(answer.header("access-control-allow-methods"), "GET, POST, HEAD, DELETE, OPTIONS");
   EXPECT_EQ(answer.header("access-control-max-age"), "86400");
   EXPECT_EQ(answer.header("connection"), "keep-alive");
