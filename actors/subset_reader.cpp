@@ -56,6 +56,15 @@ subset_outcome failed(error why, bool said_by_postgres = false) {
           .unreachable = false};
 }
 
+/// Its words name hosts and databases, which are not for clients.
+subset_outcome no_database(const postgres::pg_error& what) {
+  spdlog::warn("subset reader: {}", what.message);
+  return {.body = nullptr,
+          .why = {errc::unavailable, "the database is unreachable at the moment"},
+          .said_by_postgres = false,
+          .unreachable = true};
+}
+
 /// From PostgreSQL's words to what the client is told. The text of a data exception may quote a row
 /// that is not the shape's, because PostgreSQL is free to ask the subset's condition first: it is
 /// for our log only.
@@ -72,14 +81,8 @@ subset_outcome failed(const postgres::pg_error& what) {
                    "subset.where"},
                   true);
   }
-  if (what.sqlstate.empty() || what.sqlstate.starts_with("08") ||
-      what.sqlstate.starts_with("57P")) {
-    spdlog::warn("subset reader: {}", what.message); // its words name hosts, not for clients
-    return {.body = nullptr,
-            .why = {errc::unavailable, "the database is unreachable at the moment"},
-            .said_by_postgres = false,
-            .unreachable = true};
-  }
+  if (what.sqlstate.empty() || what.sqlstate.starts_with("08") || what.sqlstate.starts_with("57P"))
+    return no_database(what);
   return failed({errc::unavailable, what.message});
 }
 
@@ -108,7 +111,7 @@ struct subset_reader_state {
          ++attempt) {
       auto snap = begin();
       if (!snap)
-        return failed(snap.error());
+        return session && session->usable() ? failed(snap.error()) : no_database(snap.error());
       auto covers = sees_all(task, snap->visibility());
       if (!covers) {
         session->close();

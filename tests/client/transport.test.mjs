@@ -4,16 +4,14 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { expectCommonHeaders } from './harness/expect.mjs'
-import { until } from './harness/processes.mjs'
 import { RawConnection, request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
-import { checkLogResponse, follow, get, target } from './harness/shapes.mjs'
+import { checkLogResponse, follow, target } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
 const postgres = await stagePostgres()
 const server = await stageBusbar(postgres, {
   sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
-  env: { BUSBAR_MAX_CONCURRENT_REQUESTS: '{"initial": 20, "existing": 10000}' },
 })
 const path = target({ table: 'items', offset: '-1' })
 
@@ -185,42 +183,6 @@ scenario('x-request-id is echoed from 20 to 200 bytes, else made', async () => {
     assert.equal(response.header('x-request-id') === id, kept, `${length} bytes`)
     expectCommonHeaders(response)
   }
-})
-
-scenario('beyond the limit of first requests there is a 503, and shapes that exist go on', async ({ cleanup }) => {
-  const table = await newTable(server, itemColumns, itemRows)
-  const state = await follow(server, { table })
-  // Without PostgreSQL a first request stays for seconds.
-  await postgres.stop()
-  cleanup(async () => {
-    await server.active()
-  })
-  await until(async () => (await server.health())?.status === 'starting', 'the stream to be missed')
-  const waiting = []
-  for (let index = 0; index < 20; index++) {
-    waiting.push(await open(cleanup))
-    waiting.at(-1).request('GET', target({ table: `other${index}`, offset: '-1' }))
-  }
-  const refused = await until(async () => {
-    const response = await request(server, path.replace('items', 'another'), { method: 'POST', body: '{}' })
-    return response.json.code === 'concurrent_request_limit_exceeded' && response
-  }, 'the limit to be reached')
-  assert.equal(refused.status, 503)
-  assert.equal(refused.header('cache-control'), 'no-store')
-  assert.equal(refused.header('electric-internal-known-error'), 'true')
-  assert.ok(Number(refused.header('retry-after')) >= 6 && Number(refused.header('retry-after')) <= 10)
-  expectCommonHeaders(refused)
-  const going = await get(server, { table, offset: state.offset, handle: state.handle })
-  assert.equal(going.status, 200)
-  for (const connection of waiting) {
-    const response = await connection.readResponse()
-    assert.equal(response.status, 503)
-    assert.equal(response.header('retry-after'), '5')
-    assert.equal(response.header('cache-control'), 'no-store')
-    assert.equal(response.header('surrogate-control'), 'no-store')
-    assert.equal(typeof response.json.message, 'string')
-  }
-  await postgres.start()
 })
 
 const memoryOf = (pid) => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
