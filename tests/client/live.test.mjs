@@ -323,6 +323,49 @@ scenario('DELETE looks at the parameters of GET, but takes live as a strict bool
   assert.equal(typeof unknown.json.message, 'string')
 })
 
+scenario('why a shape went away, and what its readers were told, is in the log and in the metrics', async () => {
+  const counts = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${quick.metricsPort}/metrics`)).text()
+    const count = (name, reason) => Number(new RegExp(`^${name}\\{reason="${reason}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
+    return Object.fromEntries([
+      ...['truncated', 'schema', 'deleted'].map((reason) => [reason, count('busbar_shapes_removed_total', reason)]),
+      ...['handle', 'removed'].map((reason) => [reason, count('busbar_must_refetch_total', reason)]),
+    ])
+  }
+  const before = await counts()
+  const endings = {
+    truncated: [(table) => quick.query(`TRUNCATE ${table}`), 'the table was truncated'],
+    schema: [
+      (table) => quick.query(`ALTER TABLE ${table} DROP COLUMN note; INSERT INTO ${table} VALUES (9, 'nine', true)`),
+      'column',
+    ],
+    deleted: [(table) => remove({ table }), 'a client asked for it'],
+  }
+  for (const [end, words] of Object.values(endings)) {
+    const table = await newTable(quick, itemColumns, itemRows)
+    const state = await follow(quick, { table })
+    // Polls until it is told of the end, also if one runs out just before.
+    const told = (async () => {
+      for (;;) {
+        const response = await (await poll(quick, { table, offset: state.offset, handle: state.handle })).answer
+        if (response.status === 409) return response
+      }
+    })()
+    await end(table)
+    expectMustRefetch(await told)
+    assert.equal((await get(quick, { table, offset: '0_0', handle: state.handle })).status, 409)
+    const said = (text) => text.includes(`shape ${state.handle} `)
+    const line = await until(() => quick.output(400).split('\n').find(said), 'a line in the log')
+    assert.ok(line.includes(words), line)
+  }
+  const now = await until(async () => {
+    const all = await counts()
+    return all.handle >= before.handle + 3 && all
+  }, 'the metrics')
+  for (const reason of ['truncated', 'schema', 'deleted']) assert.ok(now[reason] > before[reason], reason)
+  assert.ok(now.handle + now.removed >= before.handle + before.removed + 6)
+})
+
 scenario('DELETE is refused unless integration testing is enabled', async () => {
   const response = await request(usual, target({ table: 'items' }), { method: 'DELETE' })
   assert.equal(response.status, 405)

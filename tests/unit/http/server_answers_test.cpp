@@ -447,7 +447,10 @@ TEST_F(ServerAnswers, DeletionByHandle) {
   EXPECT_EQ(ask("DELETE", "/v1/shape?handle=other").status, 404);
   EXPECT_NE(ask("DELETE", "/v1/shape").body.find(R"("handle":[)"), std::string::npos);
   script_.active = false;
-  EXPECT_EQ(ask("DELETE", "/v1/shape?handle=known").status, 503);
+  const auto too_early = ask("DELETE", "/v1/shape?handle=known");
+  EXPECT_EQ(too_early.status, 503);
+  EXPECT_EQ(too_early.header("retry-after"), "5");
+  EXPECT_EQ(too_early.header("cache-control"), "no-cache");
 }
 
 TEST_F(ServerAnswers, NewShapesAreAdmittedUpToTheLimitWhileOthersGoOn) {
