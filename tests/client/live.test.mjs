@@ -1,20 +1,16 @@
 // live.test.mjs: waiting readers: long polls, server-sent events, offsets beyond the log, shapes that
-// go away, conditional requests and cursors (spec §8.5, §9, §10, §13.5, §14, §16).
+// go away, conditional requests and cursors (spec §8.5, §9, §10, §13.5, §14).
 import assert from 'node:assert/strict'
 import { expectCommonHeaders, expectInvalid, expectMustRefetch, expectOnlyUpToDate } from './harness/expect.mjs'
 import { until } from './harness/processes.mjs'
-import { RawConnection, request } from './harness/raw.mjs'
+import { RawConnection } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { checkLogResponse, follow, get, isUpToDate, target } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
 const postgres = await stagePostgres()
 const quick = await stageBusbar(postgres, {
-  env: {
-    BUSBAR_LONG_POLL_TIMEOUT: '1s',
-    BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
-    BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000',
-  },
+  env: { BUSBAR_LONG_POLL_TIMEOUT: '1s', BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000' },
 })
 const usual = await stageBusbar(postgres, {
   sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
@@ -258,118 +254,6 @@ scenario('changes of the schema end the shapes they touch, and no others', async
   assert.equal(fresh.checker.rows.size, 4)
   assert.ok('extra' in fresh.schema)
   await survives(some, states[1])
-})
-
-const remove = (params) => request(quick, target(params), { method: 'DELETE' })
-
-scenario('DELETE removes a shape by its handle and wakes its readers', async () => {
-  const table = await newTable(quick, itemColumns, itemRows)
-  const state = await follow(quick, { table })
-  const { answer } = await poll(quick, { table, offset: state.offset, handle: state.handle })
-  const removed = await remove({ handle: state.handle })
-  assert.equal(removed.status, 202)
-  assert.equal(removed.body.length, 0)
-  assert.equal(removed.header('cache-control'), 'no-cache')
-  expectMustRefetch(await answer)
-  const next = expectMustRefetch(await get(quick, { table, offset: state.offset, handle: state.handle }), {
-    handle: true,
-  })
-  assert.notEqual(next, state.handle)
-  assert.equal((await follow(quick, { table })).handle, next)
-  assert.equal((await remove({ handle: state.handle })).status, 404)
-  expectInvalid(await remove({}), 'handle', { method: 'DELETE' })
-})
-
-scenario('DELETE removes a shape by its definition, alone or with its handle', async () => {
-  const table = await newTable(quick, itemColumns, itemRows)
-  let { handle } = await follow(quick, { table })
-  assert.equal((await remove({ table, columns: 'id,title' })).status, 404)
-  const mismatch = await remove({ table, handle: 'not-this-one' })
-  assert.equal(mismatch.status, 400)
-  assert.deepEqual(Object.keys(mismatch.json), ['message'])
-  assert.equal(mismatch.header('cache-control'), 'no-cache')
-  assert.equal((await remove({ table })).status, 202)
-  assert.equal((await remove({ handle })).status, 404)
-  assert.equal((await remove({ table: 'nothing_here' })).status, 404)
-  const next = await follow(quick, { table })
-  assert.notEqual(next.handle, handle)
-  handle = next.handle
-  assert.equal((await remove({ table, handle })).status, 202)
-  assert.notEqual((await follow(quick, { table })).handle, handle)
-})
-
-scenario('DELETE looks at the parameters of GET, but takes live as a strict boolean', async () => {
-  const table = await newTable(quick, itemColumns, itemRows)
-  const { handle } = await follow(quick, { table })
-  for (const [field, params] of [
-    ['live', { live: 'maybe' }],
-    ['live_sse', { live_sse: 'yes' }],
-    ['replica', { replica: 'some' }],
-    ['log', { log: 'none' }],
-    ['table', { table: 'a.b.c' }],
-    ['columns', { table, columns: 'id, title' }],
-    ['params', { table, where: 'id = $1', params: 'x' }],
-    ['handle', { handle: ' ' }],
-  ]) {
-    expectInvalid(await remove({ handle, ...params }), field, { method: 'DELETE' })
-  }
-  // A position means nothing to it.
-  const done = await remove({ handle, live: '1', live_sse: 'false', offset: 'bad' })
-  assert.equal(done.status, 202)
-  assert.equal(done.header('electric-has-data'), 'true')
-  assert.equal(done.header('electric-handle'), undefined)
-  const unknown = await remove({ handle })
-  assert.equal(unknown.status, 404)
-  assert.equal(typeof unknown.json.message, 'string')
-})
-
-scenario('why a shape went away, and what its readers were told, is in the log and in the metrics', async () => {
-  const counts = async () => {
-    const text = await (await fetch(`http://127.0.0.1:${quick.metricsPort}/metrics`)).text()
-    const count = (name, reason) => Number(new RegExp(`^${name}\\{reason="${reason}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
-    return Object.fromEntries([
-      ...['truncated', 'schema', 'deleted'].map((reason) => [reason, count('busbar_shapes_removed_total', reason)]),
-      ...['handle', 'removed'].map((reason) => [reason, count('busbar_must_refetch_total', reason)]),
-    ])
-  }
-  const before = await counts()
-  const endings = {
-    truncated: [(table) => quick.query(`TRUNCATE ${table}`), 'the table was truncated'],
-    schema: [
-      (table) => quick.query(`ALTER TABLE ${table} DROP COLUMN note; INSERT INTO ${table} VALUES (9, 'nine', true)`),
-      'column',
-    ],
-    deleted: [(table) => remove({ table }), 'a client asked for it'],
-  }
-  for (const [end, words] of Object.values(endings)) {
-    const table = await newTable(quick, itemColumns, itemRows)
-    const state = await follow(quick, { table })
-    // Polls until it is told of the end, also if one runs out just before.
-    const told = (async () => {
-      for (;;) {
-        const response = await (await poll(quick, { table, offset: state.offset, handle: state.handle })).answer
-        if (response.status === 409) return response
-      }
-    })()
-    await end(table)
-    expectMustRefetch(await told)
-    assert.equal((await get(quick, { table, offset: '0_0', handle: state.handle })).status, 409)
-    const said = (text) => text.includes(`shape ${state.handle} `)
-    const line = await until(() => quick.output(400).split('\n').find(said), 'a line in the log')
-    assert.ok(line.includes(words), line)
-  }
-  const now = await until(async () => {
-    const all = await counts()
-    return all.handle >= before.handle + 3 && all
-  }, 'the metrics')
-  for (const reason of ['truncated', 'schema', 'deleted']) assert.ok(now[reason] > before[reason], reason)
-  assert.ok(now.handle + now.removed >= before.handle + before.removed + 6)
-})
-
-scenario('DELETE is refused unless integration testing is enabled', async () => {
-  const response = await request(usual, target({ table: 'items' }), { method: 'DELETE' })
-  assert.equal(response.status, 405)
-  assert.equal(typeof response.json.message, 'string')
 })
 
 scenario('SSE: the head comes at once, then one event a message and an up-to-date a batch', async ({ cleanup }) => {

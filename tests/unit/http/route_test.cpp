@@ -22,11 +22,29 @@ TEST(Route, EverySpellingOfTheShapePathIsTheShapeRoute) {
 }
 
 TEST(Route, OtherPathsAreUnknown) {
-  for (const auto* target : {"/v1", "/v1/shapes", "/v1%2Fshape", "/V1/shape", "/v1/shape/x", "*",
-                             "v1/shape", "/v2/shape", "/v1/%7", "/metrics", "/v1/./shape",
-                             "/v1/%2e/shape", "/v1/../v1/shape", "/v1/..;/shape", "/v1/shape;x",
-                             "/v1/shape%2f", "/v1/shape%00", "/v1/%2573hape", "/v1/shape#x",
-                             "ftp://host/v1/shape", "host:80", "/v1\\shape", "http:/v1/shape"})
+  for (const auto* target : {"/v1",
+                             "/v1/shapes",
+                             "/v1%2Fshape",
+                             "/V1/shape",
+                             "/v1/shape/x",
+                             "*",
+                             "v1/shape",
+                             "/v2/shape",
+                             "/v1/%7",
+                             "/metrics",
+                             "/v1/./shape",
+                             "/v1/%2e/shape",
+                             "/v1/../v1/shape",
+                             "/v1/..;/shape",
+                             "/v1/shape;x",
+                             "/v1/shape%2f",
+                             "/v1/shape%00",
+                             "/v1/%2573hape",
+                             "/v1/shape#x",
+                             "ftp://host/v1/shape",
+                             "host:80",
+                             "/v1\\shape",
+                             "http:/v1/shape"})
     EXPECT_EQ(resolve(target).where, route::unknown) << target;
 }
 
