@@ -186,6 +186,7 @@ scenario('PostgreSQL that is not up yet is waited for', async ({ cleanup }) => {
   assert.equal(response.header('cache-control'), 'no-store')
   assert.equal(response.header('surrogate-control'), 'no-store')
   assert.equal(typeof response.json.message, 'string')
+  assert.doesNotMatch(response.text, /127\.0\.0\.1/, 'the body names no host')
   assert.ok(server.running, 'it goes on trying')
   await late.start()
   await late.query('postgres', `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`)
