@@ -66,7 +66,9 @@ void feed::run() {
     env_.metrics->leader.Set(0);
     if (stopped())
       return;
-    env_.status->set_phase(node_status::phase::starting, "no replication stream: " + ended.message);
+    // Clients are shown this; what PostgreSQL said names hosts and is for our log only.
+    env_.status->set_phase(node_status::phase::starting,
+                           "there is no replication stream at the moment");
     // A fatal trouble heals only by a human's hand; but once we have been connected it may be a
     // secret that is being rotated or a database that is being restored.
     if (ended.kind == postgres::trouble::fatal && !was_connected_) {

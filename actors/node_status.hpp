@@ -43,7 +43,7 @@ public:
   };
   phase now() const noexcept { return phase_.load(std::memory_order_acquire); }
   bool streaming() const noexcept { return now() == phase::streaming; }
-  /// By the feed. `why_not` is for humans: the first condition that is not met.
+  /// By the feed. `why_not` is for clients' humans: the first condition that is not met, no hosts.
   void set_phase(phase p, std::string why_not = {}) {
     const std::lock_guard guard{mutex_};
     phase_.store(p, std::memory_order_release);

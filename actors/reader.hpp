@@ -80,11 +80,21 @@ struct subset_answer {
   coding in = coding::identity;                   ///< in this coding.
 };
 
+/// What stands behind a refusal that may heal: it decides what a 503 says beside its message (spec
+/// 17.2).
+enum class cause : std::uint8_t {
+  busy,      ///< Too much at once, or the process is about to stop.
+  not_ready, ///< No stream, so no new shapes. HTTP waits a little and asks again.
+  creation,  ///< The table could not be looked up, or the shape not be made.
+  snapshot,  ///< The shape's first rows could not be read.
+  database,  ///< A subset needs PostgreSQL, which does not answer.
+};
+
 /// What went wrong with a request.
 struct refusal {
-  error why;                           ///< code decides the status, `field` the errors member.
-  std::chrono::seconds retry_after{0}; ///< For 503; 0 = none.
-  bool said_by_postgres = false;       ///< Only the database could tell (spec 15.5).
+  error why; ///< code decides the status, `field` the errors member.
+  cause because = cause::busy;
+  bool said_by_postgres = false; ///< Only the database could tell (spec 15.5).
 };
 
 /// One request that waits for its answer. The HTTP side implements it; the session keeps borrowed

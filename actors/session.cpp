@@ -105,6 +105,14 @@ public:
       begin(reader, query, shape);
       return;
     }
+    if (!env_.status->streaming()) {
+      // Nothing new can be made, so PostgreSQL, which may be away, is not asked either.
+      if (const auto kept = words_.defined_by(query.shape))
+        begin(reader, query, kept);
+      else
+        refuse(reader, {errc::unavailable, env_.status->why_not()}, cause::not_ready);
+      return;
+    }
     auto& waiting = resolving_[key];
     reader.resolving_ = true;
     waiting.push_back({&reader, std::move(query)});
@@ -132,7 +140,8 @@ public:
                 if (kept)
                   begin(*reader, query, kept);
                 else
-                  refuse(*reader, what);
+                  refuse(*reader, what,
+                         env_.status->streaming() ? cause::creation : cause::not_ready);
               }
             });
   }
@@ -345,7 +354,8 @@ private:
             [this, task, end, who](const caf::error& why) {
               --reader_load_[who];
               task->abandoned = true;
-              subset_read(task->ticket, end, {nullptr, coding::identity, from_caf(why), false});
+              subset_read(task->ticket, end,
+                          {nullptr, coding::identity, from_caf(why), false, false});
             });
   }
 
@@ -360,7 +370,8 @@ private:
     if (shape->progress().gone)
       reader.on_gone(std::nullopt);
     else if (!outcome.body)
-      reader.on_refused({outcome.why, retry_after(outcome.why), outcome.said_by_postgres});
+      reader.on_refused({outcome.why, outcome.unreachable ? cause::database : cause::busy,
+                         outcome.said_by_postgres});
     else
       reader.on_subset({.handle = shape->handle(),
                         .schema_json = reader.live_ ? nullptr : shape->schema_json(),
@@ -402,21 +413,16 @@ private:
     reader.shape_.reset();
     reader.subset_.reset();
     if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
-      reader.on_refused({*p.failure, std::chrono::seconds{10}});
+      reader.on_refused({*p.failure, cause::snapshot});
     else
       reader.on_gone(std::nullopt);
   }
 
-  void refuse(shape_reader& reader, const error& why) {
+  void refuse(shape_reader& reader, const error& why, cause because = cause::busy) {
     waiting_room::unlink(reader);
     reader.shape_.reset();
     reader.subset_.reset();
-    reader.on_refused({why, retry_after(why)});
-  }
-
-  static std::chrono::seconds retry_after(const error& why) {
-    const bool may_heal = why.code == errc::unavailable || why.code == errc::misconfigured;
-    return std::chrono::seconds{may_heal ? 5 : 0};
+    reader.on_refused({why, because});
   }
 
   void time_out(shape_reader& reader) {
@@ -428,7 +434,7 @@ private:
     }
     switch (reader.waits_for_) {
     case shape_reader::wait::snapshot:
-      refuse(reader, {errc::unavailable, "the snapshot takes too long to start"});
+      refuse(reader, {errc::unavailable, "the snapshot takes too long to start"}, cause::snapshot);
       return;
     case shape_reader::wait::out_of_bounds:
       if (reader.requested_ > p.head)

@@ -1,6 +1,7 @@
 #include "actors/shape_directory.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/removal_reason.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -35,11 +36,13 @@ struct directory_state {
           hand_out();
         },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
-          spdlog::info("shape {} of {}.{} is removed: {}", shape->handle(),
-                       shape->definition().table->schema, shape->definition().table->name, why);
-          remove(shape, "invalidated");
+          log_removal(*shape, why);
+          remove(shape, removal_reason(why));
         },
-        [this](drop_atom, const shape_ptr& shape) { remove(shape, "deleted"); },
+        [this](drop_atom, const shape_ptr& shape) {
+          log_removal(*shape, "a client asked for it");
+          remove(shape, "deleted");
+        },
         [this](purge_atom, const std::string& why) { return purge(why); },
         [this](adopt_atom, const shape_list& shapes) {
           for (const auto& shape : shapes)
@@ -180,10 +183,8 @@ struct directory_state {
         if (other != shape && other->definition().table->oid == oid && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
-        spdlog::warn("shape {} of {}.{} is removed: the table had left the publication",
-                     other->handle(), other->definition().table->schema,
-                     other->definition().table->name);
-        remove(other, "unpublished");
+        log_removal(*other, "the table had left the publication");
+        remove(other, "publication");
       }
     }
     release(shape);
@@ -200,15 +201,20 @@ struct directory_state {
     hand_out();
   }
 
+  static void log_removal(const shape_state& shape, std::string_view why) {
+    const auto& table = *shape.definition().table;
+    spdlog::info("shape {} of {}.{} is removed: {}", shape.handle(), table.schema, table.name, why);
+  }
+
   /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
   /// given the dead handle again.
-  void remove(const shape_ptr& shape, const char* reason) {
+  void remove(const shape_ptr& shape, std::string_view reason) {
     const auto known = by_identity.find(shape->definition().identity());
     if (known != by_identity.end() && known->second == shape)
       by_identity.erase(known);
     env.index->remove(shape->handle());
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
-    env.metrics->shapes_removed.Add({{"reason", reason}}).Increment();
+    env.metrics->shapes_removed.Add({{"reason", std::string{reason}}}).Increment();
     shape->update([](shape_progress& p) { p.gone = true; });
     if (auto marked = env.store->mark_removed(shape->id()); !marked)
       spdlog::error("shape {}: {}", shape->handle(), marked.error().message);

@@ -53,7 +53,18 @@ subset_outcome failed(error why, bool said_by_postgres = false) {
   return {.body = nullptr,
           .in = coding::identity,
           .why = std::move(why),
-          .said_by_postgres = said_by_postgres};
+          .said_by_postgres = said_by_postgres,
+          .unreachable = false};
+}
+
+/// Its words name hosts and databases, which are not for clients.
+subset_outcome no_database(const postgres::pg_error& what) {
+  spdlog::warn("subset reader: {}", what.message);
+  return {.body = nullptr,
+          .in = coding::identity,
+          .why = {errc::unavailable, "the database is unreachable at the moment"},
+          .said_by_postgres = false,
+          .unreachable = true};
 }
 
 /// The text of a data exception may quote a row that is not the shape's, because PostgreSQL is free
@@ -68,6 +79,8 @@ subset_outcome failed(const postgres::pg_error& what) {
                    "PostgreSQL cannot evaluate the condition (SQLSTATE " + what.sqlstate + ")",
                    "subset.where"},
                   true);
+  if (what.sqlstate.empty() || what.lost())
+    return no_database(what);
   return failed(what.for_clients());
 }
 
@@ -186,7 +199,8 @@ struct subset_reader_state {
     return subset_outcome{.body = shared_bytes{body, &out},
                           .in = small ? coding::identity : task.accepts,
                           .why = {},
-                          .said_by_postgres = false};
+                          .said_by_postgres = false,
+                          .unreachable = false};
   }
 
   subset_reader_actor::pointer self;

@@ -30,6 +30,7 @@ struct subset_outcome {
   coding in = coding::identity;
   error why;
   bool said_by_postgres = false; ///< Only the database could tell.
+  bool unreachable = false;      ///< There was no database to ask.
 };
 
 } // namespace busbar

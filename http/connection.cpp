@@ -366,6 +366,7 @@ void connection::finish_answer() {
   phase_timer::disarm();
   leave_admission();
   free_memory(echo_);
+  question_.reset();
   if (close_after_) {
     const bool lingers = linger_ && !peer_done_;
     if (!lingers || ::shutdown(socket_.get(), SHUT_WR) != 0)
@@ -390,6 +391,12 @@ void connection::on_phase_expired() {
     return reject(408);
   case phase::body:
     return refuse_body(408, "the body takes too long");
+  case phase::readiness: {
+    std::string why_not;
+    worker_.session().state(why_not);
+    question_.reset();
+    return answer_refused({{errc::unavailable, std::move(why_not)}, cause::not_ready});
+  }
   case phase::keepalive: {
     const auto comment =
         http_1_1_ ? chunk_head(keepalive_comment.size()) + std::string{keepalive_comment} + "\r\n"
@@ -471,6 +478,7 @@ void connection::close() {
   free_memory(pending_);
   free_memory(echo_);
   forget_body();
+  question_.reset();
   worker_.retire(*this);
 }
 

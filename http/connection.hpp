@@ -9,6 +9,7 @@
 #include "http/request_head.hpp"
 #include "http/response_head.hpp"
 #include "http/route.hpp"
+#include "http/shape_params.hpp"
 #include "http/socket_writer.hpp"
 #include "http/timers.hpp"
 
@@ -26,8 +27,8 @@ class worker;
 
 /// What the connection waits for now, with a limit of time; none while a long poll is parked, whose
 /// time the session keeps.
-enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive };
-inline constexpr std::size_t phases = 6;
+enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive, readiness };
+inline constexpr std::size_t phases = 7;
 
 struct phase_timer : timer {
   phase in = phase::idle;
@@ -72,6 +73,7 @@ public:
   void close_if_idle();
   void close();
   bool closed() const noexcept { return state_ == state::closed; }
+  void ask_again(); ///< The service has become ready.
 
   bool deferred = false; ///< Private to worker::defer().
 
@@ -101,6 +103,12 @@ private:
     std::string body;
   };
 
+  /// What of a read must outlast the question to the session.
+  struct open_question {
+    std::optional<shape_query> query; // to be asked again once the service is ready
+    field_errors later;               // see shape_read::later
+  };
+
   // Input (connection.cpp)
   bool takes_input() const noexcept {
     return state_ == state::reading || state_ == state::receiving;
@@ -127,6 +135,7 @@ private:
   void remember(const request_head& head);
   void serve_shape(const request_head& head, std::string_view raw_query);
   void serve_read(const query& parameters, std::string_view if_none_match);
+  void ask_session(shape_query query);
   void receive_body(const request_head& head, query parameters);
   std::size_t take_body(std::string_view input);
   void serve_post();
@@ -180,6 +189,7 @@ private:
   socket_writer writer_;
   std::unique_ptr<body_stream> body_;
   std::unique_ptr<incoming_request> incoming_;
+  std::unique_ptr<open_question> question_;
 };
 
 } // namespace busbar::http

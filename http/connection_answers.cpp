@@ -94,6 +94,9 @@ void connection::on_refused(const refusal& what) {
   set_parked(false);
   if (state_ == state::streaming)
     break_off();
+  else if (state_ == state::waiting && what.because == cause::not_ready && question_ &&
+           question_->query && !worker_.draining())
+    worker_.arm(*this, phase::readiness);
   else if (state_ == state::waiting)
     answer_refused(what);
 }
@@ -173,8 +176,9 @@ void connection::answer_unauthorized() {
 }
 
 void connection::answer_gone(const std::optional<std::string>& handle) {
+  worker_.count_must_refetch(handle.has_value());
   auto head = begin_head(409);
-  add_gone_headers(head, handle);
+  add_gone_headers(head, handle, verb_);
   head.add("content-type", json_type);
   end_short(head, must_refetch_body);
 }
@@ -185,6 +189,10 @@ void connection::answer_refused(const refusal& what) {
   case errc::not_found:
     if (what.why.field.empty())
       return answer_json(400, message_body(what.why.message));
+    if (question_ && !question_->later.empty() &&
+        question_->later.front().field == what.why.field &&
+        question_->later.front().message == what.why.message)
+      return answer_invalid(question_->later); // with what the session was not told
     return answer_invalid({{what.why.field, what.why.message, what.said_by_postgres}});
   case errc::must_refetch:
     return answer_gone(std::nullopt);
@@ -192,17 +200,15 @@ void connection::answer_refused(const refusal& what) {
   case errc::misconfigured: {
     auto head = begin_head(503);
     add_error_cache_headers(head, verb_);
-    head.add("content-type", json_type);
-    if (what.retry_after.count() > 0)
-      head.add("retry-after", static_cast<std::uint64_t>(what.retry_after.count()));
-    return end_short(head, message_body(what.why.message));
+    add_trouble_headers(head, what);
+    return end_short(head, trouble_body(what));
   }
   case errc::ok:
   case errc::corrupt:
     break;
   }
   // What exactly is broken is for our log, not for clients.
-  answer_json(500, message_body("the shape's log cannot be read"));
+  answer_json(500, message_body("something is broken inside: the server's log says what"));
 }
 
 void connection::add_log_headers_of(head_writer& head, const log_slice& slice, coding in,

@@ -115,7 +115,7 @@ bool connection::admit(const query& parameters) {
   }
   (known ? metrics.admission_rejected_existing : metrics.admission_rejected_initial).Increment();
   auto answer = begin_head(503);
-  add_error_cache_headers(answer, verb_);
+  add_error_cache_headers(answer, method::get); // no-store, whatever the method
   answer.add("content-type", json_type)
       .add("electric-internal-known-error", "true")
       .add("retry-after", 6 + worker_.random() % 5);
@@ -136,15 +136,30 @@ void connection::serve_read(const query& parameters, std::string_view if_none_ma
   if (sse_)
     accepts_ = coding::identity; // an event must not wait in a compressor
   read->query.accepts = accepts_;
+  std::string why_not;
+  const bool ready = worker_.session().state(why_not) == service_state::active;
+  if (!ready || !read->later.empty())
+    question_ = std::make_unique<open_question>(
+        open_question{ready ? std::nullopt : std::optional{read->query}, std::move(read->later)});
   state_ = state::waiting;
+  ask_session(std::move(read->query));
+}
+
+void connection::ask_session(shape_query query) {
   in_session_ = true;
-  worker_.session().read(*this, std::move(read->query));
-  if (state_ != state::waiting || !live_)
+  worker_.session().read(*this, std::move(query));
+  if (!in_session_ || state_ != state::waiting || !live_)
     return;
   if (peer_done_)
     return break_off();
   set_parked(true);
   leave_admission();
+}
+
+void connection::ask_again() {
+  phase_timer::disarm();
+  auto query = *std::exchange(question_->query, std::nullopt);
+  ask_session(std::move(query));
 }
 
 // --- Bodies --------------------------------------------------------------------------------------
@@ -229,13 +244,13 @@ void connection::serve_deletion(const query& parameters) {
     return answer_json(405, message_body("deleting shapes is not enabled on this server"));
   std::string why_not;
   if (worker_.session().state(why_not) != service_state::active)
-    return answer_refused({{errc::unavailable, std::move(why_not)}, std::chrono::seconds{5}});
+    return answer_refused({{errc::unavailable, std::move(why_not)}, cause::not_ready});
   const auto deletion = parse_shape_deletion(parameters);
   if (!deletion)
     return answer_invalid(deletion.error());
   const auto dropped = worker_.session().drop(deletion->handle, deletion->definition);
   if (!dropped)
-    return answer_refused({dropped.error(), std::chrono::seconds{0}});
+    return answer_refused({dropped.error()});
   if (!*dropped)
     return answer_json(404, message_body("there is no such shape"));
   auto answer = begin_head(202);

@@ -104,7 +104,7 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
     if (equals_ignoring_case(name, "origin"))
       head.origin = value;
     else if (equals_ignoring_case(name, "expect"))
-      head.expects_continue = true;
+      head.expects_continue = equals_ignoring_case(value, "100-continue");
     return {};
   case 10:
     if (equals_ignoring_case(name, "connection"))
@@ -200,11 +200,12 @@ parsed<std::size_t> head_scanner::scan(std::string_view bytes, const head_limits
       return 0;
     }
     const auto end = static_cast<std::size_t>(newline - bytes.data());
+    // As long as it was without its end: the same is said however the bytes arrive.
+    if (end - line_ > line_max + 1)
+      return tl::unexpected{too_long};
     if (end == line_ || bytes[end - 1] != '\r')
       return tl::unexpected{400};
     const std::size_t length = end - 1 - line_;
-    if (length > line_max)
-      return tl::unexpected{too_long};
     scanned_ = static_cast<std::uint32_t>(end + 1);
     line_ = scanned_;
     if (length == 0)

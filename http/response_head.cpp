@@ -154,13 +154,36 @@ void add_error_cache_headers(head_writer& head, method verb) {
   head.add("cache-control", "no-store").add("surrogate-control", "no-store");
 }
 
-void add_gone_headers(head_writer& head, const std::optional<std::string>& handle) {
-  if (!handle) {
-    head.add("cache-control", "public, max-age=1, must-revalidate");
+void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb) {
+  head.add("cache-control", verb == method::post ? "no-cache"
+                            : handle             ? "public, max-age=60, must-revalidate"
+                                                 : "public, max-age=1, must-revalidate");
+  if (!handle)
     return;
-  }
-  head.add("cache-control", "public, max-age=60, must-revalidate");
   head.add("etag", '"' + *handle + "::\"").add("electric-handle", *handle);
+}
+
+void add_trouble_headers(head_writer& head, const refusal& what) {
+  const auto because = what.because;
+  const bool known = because == cause::snapshot || (what.why.known && because == cause::busy);
+  head.add("content-type", json_type);
+  if (known)
+    head.add("electric-internal-known-error", "true");
+  std::uint64_t seconds = 5;
+  if (because == cause::creation)
+    seconds = 1;
+  else if (known || because == cause::database)
+    seconds = 10;
+  head.add("retry-after", seconds);
+}
+
+std::string trouble_body(const refusal& what) {
+  if (what.because != cause::database)
+    return message_body(what.why.message);
+  std::string body = R"({"code":"database_unreachable","error":)";
+  append_json_string(body, what.why.message);
+  body += '}';
+  return body;
 }
 
 std::string up_to_date_message(std::uint64_t last_seen_lsn) {

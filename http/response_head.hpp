@@ -74,7 +74,10 @@ void add_subset_headers(head_writer& head, const subset_answer& subset);
 /// cache-control of an error (any status from 400 on, but 409).
 void add_error_cache_headers(head_writer& head, method verb);
 /// cache-control, handle and ETag of a 409.
-void add_gone_headers(head_writer& head, const std::optional<std::string>& handle);
+void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb);
+/// content-type and retry-after of a 503 that the session asks for; says if we know the trouble.
+void add_trouble_headers(head_writer& head, const refusal& what);
+std::string trouble_body(const refusal& what);
 
 std::string up_to_date_message(std::uint64_t last_seen_lsn);
 std::string message_body(std::string_view message);      ///< {"message":…}

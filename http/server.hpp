@@ -29,6 +29,7 @@ struct server_settings {
   std::chrono::seconds idle_timeout{60};       ///< Keep-alive connection between requests.
   std::chrono::seconds head_timeout{10};       ///< From a request's first byte to its head's end.
   std::chrono::seconds body_timeout{60};       ///< From a head's end to its body's.
+  std::chrono::seconds readiness_timeout{5};   ///< A request for a new shape waits for the service.
   std::size_t request_line_bytes_max = 10'000; ///< Longer: 414.
   std::size_t header_bytes_max = 10'000;       ///< Of one header line.
   std::size_t headers_max = 50;

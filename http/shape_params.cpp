@@ -155,8 +155,8 @@ void check_position(checker& check, std::string_view offset, shape_query& query)
     return check.complain("live_sse", "cannot be true while live is not");
 }
 
-/// Stage (f), as far as it needs no catalogue: the first error ends it.
-void check_definition(checker& check, shape_request& shape) {
+/// The beginning of stage (f).
+void check_table(checker& check, shape_request& shape) {
   const auto name = check.text("table");
   if (name.empty())
     return check.complain("table", "is required");
@@ -165,6 +165,10 @@ void check_definition(checker& check, shape_request& shape) {
     return check.complain("table", std::move(table).error());
   shape.schema = std::move(table->schema);
   shape.table = std::move(table->table);
+}
+
+/// The rest of stage (f), as far as it needs no catalogue: the first error ends it.
+void check_definition(checker& check, shape_request& shape) {
   shape.columns = check.columns("columns");
   if (!check.errors.empty())
     return;
@@ -176,6 +180,11 @@ void check_definition(checker& check, shape_request& shape) {
     return check.complain("where", "must not contain a zero byte");
   if (!shape.where.empty())
     shape.parameters = check.where_parameters();
+}
+
+/// The first of several complaints, as the session is told of it.
+error flaw_of(const field_errors& errors) {
+  return {errc::invalid_argument, errors.front().message, errors.front().field};
 }
 
 } // namespace
@@ -199,15 +208,22 @@ tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters)
   if (check.errors.empty())
     check_position(check, offset, read.query);
   if (check.errors.empty())
-    check_definition(check, read.query.shape);
-  if (check.errors.empty() && asks_for_subset(parameters)) {
-    auto subset = parse_subset(parameters);
-    if (!subset)
-      return tl::unexpected{std::move(subset).error()};
-    read.query.subset = std::move(*subset);
-  }
+    check_table(check, read.query.shape);
   if (!check.errors.empty())
     return tl::unexpected{std::move(check.errors)};
+  check_definition(check, read.query.shape);
+  if (!check.errors.empty())
+    read.query.shape.flaw = flaw_of(check.errors);
+  if (asks_for_subset(parameters)) {
+    auto subset = parse_subset(parameters);
+    if (subset) {
+      read.query.subset = std::move(*subset);
+    } else if (check.errors.empty()) {
+      check.errors = std::move(subset).error();
+      read.query.shape.flaw = flaw_of(check.errors);
+    }
+  }
+  read.later = std::move(check.errors);
   return read;
 }
 
@@ -218,10 +234,13 @@ tl::expected<shape_deletion, field_errors> parse_shape_deletion(const query& par
   check.strict_boolean("live", "live");
   check.strict_boolean("live_sse", "live_sse");
   const bool defined = check.given("table") != nullptr;
-  if (check.errors.empty() && defined)
-    check_definition(check, read.query.shape);
-  else if (check.errors.empty() && read.query.handle.empty())
+  if (check.errors.empty() && defined) {
+    check_table(check, read.query.shape);
+    if (check.errors.empty())
+      check_definition(check, read.query.shape);
+  } else if (check.errors.empty() && read.query.handle.empty()) {
     check.complain("handle", "is required unless table is given");
+  }
   if (!check.errors.empty())
     return tl::unexpected{std::move(check.errors)};
   shape_deletion deletion{.handle = std::move(read.query.handle), .definition = std::nullopt};

@@ -25,11 +25,15 @@ using field_errors = std::vector<field_error>;
 struct shape_read {
   shape_query query;
   std::int64_t cursor = 0; ///< The client's; see cursor.hpp.
+  /// What query.shape.flaw stands for: complaints that the session must not be denied, but which
+  /// are told only once all that comes before them has been found right.
+  field_errors later;
 };
 
 /// For GET, HEAD and POST (whose body is in the parameters by then). Errors of one stage of the
-/// spec's section 2 are reported together, never with those of a later stage. `if_none_match` is
-/// left to the caller.
+/// spec's section 2 are reported together, never with those of a later stage. What is malformed
+/// behind the table's name is no error here: see shape_read::later. `if_none_match` is left to the
+/// caller.
 tl::expected<shape_read, field_errors> parse_shape_read(const query& parameters);
 
 /// What to delete: at least one of the two is given.

@@ -45,6 +45,11 @@ public:
     return &first;
   }
 
+  bool empty() const noexcept { return timers_.empty(); }
+
+  /// Takes the timer off that would expire first; null if there is none.
+  Timer* pop_first() noexcept { return pop_expired(steady_time::max()); }
+
   /// steady_time::max() if the list is empty.
   steady_time next() const noexcept {
     return timers_.empty() ? steady_time::max() : timers_.front().deadline;

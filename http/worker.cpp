@@ -6,6 +6,12 @@
 
 namespace busbar::http {
 
+namespace {
+
+constexpr std::chrono::milliseconds readiness_look_period{50};
+
+} // namespace
+
 server_shared::server_shared(server_settings given, monitoring::metrics& numbers)
     : settings{std::move(given)}, server_name{"ElectricSQL/" + settings.version}, metrics{numbers},
       requests{settings.initial_requests_max, settings.existing_requests_max} {}
@@ -19,7 +25,8 @@ worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
               deadline_list<phase_timer>{shared.settings.body_timeout},
               deadline_list<phase_timer>{shared.settings.send_timeout},
               deadline_list<phase_timer>{std::chrono::seconds{2}},
-              deadline_list<phase_timer>{shared.settings.sse_keepalive}},
+              deadline_list<phase_timer>{shared.settings.sse_keepalive},
+              deadline_list<phase_timer>{shared.settings.readiness_timeout}},
       lifetimes_{shared.settings.sse_lifetime}, random_{std::random_device{}()},
       read_buffer_(64 * 1024) {
   read_clocks();
@@ -36,6 +43,7 @@ void worker::run(const session_factory& sessions, const std::function<void()>& s
     read_clocks();
     loop_->dispatch();
     run_deferred();
+    look_whether_ready();
     expire();
     publish_metrics();
     event_frame_ = {};
@@ -57,12 +65,14 @@ void worker::read_clocks() {
   date_ = http_date(wall);
 }
 
-int worker::wait_milliseconds() const noexcept {
+int worker::wait_milliseconds() noexcept {
   if (!deferred_.empty())
     return 0;
   auto next = lifetimes_.next();
   for (const auto& list : phases_)
     next = std::min(next, list.next());
+  if (!waiting_for_service().empty())
+    next = std::min(next, next_look_);
   if (next == steady_time::max())
     return -1;
   // Coarse on purpose: neighbouring deadlines expire in one go.
@@ -93,6 +103,8 @@ void worker::drain() {
   for (auto& client : open_)
     client.prepare_drain();
   session_->drain();
+  while (auto* client = waiting_for_service().pop_first())
+    static_cast<connection*>(client)->on_phase_expired();
   for (auto client = open_.begin(); client != open_.end();)
     (client++)->close_if_idle();
 }
@@ -122,6 +134,20 @@ void worker::run_deferred() {
       client->run_deferred();
   }
   deferred_now_.clear();
+}
+
+/// The state is an atomic that no one tells us of; looking at it now and then is cheap, and done
+/// only while somebody waits.
+void worker::look_whether_ready() {
+  auto& waiting = waiting_for_service();
+  if (waiting.empty() || now_ < next_look_)
+    return;
+  next_look_ = now_ + readiness_look_period;
+  std::string why_not;
+  if (session_->state(why_not) != service_state::active)
+    return;
+  while (auto* client = waiting.pop_first())
+    static_cast<connection*>(client)->ask_again();
 }
 
 void worker::expire() {
@@ -177,6 +203,11 @@ void worker::count_request(route where, int status) {
     counter = &shared_.metrics.http_requests.Add(
         {{"route", std::string{name_of(where)}}, {"status", std::to_string(status)}});
   counter->Increment();
+}
+
+void worker::count_must_refetch(bool names_handle) noexcept {
+  auto& metrics = shared_.metrics;
+  (names_handle ? metrics.must_refetch_handle : metrics.must_refetch_removed).Increment();
 }
 
 void worker::publish_metrics() {

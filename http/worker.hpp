@@ -81,12 +81,17 @@ public:
   std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
   std::size_t& incoming_bytes() noexcept { return incoming_bytes_; } ///< Of bodies half received.
   void count_parked(int change) noexcept { parked_change_ += change; }
+  void count_must_refetch(bool names_handle) noexcept;
 
 private:
-  int wait_milliseconds() const noexcept;
+  deadline_list<phase_timer>& waiting_for_service() noexcept {
+    return phases_[static_cast<std::size_t>(phase::readiness)];
+  }
+  int wait_milliseconds() noexcept;
   void read_clocks();
   void run_deferred();
   void expire();
+  void look_whether_ready();
   void publish_metrics();
   void bury() noexcept;
   void close_all();
@@ -102,6 +107,7 @@ private:
   const head_limits limits_;
   bool stopping_ = false;
   bool draining_ = false;
+  steady_time next_look_{}; // at the service's state, for those who wait for it
 
   connection_list open_;   // owns its elements, see adopt() and bury()
   connection_list closed_; // likewise

@@ -39,6 +39,9 @@ constexpr auto in_use = "busbar_admission_in_use";
 constexpr auto in_use_help = "Requests being answered, long polls included, by admission class.";
 constexpr auto rejected = "busbar_admission_rejected_total";
 constexpr auto rejected_help = "Requests answered 503 because their admission class was full.";
+constexpr auto refetch = "busbar_must_refetch_total";
+constexpr auto refetch_help = "Requests answered 409: they named a handle that is not (or no "
+                              "longer) the shape's, or the shape was removed meanwhile.";
 
 } // namespace
 
@@ -57,6 +60,8 @@ metrics::metrics()
           counter(*registry_, rejected, rejected_help, {{"class", "existing"}})},
       waiting_readers{gauge(*registry_, "busbar_waiting_readers",
                             "Live requests that wait at the head of their shape.")},
+      must_refetch_handle{counter(*registry_, refetch, refetch_help, {{"reason", "handle"}})},
+      must_refetch_removed{counter(*registry_, refetch, refetch_help, {{"reason", "removed"}})},
       leader{gauge(*registry_, "busbar_leader", "1 while this node leads its stream, else 0.")},
       term{gauge(*registry_, "busbar_leader_term", "Highest leader term that this node has seen.")},
       received_lsn{gauge(*registry_, "busbar_replication_received_lsn_bytes",

@@ -36,7 +36,9 @@ public:
   prometheus::Gauge& admission_existing;           ///< busbar_admission_in_use{class="existing"}
   prometheus::Counter& admission_rejected_initial; ///< busbar_admission_rejected_total{class}
   prometheus::Counter& admission_rejected_existing;
-  prometheus::Gauge& waiting_readers; ///< busbar_waiting_readers
+  prometheus::Gauge& waiting_readers;        ///< busbar_waiting_readers
+  prometheus::Counter& must_refetch_handle;  ///< busbar_must_refetch_total{reason="handle"}
+  prometheus::Counter& must_refetch_removed; ///< busbar_must_refetch_total{reason="removed"}
   // Replication
   prometheus::Gauge& leader;                      ///< busbar_leader: 1 while this node leads
   prometheus::Gauge& term;                        ///< busbar_leader_term
@@ -48,15 +50,16 @@ public:
   prometheus::Counter& rejected_control_messages; ///< busbar_control_messages_rejected_total
   prometheus::Histogram& commit_to_durable;       ///< busbar_commit_to_durable_seconds
   // Shapes
-  prometheus::Gauge& shapes;                               ///< busbar_shapes
-  prometheus::Counter& shapes_created;                     ///< busbar_shapes_created_total
-  prometheus::Family<prometheus::Counter>& shapes_removed; ///< busbar_shapes_removed_total{reason}
-  prometheus::Counter& log_entries;                        ///< busbar_shape_log_entries_total
-  prometheus::Counter& log_bytes;                          ///< busbar_shape_log_bytes_total
-  prometheus::Histogram& snapshot_seconds;                 ///< busbar_snapshot_seconds
-  prometheus::Counter& snapshot_rows;                      ///< busbar_snapshot_rows_total
-  prometheus::Counter& snapshot_failures;                  ///< busbar_snapshot_failures_total
-  prometheus::Histogram& storage_sync_seconds;             ///< busbar_storage_sync_seconds
+  prometheus::Gauge& shapes;           ///< busbar_shapes
+  prometheus::Counter& shapes_created; ///< busbar_shapes_created_total
+  prometheus::Family<prometheus::Counter>&
+      shapes_removed; ///< busbar_shapes_removed_total{reason}, see actors/removal_reason.hpp
+  prometheus::Counter& log_entries;            ///< busbar_shape_log_entries_total
+  prometheus::Counter& log_bytes;              ///< busbar_shape_log_bytes_total
+  prometheus::Histogram& snapshot_seconds;     ///< busbar_snapshot_seconds
+  prometheus::Counter& snapshot_rows;          ///< busbar_snapshot_rows_total
+  prometheus::Counter& snapshot_failures;      ///< busbar_snapshot_failures_total
+  prometheus::Histogram& storage_sync_seconds; ///< busbar_storage_sync_seconds
 };
 
 } // namespace busbar::monitoring

@@ -130,6 +130,11 @@ result<shape_definition> define_shape(const shape_request& request,
                                       std::shared_ptr<const table_info> table) {
   if (table->columns.empty())
     return fail(errc::invalid_argument, "the table has no columns", "table");
+  const auto flawed = [&](std::string_view field) {
+    return request.flaw && request.flaw->field == field;
+  };
+  if (flawed("columns") || flawed("queryable_columns"))
+    return fail(error{*request.flaw});
   shape_definition shape;
   std::optional<std::vector<std::uint16_t>> queryable;
   if (request.queryable_columns) {
@@ -149,6 +154,8 @@ result<shape_definition> define_shape(const shape_request& request,
     return fail(errc::invalid_argument, "`columns` names a column outside of `queryable_columns`",
                 "columns");
   shape.selected = std::move(*selected);
+  if (flawed("where") || flawed("params"))
+    return fail(error{*request.flaw});
   if (!request.where.empty()) {
     const auto columns = clause_columns(*table);
     auto filter = sql::predicate::compile(request.where, request.parameters, columns,
@@ -159,6 +166,8 @@ result<shape_definition> define_shape(const shape_request& request,
     shape.where = request.where;
     shape.parameters = request.parameters;
   }
+  if (request.flaw) // of a subset
+    return fail(error{*request.flaw});
   shape.replica_full = request.replica_full;
   shape.changes_only = request.changes_only;
   shape.table = std::move(table);

@@ -2,6 +2,8 @@
 // at.
 #pragma once
 
+#include "base/result.hpp"
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +20,9 @@ struct shape_request {
   std::optional<std::vector<std::string>> queryable_columns; ///< nullopt = left out.
   bool replica_full = false;
   bool changes_only = false;
+  /// What is malformed beyond the table's name: it is told only if there is such a table, and if
+  /// nothing that is looked at earlier is wrong (stages f and g of spec section 2).
+  std::optional<error> flaw = {};
 
   /// Equal requests have equal keys; for caches only, the shape's identity is another matter.
   std::string cache_key() const {
@@ -42,6 +47,10 @@ struct shape_request {
     add_list(queryable_columns);
     key += replica_full ? 'f' : 'd';
     key += changes_only ? 'c' : 'a';
+    if (flaw) {
+      add(flaw->field);
+      add(flaw->message);
+    }
     return key;
   }
 };

@@ -1,20 +1,16 @@
 // live.test.mjs: waiting readers: long polls, server-sent events, offsets beyond the log, shapes that
-// go away, conditional requests and cursors (spec §8.5, §9, §10, §13.5, §14, §16).
+// go away, conditional requests and cursors (spec §8.5, §9, §10, §13.5, §14).
 import assert from 'node:assert/strict'
 import { expectCommonHeaders, expectInvalid, expectMustRefetch, expectOnlyUpToDate } from './harness/expect.mjs'
 import { until } from './harness/processes.mjs'
-import { RawConnection, request } from './harness/raw.mjs'
+import { RawConnection } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { checkLogResponse, follow, get, isUpToDate, target } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
 const postgres = await stagePostgres()
 const quick = await stageBusbar(postgres, {
-  env: {
-    BUSBAR_LONG_POLL_TIMEOUT: '1s',
-    BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
-    BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000',
-  },
+  env: { BUSBAR_LONG_POLL_TIMEOUT: '1s', BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000' },
 })
 const usual = await stageBusbar(postgres, {
   sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
@@ -258,47 +254,6 @@ scenario('changes of the schema end the shapes they touch, and no others', async
   assert.equal(fresh.checker.rows.size, 4)
   assert.ok('extra' in fresh.schema)
   await survives(some, states[1])
-})
-
-const remove = (params) => request(quick, target(params), { method: 'DELETE' })
-
-scenario('DELETE removes a shape by its handle and wakes its readers', async () => {
-  const table = await newTable(quick, itemColumns, itemRows)
-  const state = await follow(quick, { table })
-  const { answer } = await poll(quick, { table, offset: state.offset, handle: state.handle })
-  const removed = await remove({ handle: state.handle })
-  assert.equal(removed.status, 202)
-  assert.equal(removed.body.length, 0)
-  assert.equal(removed.header('cache-control'), 'no-cache')
-  expectMustRefetch(await answer)
-  const next = expectMustRefetch(await get(quick, { table, offset: state.offset, handle: state.handle }), {
-    handle: true,
-  })
-  assert.notEqual(next, state.handle)
-  assert.equal((await follow(quick, { table })).handle, next)
-  assert.equal((await remove({ handle: state.handle })).status, 404)
-  expectInvalid(await remove({}), 'handle', { method: 'DELETE' })
-})
-
-scenario('DELETE removes a shape by its definition, alone or with its handle', async () => {
-  const table = await newTable(quick, itemColumns, itemRows)
-  let { handle } = await follow(quick, { table })
-  assert.equal((await remove({ table, columns: 'id,title' })).status, 404)
-  assert.equal((await remove({ table, handle: 'not-this-one' })).status, 400)
-  assert.equal((await remove({ table })).status, 202)
-  assert.equal((await remove({ handle })).status, 404)
-  assert.equal((await remove({ table: 'nothing_here' })).status, 404)
-  const next = await follow(quick, { table })
-  assert.notEqual(next.handle, handle)
-  handle = next.handle
-  assert.equal((await remove({ table, handle })).status, 202)
-  assert.notEqual((await follow(quick, { table })).handle, handle)
-})
-
-scenario('DELETE is refused unless integration testing is enabled', async () => {
-  const response = await request(usual, target({ table: 'items' }), { method: 'DELETE' })
-  assert.equal(response.status, 405)
-  assert.equal(typeof response.json.message, 'string')
 })
 
 scenario('SSE: the head comes at once, then one event a message and an up-to-date a batch', async ({ cleanup }) => {

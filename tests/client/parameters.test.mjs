@@ -1,11 +1,11 @@
 // parameters.test.mjs: what a request may ask for: bad parameters and their 400s, the identity of
-// shapes, where clauses against PostgreSQL itself, types and their texts, the secret (spec §3, §5, §6,
-// §11.2, §11.3, §12, §17).
+// shapes, where clauses against PostgreSQL itself, types and their texts (spec §5, §6, §11.2, §11.3,
+// §12, §17). How requests are spelt stands in spelling.test.mjs.
 import assert from 'node:assert/strict'
 import { expectCommonHeaders, expectInvalid } from './harness/expect.mjs'
 import { request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
-import { follow, followTo, get, rowKey, target } from './harness/shapes.mjs'
+import { follow, followTo, get, rowKey } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
 const postgres = await stagePostgres()
@@ -13,11 +13,6 @@ const sql = `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${ite
   CREATE VIEW item_view AS SELECT * FROM items;
   CREATE TABLE marker (id serial PRIMARY KEY)`
 const server = await stageBusbar(postgres, { sql, env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' } })
-const guarded = await stageBusbar(postgres, {
-  sql,
-  secret: 'open sesame+/=&ü',
-  env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' },
-})
 await follow(server, { table: 'marker' })
 
 async function markPosition() {
@@ -398,47 +393,4 @@ scenario('a table without primary key uses all columns as key, with _ for NULL',
       ['delete', rowKey('public', name, ['2', 'x/y']), { a: '2', b: 'x/y' }, undefined],
     ],
   )
-})
-
-scenario('without the secret nothing of the shape route answers, however the path is spelt', async () => {
-  const encoded = encodeURIComponent(guarded.secret)
-  for (const path of [
-    '/v1/shape',
-    '/v1/shape/',
-    '/v1//shape',
-    '//v1/shape',
-    '/v1/%73hape',
-    '/%76%31/shape',
-    '/v1/shape//',
-  ]) {
-    for (const method of ['GET', 'HEAD', 'DELETE', 'POST']) {
-      for (const credentials of [
-        '',
-        '&secret=wrong',
-        '&secret=',
-        `&secret=x&api_secret=${encoded}`,
-        `&secret=${encoded}x`,
-      ]) {
-        const response = await request(guarded, `${path}?table=items&offset=-1${credentials}`, { method })
-        assert.equal(response.status, 401, `${method} ${path} ${credentials}`)
-        if (method !== 'HEAD') assert.equal(typeof response.json.message, 'string')
-        assert.equal(response.header('www-authenticate'), undefined)
-        assert.equal(response.header('electric-handle'), undefined)
-      }
-    }
-    const opened = await request(guarded, `${path}?table=items&offset=-1&secret=${encoded}`)
-    assert.equal(opened.status, 200, path)
-  }
-  assert.equal((await request(guarded, `/v1/shape?table=items&offset=-1&api_secret=${encoded}`)).status, 200)
-  const header = await request(guarded, target({ table, offset: '-1' }), {
-    headers: { authorization: 'Bearer wrong', 'x-secret': guarded.secret.slice(0, 5) },
-  })
-  assert.equal(header.status, 401)
-  // Before the secret is checked nothing else is: a bad parameter does not change the answer.
-  assert.equal((await request(guarded, '/v1/shape?offset=bad')).status, 401)
-  // These are open.
-  assert.equal((await request(guarded, '/v1/shape', { method: 'OPTIONS' })).status, 204)
-  assert.equal((await request(guarded, '/v1/health')).status, 200)
-  assert.equal((await request(guarded, '/')).status, 200)
-  assert.ok(!guarded.output(400).includes('sesame'), 'the secret is in no log line')
 })

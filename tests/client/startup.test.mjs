@@ -178,15 +178,33 @@ scenario('PostgreSQL that is not up yet is waited for', async ({ cleanup }) => {
   cleanup(() => server.discard())
   await server.start({ wait: false })
   assert.deepEqual(await until(() => server.health(), 'an answer while starting'), { code: 202, status: 'starting' })
+  const asked = Date.now()
   const response = await get(server, { table: 'items', offset: '-1' }, { timeoutMs: 15_000 })
+  assert.ok(Date.now() - asked >= 4_900, 'it waits for the service')
   assert.equal(response.status, 503)
-  assert.match(response.header('retry-after'), /^[0-9]+$/)
+  assert.equal(response.header('retry-after'), '5')
   assert.equal(response.header('cache-control'), 'no-store')
+  assert.equal(response.header('surrogate-control'), 'no-store')
+  assert.equal(typeof response.json.message, 'string')
+  assert.doesNotMatch(response.text, /127\.0\.0\.1/, 'the body names no host')
   assert.ok(server.running, 'it goes on trying')
   await late.start()
   await late.query('postgres', `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`)
   await server.active(30_000)
   assert.equal((await follow(server, { table: 'items' })).checker.rows.size, 3)
+})
+
+scenario('while the stream is made again, first requests wait and the others are served', async () => {
+  const server = await stageBusbar(postgres, { sql: `${items}; CREATE TABLE more (id int PRIMARY KEY)` })
+  const state = await follow(server, { table: 'items' })
+  await server.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [server.slot])
+  await until(async () => (await server.health())?.status === 'starting', 'the stream to be missed', { everyMs: 5 })
+  const [first, known] = await Promise.all([
+    get(server, { table: 'more', offset: '-1' }),
+    get(server, { table: 'items', offset: state.offset, handle: state.handle }),
+  ])
+  checkLogResponse(known, { offset: state.offset })
+  checkLogResponse(first, { offset: '-1' })
 })
 
 scenario('a second Busbar of the same stream waits for the first to go', async ({ cleanup }) => {

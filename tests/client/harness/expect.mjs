@@ -36,7 +36,7 @@ export function expectInvalid(response, field, { method = 'GET' } = {}) {
 }
 
 /** A must-refetch. `handle`: true = some handle must be given, false = none, undefined = either. */
-export function expectMustRefetch(response, { handle } = {}) {
+export function expectMustRefetch(response, { handle, method = 'GET' } = {}) {
   assert.equal(response.status, 409, `${response.status} ${response.text}`)
   assert.equal(response.header('content-type'), 'application/json; charset=utf-8')
   assert.deepEqual(response.json, [{ headers: { control: 'must-refetch' } }])
@@ -45,12 +45,9 @@ export function expectMustRefetch(response, { handle } = {}) {
   const next = response.header('electric-handle')
   if (handle === true) assert.ok(next, 'the 409 names the new handle')
   if (handle === false) assert.equal(next, undefined)
-  if (next === undefined) {
-    assert.equal(response.header('cache-control'), 'public, max-age=1, must-revalidate')
-  } else {
-    assert.equal(response.header('cache-control'), 'public, max-age=60, must-revalidate')
-    assert.equal(response.header('etag'), `"${next}::"`)
-  }
+  const kept = `public, max-age=${next === undefined ? 1 : 60}, must-revalidate`
+  assert.equal(response.header('cache-control'), method === 'POST' ? 'no-cache' : kept)
+  assert.equal(response.header('etag'), next === undefined ? undefined : `"${next}::"`)
   return next
 }
 

@@ -26,9 +26,8 @@ shape_query read_of(std::string_view raw, std::string_view body) {
 std::string fields_of(std::string_view raw, std::string_view body = "") {
   const auto read = parse_shape_read(merged(raw, body));
   std::string fields;
-  if (!read)
-    for (const auto& error : read.error())
-      fields += (fields.empty() ? "" : " ") + error.field;
+  for (const auto& error : read ? read->later : read.error())
+    fields += (fields.empty() ? "" : " ") + error.field;
   return fields;
 }
 

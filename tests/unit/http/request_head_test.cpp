@@ -75,6 +75,14 @@ TEST(RequestHead, KeepAliveFollowsVersionAndConnectionHeader) {
   EXPECT_TRUE(keeps("1.1", "upgrade"));
 }
 
+TEST(RequestHead, ALineTooLongIsTooLongHoweverItEnds) {
+  const head_limits limits{20, 30, 2};
+  const std::string line = "GET / HTTP/1.1\r\n";
+  for (const auto* end : {"\r\n", "\n", ""})
+    EXPECT_EQ(status_of(line + "x: " + std::string(40, 'a') + end, limits), 431);
+  EXPECT_EQ(status_of(std::string(40, 'a') + "\n", limits), 414);
+}
+
 TEST(RequestHead, OverLongPartsAreToldApart) {
   const head_limits limits{20, 30, 2};
   EXPECT_EQ(status_of("GET /a HTTP/1.1\r\nhost: a\r\n\r\n", limits), 0);

@@ -169,12 +169,12 @@ TEST(ErrorHeaders, CachingOfErrorsDependsOnTheMethod) {
 TEST(ErrorHeaders, AConflictIsBrieflyCacheable) {
   std::string known;
   head_writer known_head{known, 409, context(), cors::shape};
-  add_gone_headers(known_head, "H2");
+  add_gone_headers(known_head, "H2", method::get);
   EXPECT_THAT(known, HasSubstr("cache-control: public, max-age=60, must-revalidate\r\n"
                                "etag: \"H2::\"\r\nelectric-handle: H2\r\n"));
   std::string unknown;
   head_writer unknown_head{unknown, 409, context(), cors::shape};
-  add_gone_headers(unknown_head, std::nullopt);
+  add_gone_headers(unknown_head, std::nullopt, method::get);
   EXPECT_THAT(unknown, HasSubstr("cache-control: public, max-age=1, must-revalidate\r\n"));
   EXPECT_THAT(unknown, Not(HasSubstr("electric-handle:")));
 }

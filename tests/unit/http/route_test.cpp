@@ -16,13 +16,35 @@ TEST(Route, ResolvesThePathsThereAre) {
 TEST(Route, EverySpellingOfTheShapePathIsTheShapeRoute) {
   for (const auto* target :
        {"/v1/shape/", "/v1//shape", "//v1/shape", "/v1/%73hape", "/%76%31/shape", "/v1/shape//?x=1",
-        "http://host:80/v1/shape?x=1", "HTTPS://host/v1/shape"})
+        "http://host:80/v1/shape?x=1", "HTTPS://host/v1/shape", "http:///v1/shape",
+        "http://u@h/v1/shape", "///v1///shape///", "/%76%31/%73%68%61%70%65"})
     EXPECT_EQ(resolve(target).where, route::shape) << target;
 }
 
 TEST(Route, OtherPathsAreUnknown) {
-  for (const auto* target : {"/v1", "/v1/shapes", "/v1%2Fshape", "/V1/shape", "/v1/shape/x", "*",
-                             "v1/shape", "/v2/shape", "/v1/%7", "/metrics"})
+  for (const auto* target : {"/v1",
+                             "/v1/shapes",
+                             "/v1%2Fshape",
+                             "/V1/shape",
+                             "/v1/shape/x",
+                             "*",
+                             "v1/shape",
+                             "/v2/shape",
+                             "/v1/%7",
+                             "/metrics",
+                             "/v1/./shape",
+                             "/v1/%2e/shape",
+                             "/v1/../v1/shape",
+                             "/v1/..;/shape",
+                             "/v1/shape;x",
+                             "/v1/shape%2f",
+                             "/v1/shape%00",
+                             "/v1/%2573hape",
+                             "/v1/shape#x",
+                             "ftp://host/v1/shape",
+                             "host:80",
+                             "/v1\\shape",
+                             "http:/v1/shape"})
     EXPECT_EQ(resolve(target).where, route::unknown) << target;
 }
 

@@ -105,7 +105,9 @@ public:
   explicit scripted_session(script& script) : script_{script} {}
 
   void read(shape_reader& reader, shape_query query) override {
-    if (script_.answer)
+    if (query.shape.flaw)
+      reader.on_refused({*query.shape.flaw});
+    else if (script_.answer)
       script_.answer(reader, query);
     else
       script_.parked.push_back(&reader);

@@ -175,6 +175,44 @@ TEST_F(ServerTransport, ASlowHeadIsTimedOut) {
   EXPECT_TRUE(client.read_to_end());
 }
 
+TEST_F(ServerTransport, ATrickleOfBytesDoesNotProlongAHead) {
+  settings_.head_timeout = 1s;
+  settings_.idle_timeout = 60s;
+  start();
+  auto client = connect();
+  client.send("GET /v1/shape HTTP/1.1\r\nx: ");
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  pollfd answered{client.fd(), POLLIN, 0};
+  while (::poll(&answered, 1, 100) == 0 && std::chrono::steady_clock::now() < deadline)
+    client.send("y");
+  EXPECT_EQ(client.read_response().status, 408);
+  EXPECT_TRUE(client.read_to_end());
+}
+
+TEST_F(ServerTransport, ATrickleOfBytesDoesNotProlongABody) {
+  settings_.body_timeout = 1s;
+  start();
+  auto client = connect();
+  client.ask("POST", initial, "transfer-encoding: chunked\r\n");
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  pollfd answered{client.fd(), POLLIN, 0};
+  while (::poll(&answered, 1, 100) == 0 && std::chrono::steady_clock::now() < deadline)
+    client.send("1\r\n \r\n");
+  EXPECT_EQ(client.read_response().status, 408);
+  EXPECT_TRUE(client.read_to_end());
+}
+
+TEST_F(ServerTransport, OnlyOneExpectationIsKnown) {
+  script_.answer = answer_at_once;
+  start();
+  auto client = connect();
+  client.ask("POST", initial, "expect: 200-ok\r\ncontent-length: 2\r\n");
+  client.send("{}");
+  EXPECT_EQ(client.read_response().status, 200) << "without a 100 before it";
+  client.ask("POST", initial, "Expect: 100-Continue\r\ncontent-length: 2\r\n");
+  ASSERT_TRUE(client.read_until("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
 TEST_F(ServerTransport, AnIdleConnectionIsClosed) {
   settings_.idle_timeout = 1s;
   script_.answer = answer_at_once;

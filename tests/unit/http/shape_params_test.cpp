@@ -14,13 +14,13 @@ shape_read parse(std::string_view raw) {
   return *read;
 }
 
-/// The fields complained of, in order, separated by spaces.
+/// The fields complained of, in order, separated by spaces; with "later:" those that are only told
+/// if the table exists.
 std::string fields_of(std::string_view raw) {
   const auto read = parse_shape_read(query::parse(raw).value());
   std::string fields;
-  if (!read)
-    for (const auto& error : read.error())
-      fields += (fields.empty() ? "" : " ") + error.field;
+  for (const auto& error : read ? read->later : read.error())
+    fields += (fields.empty() ? read ? "later:" : "" : " ") + error.field;
   return fields;
 }
 
@@ -142,18 +142,31 @@ TEST(ShapeParams, LaterStagesAreNotReportedWithEarlierOnes) {
   EXPECT_EQ(fields_of("offset=-1&live=true&live_sse=true"), "live");
   EXPECT_EQ(fields_of("offset=-1"), "table");
   EXPECT_EQ(fields_of("offset=-1&table=a.b.c&columns=1"), "table");
-  EXPECT_EQ(fields_of("offset=-1&table=t&columns=1&queryable_columns=2"), "columns");
-  EXPECT_EQ(fields_of("offset=-1&table=t&queryable_columns=a,"), "queryable_columns");
+  EXPECT_EQ(fields_of("offset=-1&table=t&columns=1&queryable_columns=2"), "later:columns");
+  EXPECT_EQ(fields_of("offset=-1&table=t&queryable_columns=a,"), "later:queryable_columns");
+  EXPECT_EQ(fields_of("offset=-1&table=t&columns=1&subset__limit=x"), "later:columns");
+}
+
+TEST(ShapeParams, WhatIsMalformedBehindTheTableIsAFlawOfTheRequest) {
+  const auto flaw_of = [](std::string_view raw) {
+    return parse(raw).query.shape.flaw.value_or(error{}).field;
+  };
+  EXPECT_EQ(flaw_of("table=t&offset=-1"), "");
+  EXPECT_EQ(flaw_of("table=t&offset=-1&columns=a,"), "columns");
+  EXPECT_EQ(flaw_of("table=t&offset=-1&where=a&params[2]=b"), "params");
+  EXPECT_EQ(flaw_of("table=t&offset=-1&subset__limit=1&subset__offset=1"), "subset.limit");
+  EXPECT_NE(parse("table=t&offset=-1&columns=a,").query.shape.cache_key(),
+            parse("table=t&offset=-1&columns[]=a").query.shape.cache_key());
 }
 
 TEST(ShapeParams, WhereParametersCountUpFromOne) {
   const std::string base = "table=t&offset=-1&where=a+%3D+%241&";
   EXPECT_EQ(fields_of(base + "params[1]=a&params[2]=b"), "");
-  EXPECT_EQ(fields_of(base + "params[2]=b"), "params");
-  EXPECT_EQ(fields_of(base + "params[0]=b"), "params");
-  EXPECT_EQ(fields_of(base + "params[1]=a&params[3]=b"), "params");
-  EXPECT_EQ(fields_of(base + "params[x]=b"), "params");
-  EXPECT_EQ(fields_of(base + "params[1x]=b"), "params");
+  EXPECT_EQ(fields_of(base + "params[2]=b"), "later:params");
+  EXPECT_EQ(fields_of(base + "params[0]=b"), "later:params");
+  EXPECT_EQ(fields_of(base + "params[1]=a&params[3]=b"), "later:params");
+  EXPECT_EQ(fields_of(base + "params[x]=b"), "later:params");
+  EXPECT_EQ(fields_of(base + "params[1x]=b"), "later:params");
   EXPECT_EQ(parse(base + "params[1]=a&params[1]=b").query.shape.parameters,
             (std::vector<std::string>{"b"}));
 }
@@ -163,9 +176,9 @@ TEST(ShapeParams, WhereParametersWithoutWhereAreIgnored) {
 }
 
 TEST(ShapeParams, ZeroBytesAreRefused) {
-  EXPECT_EQ(fields_of("table=t&offset=-1&where=a%00"), "where");
-  EXPECT_EQ(fields_of("table=t&offset=-1&where=a&params[1]=%00"), "params");
-  EXPECT_EQ(fields_of("table=t&offset=-1&columns[]=a%00"), "columns");
+  EXPECT_EQ(fields_of("table=t&offset=-1&where=a%00"), "later:where");
+  EXPECT_EQ(fields_of("table=t&offset=-1&where=a&params[1]=%00"), "later:params");
+  EXPECT_EQ(fields_of("table=t&offset=-1&columns[]=a%00"), "later:columns");
 }
 
 TEST(ShapeParams, DeletionTakesAHandleOrADefinition) {

@@ -91,6 +91,23 @@ TEST(DefinitionTest, RefusalsNameTheField) {
   EXPECT_EQ(refused_on(request(), table({})), "table");
 }
 
+TEST(DefinitionTest, AFlawIsToldAfterWhatIsLookedAtBefore) {
+  auto r = request();
+  r.columns = names{"nothing"};
+  r.where = "nothing = 1";
+  r.flaw = error{errc::invalid_argument, "malformed", "subset.limit"};
+  EXPECT_EQ(refused_on(r), "columns");
+  r.columns.reset();
+  EXPECT_EQ(refused_on(r), "where");
+  r.flaw->field = "params";
+  EXPECT_EQ(refused_on(r), "params");
+  r.where.clear();
+  r.flaw->field = "subset.limit";
+  EXPECT_EQ(refused_on(r), "subset.limit");
+  r.flaw->field = "columns";
+  EXPECT_EQ(refused_on(r), "columns");
+}
+
 TEST(DefinitionTest, MissingColumnIsNamed) {
   auto r = request();
   r.columns = names{"id", "nothing"};
