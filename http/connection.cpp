@@ -284,8 +284,12 @@ bool connection::write_piece() {
     after = (body.slice.up_to_date && body.any ? "," : "") +
             (body.slice.up_to_date ? up_to_date_message(body.slice.last_seen_lsn) : "") + "]";
   if (const auto bytes = before.size() + entries.size() + after.size(); http_1_1_ && bytes > 0) {
-    before.insert(0, chunk_head(bytes));
+    before.insert(0, (body.chunk_open ? "\r\n" : "") + chunk_head(bytes));
+    body.chunk_open = true;
+  }
+  if (last && body.chunk_open) {
     after += "\r\n";
+    body.chunk_open = false;
   }
   if (last && !sse_ && http_1_1_)
     after += last_chunk;
@@ -300,7 +304,8 @@ bool connection::write_piece() {
       body.any = false;
     }
   }
-  const std::array<fragment, 3> fragments{{{before}, {entries, &piece}, {after}}};
+  const std::array<fragment, 3> fragments{
+      {{before}, {entries, &piece, worker_.hot_bodies().find(piece)}, {after}}};
   return write(fragments);
 }
 

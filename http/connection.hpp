@@ -89,6 +89,7 @@ private:
   struct body_stream {
     log_slice slice;
     bool any = false;            // an entry is already out
+    bool chunk_open = false;     // the end of the last chunk goes out with the next one's head
     std::deque<log_slice> later; // SSE: what came while this one is being written
     std::size_t later_bytes = 0;
   };

@@ -259,11 +259,12 @@ void connection::answer_log(const log_slice& slice) {
     body_->any = !text.empty();
     if (http_1_1_) {
       front += chunk_head(1 + text.size());
-      tail = "\r\n";
+      body_->chunk_open = true;
     }
   }
   front += '[';
-  const std::array<fragment, 3> fragments{{{front}, {text, &entries}, {tail}}};
+  const std::array<fragment, 3> fragments{
+      {{front}, {text, &entries, worker_.hot_bodies().find(entries)}, {tail}}};
   if (!write(fragments))
     return;
   resume();

@@ -1,5 +1,6 @@
 #include "http/socket_writer.hpp"
 
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -11,17 +12,35 @@ namespace busbar::http {
 
 namespace {
 
-iovec vector_of(std::string_view bytes) noexcept {
-  return {const_cast<char*>(bytes.data()), bytes.size()}; // sendmsg() only reads
+constexpr std::size_t stretches_max = 64; // in one system call
+
+/// Bytes to send, from memory or from a file.
+struct stretch {
+  std::string_view bytes;
+  int file = -1;
+  std::size_t offset = 0; // in the file
+};
+
+stretch stretch_of(std::string_view bytes, const shared_bytes* owner, const body_file& file) {
+  if (!file)
+    return {bytes};
+  return {bytes, file->get(), static_cast<std::size_t>(bytes.data() - (*owner)->data())};
 }
 
-/// Bytes taken by the kernel; 0 if it has no room; negative if the connection is broken.
-ssize_t send_some(int fd, iovec* vectors, std::size_t count) noexcept {
+// The two below: bytes taken by the kernel, fewer if it has no room; negative if the connection is
+// broken.
+
+/// `more` tells the kernel that it need not hurry with a packet that is not full.
+ssize_t send_memory(int fd, std::span<const stretch> run, bool more) noexcept {
+  std::array<iovec, stretches_max> vectors;
+  for (std::size_t i = 0; i < run.size(); ++i) // sendmsg() only reads
+    vectors[i] = {const_cast<char*>(run[i].bytes.data()), run[i].bytes.size()};
   msghdr message{};
-  message.msg_iov = vectors;
-  message.msg_iovlen = count;
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = run.size();
   while (true) {
-    const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent =
+        ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
     if (sent >= 0)
       return sent;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -29,6 +48,45 @@ ssize_t send_some(int fd, iovec* vectors, std::size_t count) noexcept {
     if (errno != EINTR)
       return -1;
   }
+}
+
+/// Goes on until the kernel says that it has no room: only then will epoll tell when it has some.
+/// The thread has SIGPIPE blocked, which sendfile() cannot be told to withhold.
+ssize_t send_file(int fd, const stretch& what) noexcept {
+  auto at = static_cast<off_t>(what.offset);
+  const auto end = static_cast<off_t>(what.offset + what.bytes.size());
+  while (at < end) {
+    const ssize_t sent = ::sendfile(fd, what.file, &at, static_cast<std::size_t>(end - at));
+    if (sent > 0 || (sent < 0 && errno == EINTR))
+      continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      break;
+    return -1;
+  }
+  return at - static_cast<off_t>(what.offset);
+}
+
+/// All stretches in order: each file by itself, what lies between two in one call.
+ssize_t send_some(int fd, std::span<const stretch> rest) noexcept {
+  const auto is_file = [](const stretch& s) { return s.file >= 0; };
+  ssize_t total = 0;
+  while (!rest.empty()) {
+    const auto run =
+        static_cast<std::size_t>(std::find_if(rest.begin(), rest.end(), is_file) - rest.begin());
+    const auto now = rest.first(std::max<std::size_t>(run, 1));
+    rest = rest.subspan(now.size());
+    const ssize_t sent =
+        run == 0 ? send_file(fd, now.front()) : send_memory(fd, now, !rest.empty());
+    if (sent < 0)
+      return sent;
+    total += sent;
+    std::size_t offered = 0;
+    for (const auto& part : now)
+      offered += part.bytes.size();
+    if (static_cast<std::size_t>(sent) < offered)
+      break;
+  }
+  return total;
 }
 
 } // namespace
@@ -39,18 +97,18 @@ socket_writer::outcome socket_writer::send(int fd, std::span<const fragment> fra
     queue(fragments, 0);
     return outcome::stalled;
   }
-  std::array<iovec, fragments_max> vectors;
+  std::array<stretch, fragments_max> stretches;
   std::size_t count = 0;
   std::size_t total = 0;
   for (const auto& fragment : fragments) {
     if (fragment.bytes.empty())
       continue;
-    vectors[count++] = vector_of(fragment.bytes);
+    stretches[count++] = stretch_of(fragment.bytes, fragment.owner, fragment.file);
     total += fragment.bytes.size();
   }
   if (total == 0)
     return outcome::sent;
-  const ssize_t sent = send_some(fd, vectors.data(), count);
+  const ssize_t sent = send_some(fd, {stretches.data(), count});
   if (sent < 0)
     return outcome::broken;
   sent_bytes += static_cast<std::uint64_t>(sent);
@@ -73,44 +131,46 @@ void socket_writer::queue(std::span<const fragment> fragments, std::size_t alrea
     if (!fragment.owner)
       rest = *owner;
     backlog_->bytes += rest.size();
-    backlog_->pieces.push_back({std::move(owner), rest});
+    backlog_->pieces.push_back({std::move(owner), rest, fragment.file});
   }
 }
 
 socket_writer::outcome socket_writer::flush(int fd, std::uint64_t& sent_bytes) {
   while (backlog_) {
-    auto& pieces = backlog_->pieces;
-    std::array<iovec, 64> vectors;
-    const auto count = std::min(vectors.size(), pieces.size() - backlog_->first);
+    const auto waiting = std::span{backlog_->pieces}.subspan(backlog_->first);
+    std::array<stretch, stretches_max> stretches;
+    const auto count = std::min(stretches.size(), waiting.size());
     std::size_t offered = 0;
     for (std::size_t i = 0; i < count; ++i) {
-      const auto rest = pieces[backlog_->first + i].rest;
-      vectors[i] = vector_of(rest);
-      offered += rest.size();
+      stretches[i] = stretch_of(waiting[i].rest, &waiting[i].owner, waiting[i].file);
+      offered += waiting[i].rest.size();
     }
-    const ssize_t sent = send_some(fd, vectors.data(), count);
+    const ssize_t sent = send_some(fd, {stretches.data(), count});
     if (sent < 0)
       return outcome::broken;
-    auto taken = static_cast<std::size_t>(sent);
-    sent_bytes += taken;
-    backlog_->bytes -= taken;
-    const bool all = taken == offered;
-    while (taken > 0) {
-      auto& front = pieces[backlog_->first];
-      const auto part = std::min(taken, front.rest.size());
-      front.rest.remove_prefix(part);
-      taken -= part;
-      if (!front.rest.empty())
-        break;
-      front.owner.reset();
-      ++backlog_->first;
-    }
-    if (backlog_->first == pieces.size())
+    sent_bytes += static_cast<std::uint64_t>(sent);
+    take_off(static_cast<std::size_t>(sent));
+    if (backlog_->first == backlog_->pieces.size())
       backlog_.reset();
-    else if (!all)
+    else if (static_cast<std::size_t>(sent) < offered)
       return outcome::stalled;
   }
   return outcome::sent;
+}
+
+/// Takes sent bytes off the front of the backlog.
+void socket_writer::take_off(std::size_t sent) noexcept {
+  backlog_->bytes -= sent;
+  while (sent > 0) {
+    auto& front = backlog_->pieces[backlog_->first];
+    const auto part = std::min(sent, front.rest.size());
+    front.rest.remove_prefix(part);
+    sent -= part;
+    if (!front.rest.empty())
+      break;
+    front = {};
+    ++backlog_->first;
+  }
 }
 
 } // namespace busbar::http
