@@ -8,7 +8,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 namespace busbar {
 
@@ -22,8 +24,11 @@ constexpr seconds publish_patience{30};
 constexpr seconds announce_patience{30};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{60};
-/// A snapshot is taken anew if it came too early for the splice; each try is milliseconds later.
-constexpr int snapshot_tries_max = 100;
+/// A snapshot that came too early for the splice is taken anew. The pause grows: on a busy machine
+/// the session whose commit is to become visible needs the processor that we would spin on.
+constexpr seconds visibility_patience{30};
+constexpr std::chrono::milliseconds first_pause{1};
+constexpr std::chrono::milliseconds longest_pause{50};
 
 /// From PostgreSQL's words to what clients are told (spec postgres-and-operations 1.8, last part).
 error to_request_error(const postgres::pg_error& what) {
@@ -173,7 +178,9 @@ struct snapshotter_state {
   result<void> copy(const shape_ptr& shape) {
     auto& session = reader ? *reader : *admin;
     const auto& definition = shape->definition();
-    for (int attempt = 0; attempt < snapshot_tries_max; ++attempt) {
+    const auto give_up = steady_clock::now() + visibility_patience;
+    for (auto pause = first_pause; steady_clock::now() < give_up;
+         pause = std::min(2 * pause, longest_pause)) {
       auto snap =
           postgres::snapshot_reader::begin(session, steady_clock::now() + first_row_patience);
       if (!snap)
@@ -185,6 +192,7 @@ struct snapshotter_state {
         return copy_rows(shape, definition, *snap);
       if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended)
         return fail(to_request_error(ended.error()));
+      std::this_thread::sleep_for(pause);
     }
     return fail(errc::unavailable,
                 "transactions that have committed stay invisible to new snapshots; "
