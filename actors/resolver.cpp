@@ -11,6 +11,10 @@
 
 namespace busbar {
 
+std::uint64_t steady_ticks() {
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
 namespace {
 
 constexpr std::chrono::seconds patience{5};
@@ -21,8 +25,8 @@ struct resolver_state {
   static constexpr const char* name = "resolver";
   explicit resolver_state(resolver_actor::pointer self) : self{self} {}
 
-  caf::result<resolution> resolve(const shape_request& request) {
-    auto table = find(request);
+  caf::result<resolution> resolve(const shape_request& request, std::uint64_t asked) {
+    auto table = find(request, asked);
     if (!table)
       return to_caf(table.error());
     auto definition = define_shape(request, *table);
@@ -34,7 +38,14 @@ struct resolver_state {
     return resolution{std::make_shared<const shape_definition>(std::move(*definition)), *id};
   }
 
-  result<std::shared_ptr<const table_info>> find(const shape_request& request) {
+  result<std::shared_ptr<const table_info>> find(const shape_request& request,
+                                                 std::uint64_t asked) {
+    // Requests come in bursts, and a look-up costs PostgreSQL more than the rest of what is done
+    // here: one that began after this request was made tells all that its own could.
+    const std::pair name{request.schema, request.table};
+    if (const auto last = known.find(name); last != known.end() && last->second.looked_up > asked)
+      return last->second.table;
+    const auto now = steady_ticks();
     auto found = look_up(request);
     if (!found && found.error().kind == postgres::trouble::transient && had_session) {
       // The session may have died while it lay idle: once more with a new one.
@@ -61,10 +72,11 @@ struct resolver_state {
     auto& info = **found;
     if (known.size() > tables_max)
       known.clear();
-    auto& slot = known[{request.schema, request.table}];
-    if (!slot || !(*slot == info))
-      slot = std::make_shared<const table_info>(std::move(info));
-    return slot;
+    auto& [table, looked_up] = known[name];
+    looked_up = now;
+    if (!table || !(*table == info))
+      table = std::make_shared<const table_info>(std::move(info));
+    return table;
   }
 
   postgres::pg_result_of<std::optional<table_info>> look_up(const shape_request& request) {
@@ -84,7 +96,11 @@ struct resolver_state {
   storage::store* store = nullptr;
   std::optional<postgres::connection> session;
   bool had_session = false; ///< Before the last look_up().
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<const table_info>> known;
+  struct known_table {
+    std::shared_ptr<const table_info> table;
+    std::uint64_t looked_up = 0; ///< When the last look-up began.
+  };
+  std::map<std::pair<std::string, std::string>, known_table> known;
 };
 
 } // namespace
@@ -96,8 +112,8 @@ resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_ur
           resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
         self->state.url = url;
         self->state.store = &store;
-        return {[self](resolve_atom, const shape_request& request) {
-          return self->state.resolve(request);
+        return {[self](resolve_atom, const shape_request& request, std::uint64_t asked) {
+          return self->state.resolve(request, asked);
         }};
       });
 }

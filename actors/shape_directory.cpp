@@ -1,6 +1,7 @@
 #include "actors/shape_directory.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/resolver.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -54,7 +55,7 @@ struct directory_state {
     waiting.push_back(promise);
     if (waiting.size() > 1)
       return promise; // one look-up serves all who ask at the same time
-    self->request(others->resolver, resolve_patience, resolve_atom_v, request)
+    self->request(others->resolver, resolve_patience, resolve_atom_v, request, steady_ticks())
         .then(
             [this, key = request.cache_key()](const resolution& found) {
               const auto shape = find_or_create(found);
