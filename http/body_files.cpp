@@ -10,18 +10,22 @@ namespace busbar::http {
 
 namespace {
 
-/// Null if the kernel has no room: then the body is copied as any other.
-body_file write_file(std::string_view bytes) {
-  owned_fd file{::memfd_create("body", MFD_CLOEXEC)};
-  if (file.get() < 0)
-    return nullptr;
+bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
     if (written > 0)
       bytes.remove_prefix(static_cast<std::size_t>(written));
     else if (written == 0 || errno != EINTR)
-      return nullptr;
+      return false;
   }
+  return true;
+}
+
+/// Null if the kernel has no room: then the body is copied as any other.
+body_file write_file(std::string_view bytes) {
+  owned_fd file{::memfd_create("body", MFD_CLOEXEC)};
+  if (file.get() < 0 || !write_all(file.get(), bytes) || !write_all(file.get(), {&body_end, 1}))
+    return nullptr;
   return std::make_shared<const owned_fd>(std::move(file));
 }
 

@@ -19,12 +19,14 @@ struct stretch {
   std::string_view bytes;
   int file = -1;
   std::size_t offset = 0; // in the file
+  bool ends_file = false; // but for body_end
 };
 
 stretch stretch_of(std::string_view bytes, const shared_bytes* owner, const body_file& file) {
   if (!file)
     return {bytes};
-  return {bytes, file->get(), static_cast<std::size_t>(bytes.data() - (*owner)->data())};
+  const auto offset = static_cast<std::size_t>(bytes.data() - (*owner)->data());
+  return {bytes, file->get(), offset, offset + bytes.size() == (*owner)->size()};
 }
 
 // The two below: bytes taken by the kernel, fewer if it has no room; negative if the connection is
@@ -55,37 +57,47 @@ ssize_t send_memory(int fd, std::span<const stretch> run, bool more) noexcept {
 
 /// Goes on until the kernel says that it has no room: only then will epoll tell when it has some.
 /// The thread has SIGPIPE blocked, which sendfile() cannot be told to withhold.
-ssize_t send_file(int fd, const stretch& what) noexcept {
-  auto at = static_cast<off_t>(what.offset);
-  const auto end = static_cast<off_t>(what.offset + what.bytes.size());
+ssize_t send_file(int fd, int file, std::size_t offset, std::size_t bytes) noexcept {
+  auto at = static_cast<off_t>(offset);
+  const auto end = static_cast<off_t>(offset + bytes);
   while (at < end) {
-    const ssize_t sent = ::sendfile(fd, what.file, &at, static_cast<std::size_t>(end - at));
+    const ssize_t sent = ::sendfile(fd, file, &at, static_cast<std::size_t>(end - at));
     if (sent > 0 || (sent < 0 && errno == EINTR))
       continue;
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       break;
     return -1;
   }
-  return at - static_cast<off_t>(what.offset);
+  return at - static_cast<off_t>(offset);
 }
 
-/// All stretches in order: each file by itself, what lies between two in one call.
+/// How many of the stretches one call can send: a file and, if that comes next, the byte that it
+/// ends with; or all up to the next file.
+std::size_t first_run(std::span<const stretch> stretches) noexcept {
+  if (stretches[0].file >= 0) {
+    const bool goes_on = stretches[0].ends_file && stretches.size() > 1 &&
+                         stretches[1].bytes == std::string_view{&body_end, 1};
+    return goes_on ? 2 : 1;
+  }
+  const auto file = std::find_if(stretches.begin(), stretches.end(),
+                                 [](const stretch& s) { return s.file >= 0; });
+  return static_cast<std::size_t>(file - stretches.begin());
+}
+
+/// All stretches in order.
 ssize_t send_some(int fd, std::span<const stretch> rest) noexcept {
-  const auto is_file = [](const stretch& s) { return s.file >= 0; };
   ssize_t total = 0;
   while (!rest.empty()) {
-    const auto run =
-        static_cast<std::size_t>(std::find_if(rest.begin(), rest.end(), is_file) - rest.begin());
-    const auto now = rest.first(std::max<std::size_t>(run, 1));
+    const auto now = rest.first(first_run(rest));
     rest = rest.subspan(now.size());
-    const ssize_t sent =
-        run == 0 ? send_file(fd, now.front()) : send_memory(fd, now, !rest.empty());
-    if (sent < 0)
-      return sent;
-    total += sent;
     std::size_t offered = 0;
     for (const auto& part : now)
       offered += part.bytes.size();
+    const ssize_t sent = now[0].file >= 0 ? send_file(fd, now[0].file, now[0].offset, offered)
+                                          : send_memory(fd, now, !rest.empty());
+    if (sent < 0)
+      return sent;
+    total += sent;
     if (static_cast<std::size_t>(sent) < offered)
       break;
   }

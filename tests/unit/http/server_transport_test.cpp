@@ -243,7 +243,7 @@ TEST_F(ServerTransport, ABodyThatManyAskForIsTheSameForAll) {
     script_.pieces.push_back('"' + std::string(256 * 1024, static_cast<char>('a' + i)) + '"');
   const auto whole = share(std::string(200 * 1024, 'w'));
   script_.answer = [&whole](shape_reader& reader, const shape_query& query) {
-    auto slice = slice_of("");
+    auto slice = slice_of("", query.offset.tx != 6);
     slice.ready = query.offset == log_offset::start() ? nullptr : whole;
     slice.rest.finished = slice.ready != nullptr;
     reader.on_slice(slice);
@@ -262,6 +262,8 @@ TEST_F(ServerTransport, ABodyThatManyAskForIsTheSameForAll) {
       reader->get("/v1/shape?table=items&offset=7_0&handle=known");
       EXPECT_TRUE(reader->read_response().body ==
                   "[" + *whole + "," + std::string{up_to_date} + "]");
+      reader->get("/v1/shape?table=items&offset=6_0&handle=known");
+      EXPECT_TRUE(reader->read_response().body == "[" + *whole + "]");
     }
   }
 }
