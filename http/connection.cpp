@@ -21,7 +21,7 @@ constexpr std::size_t stream_backlog_bytes_max = 4 * 1024 * 1024;
 constexpr std::size_t stream_backlog_slices_max = 256;
 
 /// How many pieces of a large body are written before other connections have their turn.
-constexpr int pieces_per_turn = 4;
+constexpr int pieces_per_turn = 8;
 
 void free_memory(std::string& text) noexcept {
   std::string{}.swap(text);

@@ -86,13 +86,17 @@ result<std::size_t> response_reader::take(std::string_view bytes, const body_sin
   return used;
 }
 
-/// Up to the end of the empty line.
+/// Up to the end of the empty line; the body behind it may be large and is not touched.
 std::size_t response_reader::take_head(std::string_view bytes) {
+  constexpr std::string_view end = "\r\n\r\n";
   const std::size_t before = head_.size();
+  if (const auto at = bytes.find(end); at != std::string_view::npos)
+    bytes = bytes.substr(0, at + end.size());
   head_.append(bytes);
-  const std::size_t end = head_.find("\r\n\r\n", before > 3 ? before - 3 : 0);
-  if (end != std::string::npos)
-    head_.resize(end + 4);
+  // The end may have come in two pieces, and then what follows is no head either.
+  if (const auto at = head_.find(end, before - std::min(before, end.size() - 1));
+      at != std::string::npos)
+    head_.resize(at + end.size());
   return head_.size() - before;
 }
 
