@@ -154,9 +154,10 @@ using replicator_actor = caf::typed_actor<
     // A materializer has applied a frame: one credit back.
     caf::reacts_to<applied_atom>>;
 
-/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks.
+/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. The number says when it was
+/// asked (steady_ticks(), resolver.hpp): a burst of questions about a table needs one look.
 using resolver_actor =
-    caf::typed_actor<caf::replies_to<resolve_atom, shape_request>::with<resolution>>;
+    caf::typed_actor<caf::replies_to<resolve_atom, shape_request, std::uint64_t>::with<resolution>>;
 
 /// A SNAPSHOTTER: does one thing at a time. Detached: it blocks. Answers the DIRECTORY.
 using snapshotter_actor = caf::typed_actor<

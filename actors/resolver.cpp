@@ -12,6 +12,10 @@
 
 namespace busbar {
 
+std::uint64_t steady_ticks() {
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
 namespace {
 
 using std::chrono::steady_clock;
@@ -24,8 +28,8 @@ struct resolver_state {
   static constexpr const char* name = "resolver";
   explicit resolver_state(resolver_actor::pointer self) : self{self} {}
 
-  caf::result<resolution> resolve(const shape_request& request) {
-    auto table = find(request);
+  caf::result<resolution> resolve(const shape_request& request, std::uint64_t asked) {
+    auto table = find(request, asked);
     if (!table)
       return to_caf(table.error());
     auto definition = define_shape(request, *table);
@@ -37,7 +41,14 @@ struct resolver_state {
     return resolution{std::make_shared<const shape_definition>(std::move(*definition)), *id};
   }
 
-  result<std::shared_ptr<const table_info>> find(const shape_request& request) {
+  result<std::shared_ptr<const table_info>> find(const shape_request& request,
+                                                 std::uint64_t asked) {
+    // Requests come in bursts, and a look-up costs PostgreSQL more than the rest of what is done
+    // here: one that began after this request was made tells all that its own could.
+    const std::pair name{request.schema, request.table};
+    if (const auto last = known.find(name); last != known.end() && last->second.looked_up > asked)
+      return last->second.table;
+    const auto now = steady_ticks();
     auto found = session->use(steady_clock::now() + patience, [&](auto& open, auto until) {
       return postgres::find_table(open, request.schema, request.table, until);
     });
@@ -55,16 +66,21 @@ struct resolver_state {
     auto& info = **found;
     if (known.size() > tables_max)
       known.clear();
-    auto& slot = known[{request.schema, request.table}];
-    if (!slot || !(*slot == info))
-      slot = std::make_shared<const table_info>(std::move(info));
-    return slot;
+    auto& [table, looked_up] = known[name];
+    looked_up = now;
+    if (!table || !(*table == info))
+      table = std::make_shared<const table_info>(std::move(info));
+    return table;
   }
 
   resolver_actor::pointer self;
   std::optional<kept_session> session; ///< Never empty.
   storage::store* store = nullptr;
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<const table_info>> known;
+  struct known_table {
+    std::shared_ptr<const table_info> table;
+    std::uint64_t looked_up = 0; ///< When the last look-up began.
+  };
+  std::map<std::pair<std::string, std::string>, known_table> known;
 };
 
 } // namespace
@@ -76,8 +92,8 @@ resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_ur
           resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
         self->state.session.emplace(url, "resolver");
         self->state.store = &store;
-        return {[self](resolve_atom, const shape_request& request) {
-          return self->state.resolve(request);
+        return {[self](resolve_atom, const shape_request& request, std::uint64_t asked) {
+          return self->state.resolve(request, asked);
         }};
       });
 }

@@ -6,7 +6,12 @@
 #include "postgres/connection.hpp"
 #include "storage/store.hpp"
 
+#include <cstdint>
+
 namespace busbar {
+
+/// The steady clock, for messages.
+std::uint64_t steady_ticks();
 
 /// Borrows the store, which outlives the actor system. Connects at the first request.
 resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,

@@ -2,6 +2,7 @@
 
 #include "actors/caf_error.hpp"
 #include "actors/removal_reason.hpp"
+#include "actors/resolver.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -57,7 +58,7 @@ struct directory_state {
     waiting.push_back(promise);
     if (waiting.size() > 1)
       return promise; // one look-up serves all who ask at the same time
-    self->request(others->resolver, resolve_patience, resolve_atom_v, request)
+    self->request(others->resolver, resolve_patience, resolve_atom_v, request, steady_ticks())
         .then(
             [this, key = request.cache_key()](const resolution& found) {
               const auto shape = find_or_create(found);

@@ -11,7 +11,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 namespace busbar {
 
@@ -24,8 +26,11 @@ constexpr seconds publish_patience{30};
 constexpr seconds announce_patience{30};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{60};
-/// A snapshot is taken anew if it came too early for the splice; each try is milliseconds later.
-constexpr int snapshot_tries_max = 100;
+/// A snapshot that came too early for the splice is taken anew. The pause grows: on a busy machine
+/// the session whose commit is to become visible needs the processor that we would spin on.
+constexpr seconds visibility_patience{30};
+constexpr std::chrono::milliseconds first_pause{1};
+constexpr std::chrono::milliseconds longest_pause{50};
 
 struct snapshotter_state {
   static constexpr const char* name = "snapshotter";
@@ -122,7 +127,9 @@ struct snapshotter_state {
 
   result<void> copy(const shape_ptr& shape) {
     auto& session = reader ? *reader : *admin;
-    for (int attempt = 0; attempt < snapshot_tries_max; ++attempt) {
+    const auto give_up = steady_clock::now() + visibility_patience;
+    for (auto pause = first_pause; steady_clock::now() < give_up;
+         pause = std::min(2 * pause, longest_pause)) {
       auto snap = session.use(steady_clock::now() + first_row_patience, [](auto& open, auto until) {
         return postgres::snapshot_reader::begin(open, until);
       });
@@ -141,9 +148,12 @@ struct snapshotter_state {
         return fail(std::move(exact).error());
       // Somebody has taken the table out of the publication since. Once it is back, a snapshot sees
       // all that was missed.
-      if (*exact == splice_outcome::unpublished)
+      if (*exact == splice_outcome::unpublished) {
         if (auto again = publish(shape); !again)
           return again;
+      } else {
+        std::this_thread::sleep_for(pause);
+      }
     }
     return fail({errc::unavailable,
                  "transactions that have committed stay invisible to new snapshots; "

@@ -81,7 +81,7 @@ int serve(const app::settings& config) {
 
   monitoring::metrics metrics;
   auto store = storage::store::open(
-      {.directory = config.storage_dir, .cache_bytes = config.cache_bytes / 2});
+      {.directory = config.storage_dir, .cache_bytes = config.cache_bytes / 4});
   if (!store)
     return complain(std::move(store).error());
   auto control_key = (*store)->control_key();
@@ -224,6 +224,7 @@ int serve(const app::settings& config) {
        .existing_requests_max = config.existing_requests_max,
        .cache_max_age = config.cache_max_age,
        .cache_stale_age = config.cache_stale_age,
+       .body_file_bytes_max = config.cache_bytes / 4,
        .version = BUSBAR_VERSION},
       [&](http::post_function post) {
         return start_session(system,

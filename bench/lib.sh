@@ -111,27 +111,31 @@ settle() {
   say "process $1 does not come to rest; going on"
 }
 
-# fan_out ROW LABEL PID PORT PATH CLIENTS DELIVERIES TRIGGER [FILE]
-# Opens CLIENTS event streams, calls TRIGGER once per delivery (it sets TRIGGER_NS, the moment from
-# which the last client's delivery is timed) and measures the CPU time of PID meanwhile.
+# fan_out ROW LABEL PID TRIGGER CLIENTS DELIVERIES LOAD-COMMAND OPTIONS…
+# Has CLIENTS clients wait, calls TRIGGER once per delivery (it sets TRIGGER_NS, the moment from
+# which the last client's delivery is timed) and measures the CPU time of PID meanwhile, until all
+# clients wait again.
 fan_out() {
-  local row=$1 label=$2 pid=$3 port=$4 path=$5 clients=$6 deliveries=$7 trigger=$8 file=${9:-}
+  local row=$1 label=$2 pid=$3 trigger=$4 clients=$5 deliveries=$6
+  shift 6
   local line i before after clients_fd
-  exec {clients_fd}< <(exec "$LOAD" sse-clients --port "$port" --path "$path" --count "$clients" \
-    --deliveries "$deliveries" --patience 30 ${file:+--save-delivery "$file"})
+  exec {clients_fd}< <(exec "$LOAD" "$@" --count "$clients" --deliveries "$deliveries" --patience 30)
   local client_pid=$!
   note_process "$client_pid"
-  read -r -t 120 -u "$clients_fd" line || die "$row: the event streams did not open"
+  read -r -t 120 -u "$clients_fd" line || die "$row: the clients did not get ready"
   [[ $line == ready* ]] || die "$row: $line"
   sleep 0.3
   before=$(cpu_ns "$pid")
   for ((i = 1; i <= deliveries; i++)); do
+    sleep 0.05
     "$trigger" "$pid"
     read -r -t 60 -u "$clients_fd" line || die "$row: delivery $i did not reach every client"
     raw "$row" "${label}_last_client_ms" \
       "$(calc '(end - begin) / 1e6' end="$(word at_ns "$line")" begin="$TRIGGER_NS")"
   done
+  sleep 0.2
   after=$(cpu_ns "$pid")
+  kill -TERM "$client_pid"
   read -r -t 60 -u "$clients_fd" line || die "$row: the clients did not finish"
   exec {clients_fd}<&-
   raw "$row" "${label}_cpu_us" "$(calc '(b - a) / 1e3 / n' a="$before" b="$after" \
@@ -140,10 +144,11 @@ fan_out() {
     n=$((clients * deliveries)))"
 }
 
-# fan_out_bare ROW CLIENTS DELIVERIES PAYLOAD-OPTION VALUE: the same with the bare comparator.
+# fan_out_bare ROW CLIENTS DELIVERIES PAYLOAD-OPTION VALUE: event streams of the bare comparator.
 fan_out_bare() {
   start_bare --mode sse "$4" "$5"
-  fan_out "$1" comparator "$BARE_PID" "$BARE_PORT" /stream "$2" "$3" trigger_bare
+  fan_out "$1" comparator "$BARE_PID" trigger_bare "$2" "$3" \
+    sse-clients --port "$BARE_PORT" --path /stream
   end_process "$BARE_PID"
 }
 trigger_bare() {

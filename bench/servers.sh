@@ -145,7 +145,8 @@ start_bare() {
   die "the bare server did not start: $(cat "$WORK/bare.log")"
 }
 
-# start_nginx ROOT: one process that serves the files of a folder. Sets NGINX_PID and NGINX_PORT.
+# start_nginx ROOT [DIRECTIVES]: one process that serves the files of a folder. Sets NGINX_PID and
+# NGINX_PORT.
 start_nginx() {
   local dir=$WORK/nginx
   mkdir -p "$dir"
@@ -168,6 +169,7 @@ http {
   fastcgi_temp_path $dir/fastcgi;
   uwsgi_temp_path $dir/uwsgi;
   scgi_temp_path $dir/scgi;
+  ${2:-}
   server { listen 127.0.0.1:$NGINX_PORT; root $1; }
 }
 CONF

@@ -21,7 +21,7 @@ constexpr std::size_t stream_backlog_bytes_max = 4 * 1024 * 1024;
 constexpr std::size_t stream_backlog_slices_max = 256;
 
 /// How many pieces of a large body are written before other connections have their turn.
-constexpr int pieces_per_turn = 4;
+constexpr int pieces_per_turn = 8;
 
 void free_memory(std::string& text) noexcept {
   std::string{}.swap(text);
@@ -293,8 +293,12 @@ bool connection::write_piece() {
     after += body.coded.end();
   }
   if (const auto bytes = before.size() + entries.size() + after.size(); http_1_1_ && bytes > 0) {
-    before.insert(0, chunk_head(bytes));
+    before.insert(0, (body.chunk_open ? "\r\n" : "") + chunk_head(bytes));
+    body.chunk_open = true;
+  }
+  if (last && body.chunk_open) {
     after += "\r\n";
+    body.chunk_open = false;
   }
   if (last && !sse_ && http_1_1_)
     after += last_chunk;
@@ -309,7 +313,8 @@ bool connection::write_piece() {
       body.any = false;
     }
   }
-  const std::array<fragment, 3> fragments{{{before}, {entries, &piece.bytes}, {after}}};
+  const std::array<fragment, 3> fragments{
+      {{before}, {entries, &piece.bytes, worker_.hot_bodies().find(piece.bytes)}, {after}}};
   return write(fragments);
 }
 

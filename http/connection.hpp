@@ -92,6 +92,7 @@ private:
     log_slice slice;
     coded_body coded{coding::identity};
     bool any = false;            // an entry is already out
+    bool chunk_open = false;     // the end of the last chunk goes out with the next one's head
     std::deque<log_slice> later; // SSE: what came while this one is being written
     std::size_t later_bytes = 0;
   };

@@ -279,11 +279,12 @@ void connection::answer_log(const log_slice& slice) {
     body_->any = !entries.empty();
     if (http_1_1_) {
       front += chunk_head(opening.size() + entries.size());
-      tail = "\r\n";
+      body_->chunk_open = true;
     }
   }
   front += opening;
-  const std::array<fragment, 3> fragments{{{front}, {entries, &piece.bytes}, {tail}}};
+  const std::array<fragment, 3> fragments{
+      {{front}, {entries, &piece.bytes, worker_.hot_bodies().find(piece.bytes)}, {tail}}};
   if (!write(fragments))
     return;
   resume();

@@ -21,9 +21,11 @@ int hex_digit(char c) noexcept {
 } // namespace
 
 std::string percent_decode(std::string_view text, bool plus_is_space) {
-  std::string out;
+  const auto special =
+      std::find_if(text.begin(), text.end(), [](char c) { return c == '%' || c == '+'; });
+  std::string out{text.begin(), special}; // mostly all of it
   out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (auto i = out.size(); i < text.size(); ++i) {
     const char c = text[i];
     if (c == '+' && plus_is_space) {
       out.push_back(' ');

@@ -38,7 +38,8 @@ struct server_settings {
   std::size_t existing_requests_max = 10'000;
   std::chrono::seconds cache_max_age{60};
   std::chrono::seconds cache_stale_age{300};
-  std::string version; ///< For the electric-server header.
+  std::size_t body_file_bytes_max = 16u << 20; ///< Of hot bodies kept as files (body_files.hpp).
+  std::string version;                         ///< For the electric-server header.
 };
 
 /// Starts the session of one I/O thread. `post` runs a task on that thread; any thread may call it,

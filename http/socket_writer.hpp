@@ -1,8 +1,9 @@
 // http/socket_writer.hpp: gathered writes that never block. What the kernel does not take at once
-// waits here, shared bytes uncopied.
+// waits here, shared bytes uncopied; bytes that also lie in a file are sent from there.
 #pragma once
 
 #include "base/bytes.hpp"
+#include "http/body_files.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,7 @@ namespace busbar::http {
 struct fragment {
   std::string_view bytes;
   const shared_bytes* owner = nullptr;
+  body_file file = {}; ///< If given, it holds the bytes of `owner`.
 };
 
 class socket_writer {
@@ -37,6 +39,7 @@ private:
   struct piece {
     shared_bytes owner;
     std::string_view rest;
+    body_file file;
   };
   struct backlog {
     std::vector<piece> pieces;
@@ -45,6 +48,7 @@ private:
   };
 
   void queue(std::span<const fragment> fragments, std::size_t already_sent);
+  void take_off(std::size_t sent) noexcept;
 
   std::unique_ptr<backlog> backlog_; // only while stalled: idle clients should cost nothing
 };

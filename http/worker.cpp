@@ -2,7 +2,10 @@
 
 #include "http/event_frame.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <csignal>
 
 namespace busbar::http {
 
@@ -14,7 +17,8 @@ constexpr std::chrono::milliseconds readiness_look_period{50};
 
 server_shared::server_shared(server_settings given, monitoring::metrics& numbers)
     : settings{std::move(given)}, server_name{"ElectricSQL/" + settings.version}, metrics{numbers},
-      requests{settings.initial_requests_max, settings.existing_requests_max} {}
+      requests{settings.initial_requests_max, settings.existing_requests_max},
+      hot_bodies{settings.body_file_bytes_max} {}
 
 worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
     : shared_{shared}, loop_{std::move(loop)}, tasks_{loop_->tasks()},
@@ -35,6 +39,11 @@ worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
 worker::~worker() = default;
 
 void worker::run(const session_factory& sessions, const std::function<void()>& started) {
+  // sendfile() to a closed socket raises it, and cannot be told not to.
+  sigset_t broken_pipe;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
   session_ =
       sessions([tasks = tasks_](std::function<void()> task) { tasks->post(std::move(task)); });
   started();

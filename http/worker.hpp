@@ -3,6 +3,7 @@
 
 #include "actors/client_session.hpp"
 #include "http/admission.hpp"
+#include "http/body_files.hpp"
 #include "http/connection.hpp"
 #include "http/event_loop.hpp"
 #include "http/server.hpp"
@@ -31,6 +32,7 @@ struct server_shared {
   const std::string server_name; ///< For the electric-server header.
   monitoring::metrics& metrics;
   admission requests;
+  body_files hot_bodies;
   std::atomic<std::size_t> connections{0};
   std::mutex drain_mutex;
   std::condition_variable drained; ///< Told when `connections` falls while a worker drains.
@@ -56,6 +58,7 @@ public:
   const server_settings& settings() const noexcept { return shared_.settings; }
   std::string_view server_name() const noexcept { return shared_.server_name; }
   admission& requests() noexcept { return shared_.requests; }
+  body_files& hot_bodies() noexcept { return shared_.hot_bodies; }
   monitoring::metrics& metrics() noexcept { return shared_.metrics; }
   const head_limits& limits() const noexcept { return limits_; }
   bool draining() const noexcept { return draining_; }

@@ -12,22 +12,36 @@
 
 namespace busbar::bench {
 
-/// Many clients at once, one epoll loop (swarm.cpp).
+/// Many clients at once, in one thread (swarm.hpp).
 struct swarm_options {
   std::uint16_t port = 0;
   std::string path;
   std::size_t count = 0;
-  std::size_t deliveries = 0; ///< SSE: end after so many changes have reached everyone.
-  std::string delivery_file;  ///< SSE: where to save the bytes of one delivery; empty = nowhere.
-  int patience_s = 60;        ///< Without progress this long, it fails.
-  bool reset = false;         ///< Close with RST, which leaves no TIME_WAIT behind.
+  int patience_s = 60; ///< Without progress this long, it fails.
+  bool reset = false;  ///< Close with RST, which leaves no TIME_WAIT behind.
 };
-/// Opens SSE streams; says "ready" when all have their head, then "delivery i …" each time that
-/// the i-th change has reached the last client. A change ends with its up-to-date message.
-result<void> run_sse_clients(const swarm_options& options);
+/// They wait for changes. Says "ready" when all do, "delivery i …" each time that the i-th change
+/// has reached the last client, and "done …" when SIGTERM ends it.
+struct delivery_options {
+  swarm_options clients;
+  std::size_t deliveries = 0;
+  std::string save_file; ///< Where to save the bytes of one delivery; empty = nowhere.
+};
+/// Event streams. A change ends with its up-to-date message (streams.cpp).
+result<void> run_sse_clients(const delivery_options& options);
+/// Long polls over kept connections; after each answer the next poll (requests.cpp).
+struct poll_options {
+  delivery_options deliveries;
+  std::string handle;
+  std::string offset;
+};
+result<void> run_poll_clients(const poll_options& options);
 /// Opens long polls and holds them; says "parked" when all requests are sent. Ends at SIGTERM or
-/// SIGINT and fails if any poll had been answered.
+/// SIGINT and fails if any poll had been answered (streams.cpp).
 result<void> run_parked_clients(const swarm_options& options);
+/// Each follows a shape from -1 until up to date, all at once; `{i}` in the path is the client's
+/// number (requests.cpp).
+result<void> run_sync_clients(const swarm_options& options);
 
 /// One client that follows a shape from -1 until up to date (sync.cpp).
 struct sync_options {

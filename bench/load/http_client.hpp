@@ -1,12 +1,12 @@
 // bench/load/http_client.hpp: a blocking HTTP/1.1 client over loopback that keeps its connection
-// and does not keep the bodies: it must cost little beside the server that it measures.
+// and does not keep the bodies.
 #pragma once
 
 #include "base/result.hpp"
+#include "bench/load/response_reader.hpp"
 #include "bench/sockets.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,16 +20,14 @@ struct http_response {
   std::uint64_t body_bytes = 0;
   std::int64_t first_body_ns = 0; ///< wall_ns() when the body's first byte came; 0 if none came.
 
-  /// The value of a header, without surrounding blanks; empty if absent. `name` in lower case.
-  std::string header(std::string_view name) const;
-  bool has_header(std::string_view name) const;
+  std::string header(std::string_view name) const { return std::string{header_in(head, name)}; }
 };
 
 /// One connection, opened when first needed and again when the server has closed it.
 class http_client {
 public:
   static constexpr std::size_t kept_bytes_max = 4096;
-  using body_sink = std::function<void(std::string_view)>; ///< Sees every byte of the body.
+  using body_sink = response_reader::body_sink;
 
   http_client(std::uint16_t port, int patience_s) : port_{port}, patience_s_{patience_s} {}
 
@@ -38,18 +36,12 @@ public:
 private:
   result<http_response> exchange(const std::string& request, const body_sink& sink);
   result<http_response> read_response(const body_sink& sink);
-  result<void> read_body(http_response& response, const body_sink& sink);
-  result<void> read_chunked(http_response& response, const body_sink& sink);
-  result<void> take(http_response& response, std::uint64_t bytes, const body_sink& sink);
-  result<std::string> read_line();
-  result<void> fill(); ///< Reads more into the (then empty) buffer.
+  result<std::string_view> receive();
 
   std::uint16_t port_;
   int patience_s_;
   unique_fd connection_;
   std::vector<char> buffer_ = std::vector<char>(256 * 1024);
-  std::size_t begin_ = 0; ///< What is unread in buffer_: [begin_, end_).
-  std::size_t end_ = 0;
 };
 
 } // namespace busbar::bench

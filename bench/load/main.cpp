@@ -21,6 +21,12 @@ void add_swarm(CLI::App& command, bench::swarm_options& options) {
   command.add_flag("--reset", options.reset, "close with RST");
 }
 
+void add_deliveries(CLI::App& command, bench::delivery_options& options) {
+  add_swarm(command, options.clients);
+  command.add_option("--deliveries", options.deliveries, "changes to wait for")->required();
+  command.add_option("--save-delivery", options.save_file, "save one delivery's bytes here");
+}
+
 int finish(const busbar::result<void>& done) {
   if (done)
     return 0;
@@ -34,11 +40,19 @@ int main(int argc, char** argv) {
   CLI::App app{"Load generators of Busbar's benchmarks; all speak to 127.0.0.1"};
   app.require_subcommand(1);
 
-  bench::swarm_options sse_options;
+  bench::delivery_options sse_options;
   CLI::App* sse = app.add_subcommand("sse-clients", "hold event streams and time the deliveries");
-  add_swarm(*sse, sse_options);
-  sse->add_option("--deliveries", sse_options.deliveries, "changes to wait for")->required();
-  sse->add_option("--save-delivery", sse_options.delivery_file, "save one delivery's bytes here");
+  add_deliveries(*sse, sse_options);
+
+  bench::poll_options poll_options;
+  CLI::App* poll = app.add_subcommand("poll-clients", "long-poll and time the deliveries");
+  add_deliveries(*poll, poll_options.deliveries);
+  poll->add_option("--handle", poll_options.handle, "handle of the first polls")->required();
+  poll->add_option("--offset", poll_options.offset, "offset of the first polls")->required();
+
+  bench::swarm_options syncs_options;
+  CLI::App* syncs = app.add_subcommand("sync-clients", "follow a shape from -1, many at once");
+  add_swarm(*syncs, syncs_options);
 
   bench::swarm_options park_options;
   CLI::App* park = app.add_subcommand("park", "hold long polls until SIGTERM");
@@ -78,6 +92,10 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (*sse)
     return finish(bench::run_sse_clients(sse_options));
+  if (*poll)
+    return finish(bench::run_poll_clients(poll_options));
+  if (*syncs)
+    return finish(bench::run_sync_clients(syncs_options));
   if (*park)
     return finish(bench::run_parked_clients(park_options));
   if (*sync)

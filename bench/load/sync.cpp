@@ -106,7 +106,7 @@ result<void> run_sync(const sync_options& options) {
     offset = response->header("electric-offset");
     if (handle.empty() || offset.empty())
       return fail(errc::corrupt, "GET " + path + " answered without handle or offset");
-    if (response->has_header("electric-up-to-date")) {
+    if (has_header(response->head, "electric-up-to-date")) {
       std::printf("seconds=%.6f first_byte_s=%.6f bytes=%llu bytes_max=%llu requests=%zu "
                   "changes=%llu handle=%s offset=%s\n",
                   static_cast<double>(wall_ns() - begin) / 1e9,

@@ -124,7 +124,10 @@ public:
   result<body_piece> next_piece(log_cursor& cursor) override {
     if (cursor.piece >= script_.pieces_until_error)
       return fail(errc::corrupt, "the log is unreadable");
-    const auto piece = share(script_.pieces.at(cursor.piece++));
+    if (pieces_.empty()) // every reader gets the same bytes, as from the real session's cache
+      for (const auto& piece : script_.pieces)
+        pieces_.push_back(share(piece));
+    const auto piece = pieces_.at(cursor.piece++);
     cursor.finished = cursor.piece == script_.pieces.size();
     ++script_.pieces_read;
     return piece_in(cursor.in, piece);
@@ -149,6 +152,7 @@ public:
 
 private:
   script& script_;
+  std::vector<shared_bytes> pieces_;
 };
 
 struct response {

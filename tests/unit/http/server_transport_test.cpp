@@ -276,6 +276,36 @@ TEST_F(ServerTransport, ALongBodyIsChunkedAndReadAsItIsSent) {
   EXPECT_EQ(slow.read_response().status, 200) << "the connection goes on";
 }
 
+TEST_F(ServerTransport, ABodyThatManyAskForIsTheSameForAll) {
+  for (int i = 0; i < 5; ++i)
+    script_.pieces.push_back('"' + std::string(256 * 1024, static_cast<char>('a' + i)) + '"');
+  const auto whole = share(std::string(200 * 1024, 'w'));
+  script_.answer = [&whole](shape_reader& reader, const shape_query& query) {
+    auto slice = slice_of("", query.offset.tx != 6);
+    slice.ready = query.offset == log_offset::start() ? nullptr : whole;
+    slice.rest.finished = slice.ready != nullptr;
+    reader.on_slice(slice);
+  };
+  start();
+  std::string in_pieces = "[";
+  for (const auto& piece : script_.pieces)
+    in_pieces += piece + ",";
+  in_pieces += std::string{up_to_date} + "]";
+  client one{server_->port(), 32 * 1024}; // stalls the server now and then
+  auto other = connect();
+  for (int i = 0; i < 6; ++i) {
+    for (auto* reader : {&one, &other}) {
+      reader->get(initial);
+      EXPECT_TRUE(reader->read_response().body == in_pieces);
+      reader->get("/v1/shape?table=items&offset=7_0&handle=known");
+      EXPECT_TRUE(reader->read_response().body ==
+                  "[" + *whole + "," + std::string{up_to_date} + "]");
+      reader->get("/v1/shape?table=items&offset=6_0&handle=known");
+      EXPECT_TRUE(reader->read_response().body == "[" + *whole + "]");
+    }
+  }
+}
+
 TEST_F(ServerTransport, ALongBodyForHttp10EndsWithTheConnection) {
   script_.pieces = {"1", "2", "3"};
   script_.answer = [](shape_reader& reader, const shape_query&) {

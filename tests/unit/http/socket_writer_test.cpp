@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 namespace busbar::http {
 namespace {
@@ -74,6 +75,38 @@ TEST_F(SocketWriter, SharedBytesAreNotCopied) {
   EXPECT_EQ(body.use_count(), 2);
   writer_.drop();
   EXPECT_EQ(body.use_count(), 1);
+}
+
+TEST_F(SocketWriter, WhatLiesInFilesArrivesInOrderHoweverOftenItStalls) {
+  body_files files{1 << 20};
+  std::vector<shared_bytes> bodies;
+  for (char c = 'a'; c < 'd'; ++c) {
+    bodies.push_back(share(std::string(200'000, c)));
+    for (int i = 0; i < 3; ++i)
+      files.find(bodies.back());
+  }
+  std::string expected;
+  std::string received;
+  for (int i = 0; i < 40; ++i) {
+    const std::string head = "head" + std::to_string(i);
+    const auto& body = bodies[static_cast<std::size_t>(i) % bodies.size()];
+    const auto file = files.find(body);
+    ASSERT_TRUE(file);
+    const std::string tail = i % 3 == 0 ? "]" : i % 3 == 1 ? "]more" : ""; // the file ends with ]
+    expected += head + *body + tail;
+    const std::array<fragment, 3> fragments{{{head}, {*body, &body, file}, {tail}}};
+    ASSERT_NE(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::broken);
+    if (i % 4 == 3)
+      received += read_all();
+    ASSERT_NE(writer_.flush(ours_.get(), sent_), socket_writer::outcome::broken);
+  }
+  for (int turns = 0; !writer_.idle() && turns < 1000; ++turns) {
+    received += read_all();
+    ASSERT_NE(writer_.flush(ours_.get(), sent_), socket_writer::outcome::broken);
+  }
+  received += read_all();
+  EXPECT_TRUE(received == expected);
+  EXPECT_EQ(sent_, expected.size());
 }
 
 TEST_F(SocketWriter, AClosedPeerIsBroken) {
