@@ -22,7 +22,7 @@ const rounds = Number(process.env.BUSBAR_ROUNDS ?? 3)
 const commitsPerRound = 300
 const writers = 3
 const witnessesMax = 72
-const timeoutMs = 500
+const timeoutMs = 1_000
 const soonMs = 5_000
 
 const postgres = await stagePostgres()
