@@ -8,7 +8,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 namespace busbar {
 
@@ -22,8 +24,10 @@ constexpr seconds publish_patience{30};
 constexpr seconds announce_patience{30};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{60};
-/// A snapshot is taken anew if it came too early for the splice; each try is milliseconds later.
-constexpr int snapshot_tries_max = 100;
+/// A snapshot is taken anew if it came too early for the splice: a commit is streamed before its
+/// backend has made it visible, which takes long if that waits for a standby or for the processor.
+constexpr seconds visibility_patience{10};
+constexpr std::chrono::milliseconds retry_pause_max{50};
 
 /// From PostgreSQL's words to what clients are told (spec postgres-and-operations 1.8, last part).
 error to_request_error(const postgres::pg_error& what) {
@@ -173,7 +177,8 @@ struct snapshotter_state {
   result<void> copy(const shape_ptr& shape) {
     auto& session = reader ? *reader : *admin;
     const auto& definition = shape->definition();
-    for (int attempt = 0; attempt < snapshot_tries_max; ++attempt) {
+    const auto give_up = steady_clock::now() + visibility_patience;
+    for (std::chrono::milliseconds pause{1};; pause = std::min(2 * pause, retry_pause_max)) {
       auto snap =
           postgres::snapshot_reader::begin(session, steady_clock::now() + first_row_patience);
       if (!snap)
@@ -185,10 +190,12 @@ struct snapshotter_state {
         return copy_rows(shape, definition, *snap);
       if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended)
         return fail(to_request_error(ended.error()));
+      if (steady_clock::now() >= give_up)
+        return fail(errc::unavailable,
+                    "transactions that have committed stay invisible to new snapshots; "
+                    "is a synchronous standby missing?");
+      std::this_thread::sleep_for(pause);
     }
-    return fail(errc::unavailable,
-                "transactions that have committed stay invisible to new snapshots; "
-                "is a synchronous standby missing?");
   }
 
   result<bool> splice(const shape_ptr& shape, const snapshot& visibility) {

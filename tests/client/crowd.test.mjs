@@ -283,3 +283,41 @@ for (const [what, removals] of [
       assert.deepEqual([...new Set(led.map((answer) => expectMustRefetch(answer, { handle: true })))], [last.handle])
     }
   })
+
+scenario('a commit that waits for its standby delays new shapes, and is in them once it is visible', async ({ cleanup }) => {
+  const table = await filled(roomy)
+  const old = await follow(roomy, { table })
+  // Such a commit is in the WAL, and streamed, but no snapshot sees it until the standby has answered.
+  const setStandby = async (name) => {
+    await postgres.query('postgres', `ALTER SYSTEM SET synchronous_standby_names = '${name}'`)
+    await postgres.query('postgres', 'SELECT pg_reload_conf()')
+  }
+  const release = async () => {
+    const admin = await postgres.client('postgres')
+    await admin.query('SET synchronous_commit = local')
+    await admin.query(`ALTER SYSTEM SET synchronous_standby_names = ''`)
+    await admin.query('SELECT pg_reload_conf()')
+    await admin.end()
+  }
+  cleanup(release)
+  await setStandby('nobody')
+  const writer = await roomy.client()
+  cleanup(() => writer.end())
+  const written = writer.query(`INSERT INTO ${table} VALUES (5000, 0, 'waits')`)
+  await until(async () => {
+    const { json } = await get(roomy, { table, offset: old.offset, handle: old.handle })
+    return json.length > 1
+  }, 'the insert to be streamed')
+  const [{ n }] = await roomy.query(`SELECT count(*) AS n FROM ${table} WHERE id = 5000`)
+  assert.equal(n, '0', 'streamed, but not visible')
+  const answer = get(roomy, { table, where: 'id > 900', offset: '-1' })
+  const first = await Promise.race([answer, delay(4_000)])
+  assert.equal(first, undefined, `answered while it could not be: ${first?.status} ${first?.text}`)
+  await release()
+  await written
+  const response = await answer
+  assert.equal(response.status, 200, response.text)
+  const ids = response.json.filter((message) => message.key).map((message) => message.value.id)
+  assert.ok(ids.includes('5000'))
+  assert.equal(ids.length, 100)
+})
