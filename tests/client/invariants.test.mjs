@@ -1,6 +1,7 @@
 // invariants.test.mjs: I1–I11 of the protocol (spec §19), one test each, judged over the records of
 // one rush: random transactions from several writers, while raw readers of every kind join at random
-// moments and places; small chunks, so that their ends matter. I12 is in cut.test.mjs.
+// moments and places and the server is killed with SIGKILL; small chunks, so that their ends matter.
+// I12 is in cut.test.mjs.
 //   BUSBAR_SEED=n    repeats the choices of a run (it prints its seed)
 //   BUSBAR_ROUNDS=n  more or fewer rounds
 // Each test also spoils the record and sees its own judgement fail: a check that cannot fail is none.
@@ -71,7 +72,12 @@ async function rush(random) {
     let seen = -1n
     while (seen < wanted && performance.now() - started < soonMs) {
       const at = placeOf.get(label)
-      const response = await get(server, { ...parametersOf(record.shapes.get(label).spec), ...at })
+      const response = await get(server, { ...parametersOf(record.shapes.get(label).spec), ...at }).catch(() => {})
+      if (response?.status !== 200) {
+        if (server.running) await delay(20)
+        else return // killed meanwhile
+        continue
+      }
       const last = response.json.at(-1)
       if (isUpToDate(last)) seen = BigInt(last.headers.global_last_seen_lsn)
       else placeOf.set(label, { ...at, offset: response.header('electric-offset') })
@@ -124,9 +130,16 @@ async function rush(random) {
     const progress = await busyWriters(random, ({ commits }) => commits >= commitsPerRound)
     const room = Math.ceil((witnessesMax - witnesses.length) / (rounds - round + 1))
     const joins = Array.from({ length: Math.max(room, 4) }, () => random.int(0, commitsPerRound - 10)).sort((a, b) => a - b)
-    for (const commits of joins) {
+    const killed = round === 1 ? undefined : random.int(1, joins.length - 1)
+    for (const [i, commits] of joins.entries()) {
+      if (i === killed) {
+        await server.kill9()
+        refreshing.splice(0)
+        await server.start()
+      }
       await until(() => progress.error || progress.commits >= commits, `${commits} commits`, { everyMs: 2, deadlineMs: 30_000 })
-      join(random.pick(specs), random.pick(modes))
+      const unseen = specs.filter((spec) => !record.shapes.has(describe(spec)))
+      join(random.pick(unseen.length > 0 && random.chance(0.5) ? unseen : specs), random.pick(modes))
     }
     await progress.finished
     if (progress.error) throw progress.error
@@ -172,6 +185,7 @@ async function rush(random) {
 
   for (const witness of witnesses) await witness.stop()
   await observer.end()
+  record.breaks = witnesses.reduce((sum, witness) => sum + witness.breaks, 0)
   record.witnesses = witnesses.map(({ name, label, mode, segments }) => ({ name, label, mode, segments }))
   return record
 }
@@ -190,8 +204,8 @@ scenario(
     console.log(`invariants: BUSBAR_SEED=${seed} BUSBAR_ROUNDS=${rounds}`)
     record = await rush(new Random(seed))
     const steps = record.witnesses.flatMap(({ segments }) => segments.flatMap((segment) => segment.steps))
-    const counts = { witnesses: record.witnesses.length, shapes: record.shapes.size, refreshes: record.refreshes.length }
-    for (const { way, upToDate } of steps) counts[way] = (counts[way] ?? 0) + 1
+    const counts = { witnesses: record.witnesses.length, breaks: record.breaks, shapes: record.shapes.size, refreshes: record.refreshes.length }
+    for (const { way } of steps) counts[way] = (counts[way] ?? 0) + 1
     counts.entries = [...record.shapes.values()].reduce((sum, { reference }) => sum + reference.entries.length, 0)
     counts.chunks = steps.filter(({ upToDate }) => !upToDate).length
     console.log(`invariants: ${JSON.stringify(counts)}`)

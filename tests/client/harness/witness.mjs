@@ -3,7 +3,7 @@
 // are judged later, by harness/invariants.mjs.
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
-import { RawConnection } from './raw.mjs'
+import { FramingError, RawConnection } from './raw.mjs'
 import { checkLogResponse, isUpToDate, target } from './shapes.mjs'
 import { openEvents } from './waiting.mjs'
 
@@ -14,6 +14,7 @@ export class Witness {
   /** One for each stretch of steps without a reconnect: {from, steps}. */
   segments = []
   last // the step before
+  breaks = 0
   failure
   #server
   #random
@@ -21,6 +22,7 @@ export class Witness {
   #stopped = false
   #done
   #cursor = ''
+  #broken = false
 
   /** `begin` = {offset, handle}: a reader may join anywhere. `meet(step)` hears of every step. */
   constructor(server, shape, { name, mode, random, begin = { offset: '-1' }, meet = () => {} }) {
@@ -55,15 +57,28 @@ export class Witness {
   async #run() {
     this.segments.push({ from: this.offset, steps: [] })
     while (!this.#stopped) {
-      const known = this.handle !== undefined && this.offset !== 'now'
-      const caughtUp = this.last?.upToDate === true
-      if (this.mode === 'sse' && caughtUp) await this.#stream()
-      else if (this.mode === 'eager' ? known : caughtUp && this.#waits()) await this.#ask(true)
-      else {
-        await this.#ask(false)
-        if (this.last.upToDate) await delay(this.#random.int(5, 60))
+      try {
+        await this.#next()
+      } catch (error) {
+        // A killed server breaks connections off and refuses new ones; nothing else is forgiven.
+        const broken = error instanceof FramingError ? /^connection ended/.test(error.message) : /^ECONN/.test(error.code)
+        if (!broken) throw error
+        this.breaks++
+        this.#broken = true
+        this.#connection?.destroy()
+        this.#connection = undefined
+        await delay(20)
       }
     }
+  }
+
+  async #next() {
+    const known = this.handle !== undefined && this.offset !== 'now'
+    const caughtUp = this.last?.upToDate === true
+    if (this.mode === 'sse' && caughtUp) return this.#stream()
+    if (this.mode === 'eager' ? known : caughtUp && this.#waits()) return this.#ask(true)
+    await this.#ask(false)
+    if (this.last?.upToDate) await delay(this.#random.int(5, 60))
   }
 
   #waits() {
@@ -83,6 +98,7 @@ export class Witness {
     const asked = performance.now()
     this.#connection.request('GET', target(live ? { ...place, live: 'true', cursor } : place))
     const response = await this.#connection.readResponse()
+    if (response.status === 503) return delay(50) // not up again
     const page = checkLogResponse(response, { offset: this.offset, live })
     if (this.handle !== undefined && this.offset !== '-1') assert.equal(page.handle, this.handle, 'the handle stays')
     this.#note({
@@ -114,6 +130,10 @@ export class Witness {
     })
     this.#connection = events.connection
     const { head } = events
+    if (head.status === 503) {
+      events.connection.destroy()
+      return delay(50)
+    }
     assert.equal(head.status, 200)
     assert.equal(head.header('electric-handle'), this.handle, 'the handle stays')
     this.#cursor = head.header('electric-cursor')
@@ -132,7 +152,8 @@ export class Witness {
   #note(step) {
     const last = step.messages.at(-1)
     if (isUpToDate(last)) step.promised = BigInt(last.headers.global_last_seen_lsn)
-    step.at = performance.now()
+    if (this.#broken) step.resumed = true // the first since the server was killed
+    this.#broken = false
     this.segments.at(-1).steps.push(step)
     this.last = step
     this.meet(step)
