@@ -206,7 +206,27 @@ scenario('I12: changes that come while streams are open, each cut after another 
     })
     await cutter.stop()
   }
-    assert.ok(places.size > 2, `some cuts came between batches: ${[...places]}`)
+  assert.ok(places.size > 2, `some cuts came between batches: ${[...places]}`)
+})
+
+scenario('I12: a stream that begins inside the snapshot never speaks of LSN 0', async ({ cleanup }) => {
+  // `0_0` would be the client's place then: inside the snapshot, whose rows it has.
+  const table = await newTable(server, 'id int PRIMARY KEY, body text')
+  await server.query(`INSERT INTO ${table} SELECT i, repeat('s', 90) FROM generate_series(1, 20) i`)
+  const { handle, responses } = await follow(server, { table })
+  const events = await openEvents(server, { table, handle, offset: '0_0' })
+  cleanup(() => events.connection.destroy())
+  assert.equal(events.head.header('electric-offset'), '0_0')
+  await server.query(`DELETE FROM ${table} WHERE id = 1`)
+  const batch = await events.batch()
+  const first = responses[0].json.length
+  assert.equal(batch.filter(({ key, headers }) => key && !headers.lsn).length, 20 - first, 'the rest of the snapshot')
+  const { lsn } = batch.at(-2).headers
+  assert.equal(batch.at(-1).headers.global_last_seen_lsn, lsn)
+  assert.deepEqual(
+    changesOf(batch).map(({ headers }) => headers.operation),
+    ['delete'],
+  )
 })
 
 scenario(`I12: cut again and again, at random bytes, while changes come (seed ${seed})`, async ({ cleanup }) => {
@@ -234,7 +254,10 @@ scenario(`I12: cut again and again, at random bytes, while changes come (seed ${
     reading.catch(() => {})
     const client = await server.client()
     for (let id = 0; id < 120; id += 10) {
-      const rows = Array.from({ length: random.int(1, 6) }, (_, row) => `(${id + row}, repeat('b', ${random.int(0, 120)}))`)
+      const rows = Array.from(
+        { length: random.int(1, 6) },
+        (_, row) => `(${id + row}, repeat('b', ${random.int(0, 120)}))`,
+      )
       await client.query(`INSERT INTO ${table} VALUES ${rows}`)
       await client.query(`UPDATE ${table} SET body = body || '.', id = -id WHERE id = ${random.int(0, id)}`)
     }
@@ -267,11 +290,17 @@ scenario('I12: @electric-sql/client loses nothing when its streams are cut', asy
   for (const { cutter, follower } of clients) {
     // Told again after `<lsn>_0` is no fault, so not reaches(), which is strict about it.
     await until(
-      () => follower.shape.isUpToDate && new Set(follower.messages.filter(({ key }) => key).map(placeOf)).has(placeOf(due.at(-1))),
+      () =>
+        follower.shape.isUpToDate &&
+        new Set(follower.messages.filter(({ key }) => key).map(placeOf)).has(placeOf(due.at(-1))),
       () => `${follower.name}: the last change; errors ${follower.errors.map(String)}`,
     )
     const told = new Set(changesOf(follower.messages).map(placeOf))
-    assert.deepEqual(due.map(placeOf).filter((place) => !told.has(place)), [], follower.name)
+    assert.deepEqual(
+      due.map(placeOf).filter((place) => !told.has(place)),
+      [],
+      follower.name,
+    )
     const found = follower.rows.map((row) => ({ ...row })).sort((a, b) => Number(a.id) - Number(b.id))
     assert.deepEqual(found, rows, follower.name)
     assert.ok(cutter.cuts > 0 || cutter.streams > 0)

@@ -129,7 +129,9 @@ async function rush(random) {
   for (let round = 1; round <= rounds; round++) {
     const progress = await busyWriters(random, ({ commits }) => commits >= commitsPerRound)
     const room = Math.ceil((witnessesMax - witnesses.length) / (rounds - round + 1))
-    const joins = Array.from({ length: Math.max(room, 4) }, () => random.int(0, commitsPerRound - 10)).sort((a, b) => a - b)
+    const joins = Array.from({ length: Math.max(room, 4) }, () => random.int(0, commitsPerRound - 10)).sort(
+      (a, b) => a - b,
+    )
     const killed = round === 1 ? undefined : random.int(1, joins.length - 1)
     for (const [i, commits] of joins.entries()) {
       if (i === killed) {
@@ -137,7 +139,10 @@ async function rush(random) {
         refreshing.splice(0)
         await server.start()
       }
-      await until(() => progress.error || progress.commits >= commits, `${commits} commits`, { everyMs: 2, deadlineMs: 30_000 })
+      await until(() => progress.error || progress.commits >= commits, `${commits} commits`, {
+        everyMs: 2,
+        deadlineMs: 30_000,
+      })
       const unseen = specs.filter((spec) => !record.shapes.has(describe(spec)))
       join(random.pick(unseen.length > 0 && random.chance(0.5) ? unseen : specs), random.pick(modes))
     }
@@ -165,7 +170,10 @@ async function rush(random) {
         () => {
           witness.check()
           const { last } = witness
-          return last?.upToDate && (last.to === quiet.ends.get(witness.label) || (last.way === 'sse' && last.promised === end.tx))
+          return (
+            last?.upToDate &&
+            (last.to === quiet.ends.get(witness.label) || (last.way === 'sse' && last.promised === end.tx))
+          )
         },
         () => `${witness.name} to reach ${quiet.ends.get(witness.label)}; it is at ${witness.offset}`,
       )
@@ -204,7 +212,12 @@ scenario(
     console.log(`invariants: BUSBAR_SEED=${seed} BUSBAR_ROUNDS=${rounds}`)
     record = await rush(new Random(seed))
     const steps = record.witnesses.flatMap(({ segments }) => segments.flatMap((segment) => segment.steps))
-    const counts = { witnesses: record.witnesses.length, breaks: record.breaks, shapes: record.shapes.size, refreshes: record.refreshes.length }
+    const counts = {
+      witnesses: record.witnesses.length,
+      breaks: record.breaks,
+      shapes: record.shapes.size,
+      refreshes: record.refreshes.length,
+    }
     for (const { way } of steps) counts[way] = (counts[way] ?? 0) + 1
     counts.entries = [...record.shapes.values()].reduce((sum, { reference }) => sum + reference.entries.length, 0)
     counts.chunks = steps.filter(({ upToDate }) => !upToDate).length
@@ -236,8 +249,14 @@ const edited = (edit) => (step) => {
 
 // Fails if an entry is lost, told twice, told out of order, or different to two readers.
 judged('I1: following offsets yields each entry once, in order, and reaches up-to-date', invariants.eachEntryOnce, {
-  'a lost entry': spoil(hasChanges, edited((messages, i) => messages.splice(i, 1))),
-  'an entry told twice': spoil(hasChanges, edited((messages, i) => messages.splice(i, 0, messages[i]))),
+  'a lost entry': spoil(
+    hasChanges,
+    edited((messages, i) => messages.splice(i, 1)),
+  ),
+  'an entry told twice': spoil(
+    hasChanges,
+    edited((messages, i) => messages.splice(i, 0, messages[i])),
+  ),
   'two entries the wrong way round': spoil(
     (step) => step.messages.length > 3 && hasChanges(step),
     edited((messages) => messages.reverse()),
@@ -248,7 +267,10 @@ judged('I1: following offsets yields each entry once, in order, and reaches up-t
   ),
   'a reader that stays behind': () => ({
     ...record,
-    quiets: record.quiets.map((quiet) => ({ ...quiet, ends: new Map([...quiet.ends].map(([label]) => [label, `${2n ** 63n}_0`])) })),
+    quiets: record.quiets.map((quiet) => ({
+      ...quiet,
+      ends: new Map([...quiet.ends].map(([label]) => [label, `${2n ** 63n}_0`])),
+    })),
   }),
 })
 
@@ -265,16 +287,20 @@ judged('I2: an answer that does not wait advances, or is up to date', invariants
 })
 
 // Fails if a poll is answered early though nothing of its shape has changed.
-judged('I3: a live request returns nothing new only at its timeout', (what) => invariants.nothingOnlyLate(what, timeoutMs), {
-  'an early answer': spoil(
-    (step) => step.way === 'live' && isUpToDate(step.messages[0]) && step.ms >= timeoutMs * 0.9,
-    (step) => ({ ...step, ms: 50 }),
-  ),
-  'an empty array': spoil(
-    (step) => step.way === 'live',
-    (step) => ({ ...step, messages: [] }),
-  ),
-})
+judged(
+  'I3: a live request returns nothing new only at its timeout',
+  (what) => invariants.nothingOnlyLate(what, timeoutMs),
+  {
+    'an early answer': spoil(
+      (step) => step.way === 'live' && isUpToDate(step.messages[0]) && step.ms >= timeoutMs * 0.9,
+      (step) => ({ ...step, ms: 50 }),
+    ),
+    'an empty array': spoil(
+      (step) => step.way === 'live',
+      (step) => ({ ...step, messages: [] }),
+    ),
+  },
+)
 
 // Fails if a change is lost or doubled between snapshot and stream, or anywhere else.
 judged('I4: snapshot and later entries make the contents of the table', invariants.equalsTable, {
@@ -305,7 +331,10 @@ judged('I5: a transaction has one LSN, ascending positions and one last', invari
       messages.splice(i, 0, messages[i])
     }),
   ),
-  'an LSN of two transactions': spoil(hasChanges, edited((messages, i) => (messages[i].headers.txids = [1]))),
+  'an LSN of two transactions': spoil(
+    hasChanges,
+    edited((messages, i) => (messages[i].headers.txids = [1])),
+  ),
 })
 
 // Fails if up-to-date claims more than was delivered, or less than it had claimed.
@@ -322,9 +351,16 @@ judged('I6: a promised LSN covers nothing that comes later, and never falls', in
 })
 
 // Fails if G does not move, or is not told, when the shape itself is untouched.
-judged('I7: other shapes soon speak of an LSN that one has delivered', (what) => invariants.othersFollow(what, soonMs), {
-  'one that never does': () => ({ ...record, refreshes: record.refreshes.map((one) => ({ ...one, seen: one.wanted - 1n })) }),
-})
+judged(
+  'I7: other shapes soon speak of an LSN that one has delivered',
+  (what) => invariants.othersFollow(what, soonMs),
+  {
+    'one that never does': () => ({
+      ...record,
+      refreshes: record.refreshes.map((one) => ({ ...one, seen: one.wanted - 1n })),
+    }),
+  },
+)
 
 // Fails if a byte of a complete chunk, or its end, depends on when, how or from where it is read.
 scenario('I8: a complete chunk is the same bytes for all and for ever, also after kill -9', async () => {
@@ -353,10 +389,19 @@ scenario('I8: a complete chunk is the same bytes for all and for ever, also afte
   await again('at the end')
   await server.restart()
   await again('after kill -9')
-  server.environment = { ...server.environment, BUSBAR_CACHE_BYTES: '1048576', BUSBAR_IO_THREADS: '1', BUSBAR_MATERIALIZERS: '1' }
+  server.environment = {
+    ...server.environment,
+    BUSBAR_CACHE_BYTES: '1048576',
+    BUSBAR_IO_THREADS: '1',
+    BUSBAR_MATERIALIZERS: '1',
+  }
   await server.restart()
   await again('after kill -9, with a small cache and one thread')
-  const wrong = invariants.spoil(record, (step) => !step.upToDate && step.body.length > 2, (step) => ({ ...step, body: Buffer.from(step.body).fill(0, 5, 6) }))
+  const wrong = invariants.spoil(
+    record,
+    (step) => !step.upToDate && step.body.length > 2,
+    (step) => ({ ...step, body: Buffer.from(step.body).fill(0, 5, 6) }),
+  )
   assert.throws(() => invariants.completeChunks(wrong), assert.AssertionError)
 })
 
@@ -366,7 +411,11 @@ scenario('I9: the handle of a 409 can be used at once with offset=-1', async () 
   let stop = false
   const progress = await busyWriters(random, () => stop)
   try {
-    const victims = [{ table: 'numbers', where: 'grp < 8' }, { table: 'pairs', columns: 'a,b' }, { table: 'loose', where: 'val < 70' }]
+    const victims = [
+      { table: 'numbers', where: 'grp < 8' },
+      { table: 'pairs', columns: 'a,b' },
+      { table: 'loose', where: 'val < 70' },
+    ]
     for (let i = 0; i < 24; i++) {
       const shape = i % 6 === 5 ? { table: 'numbers', where: `grp < 9 AND id <> ${i}` } : random.pick(victims)
       const old = i % 6 === 5 ? { offset: '0_0', handle: 'never-was' } : await follow(server, shape)
@@ -375,17 +424,19 @@ scenario('I9: the handle of a 409 can be used at once with offset=-1', async () 
         const removed = await request(server, target({ handle: old.handle }), { method: 'DELETE' })
         assert.equal(removed.status, 202)
       }
-      const answers = await Promise.all(Array.from({ length: 5 }, async () => {
-        const next = expectMustRefetch(await get(server, { ...shape, ...position }), { handle: true })
-        assert.notEqual(next, old.handle)
-        const first = await get(server, { ...shape, offset: '-1', handle: next, expired_handle: old.handle })
-        assert.equal(first.status, 200, first.text)
-        assert.equal(first.header('electric-handle'), next, 'the handle that the 409 named')
-        const second = await get(server, { ...shape, offset: first.header('electric-offset'), handle: next })
-        assert.equal(second.status, 200, second.text)
-        assert.equal(second.header('electric-handle'), next)
-        return next
-      }))
+      const answers = await Promise.all(
+        Array.from({ length: 5 }, async () => {
+          const next = expectMustRefetch(await get(server, { ...shape, ...position }), { handle: true })
+          assert.notEqual(next, old.handle)
+          const first = await get(server, { ...shape, offset: '-1', handle: next, expired_handle: old.handle })
+          assert.equal(first.status, 200, first.text)
+          assert.equal(first.header('electric-handle'), next, 'the handle that the 409 named')
+          const second = await get(server, { ...shape, offset: first.header('electric-offset'), handle: next })
+          assert.equal(second.status, 200, second.text)
+          assert.equal(second.header('electric-handle'), next)
+          return next
+        }),
+      )
       assert.equal(new Set(answers).size, 1, `one handle for all, not ${answers}`)
     }
   } finally {

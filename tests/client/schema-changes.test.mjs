@@ -128,36 +128,67 @@ scenario('a column is added in a transaction that changes rows before and after'
 })
 
 scenario('a column is dropped: who has it begins anew, or cannot', async ({ cleanup }) => {
-  const fresh = await changing(cleanup, (table) => `ALTER TABLE ${table} DROP COLUMN c`, ['all', 'full'], { listed: 'columns' })
+  const fresh = await changing(cleanup, (table) => `ALTER TABLE ${table} DROP COLUMN c`, ['all', 'full'], {
+    listed: 'columns',
+  })
   assert.ok(!('c' in fresh.all.schema))
 })
 
 scenario('a column is renamed: who has it begins anew, or cannot', async ({ cleanup }) => {
-  const fresh = await changing(cleanup, (table) => `ALTER TABLE ${table} RENAME COLUMN c TO d`, ['all', 'full'], { listed: 'columns' })
+  const fresh = await changing(cleanup, (table) => `ALTER TABLE ${table} RENAME COLUMN c TO d`, ['all', 'full'], {
+    listed: 'columns',
+  })
   assert.deepEqual(Object.keys(fresh.all.schema).sort(), ['a', 'b', 'd', 'id', 'touched'])
 })
 
 scenario('a column gets another type: who has it begins anew', async ({ cleanup }) => {
-  const fresh = await changing(cleanup, (table) => `ALTER TABLE ${table} ALTER COLUMN c TYPE text USING 'c' || c`, ['all', 'full', 'listed'])
+  const fresh = await changing(cleanup, (table) => `ALTER TABLE ${table} ALTER COLUMN c TYPE text USING 'c' || c`, [
+    'all',
+    'full',
+    'listed',
+  ])
   assert.deepEqual(fresh.listed.schema.c, { type: 'text' })
 })
 
-scenario('a column that only a where clause looks at is dropped, renamed, or gets another type', async ({ cleanup }) => {
-  await changing(cleanup, (table) => `ALTER TABLE ${table} DROP COLUMN b`, ['all', 'full'], { listed: 'columns', where: 'where' })
-  await changing(cleanup, (table) => `ALTER TABLE ${table} RENAME COLUMN b TO bb`, ['all', 'full'], { listed: 'columns', where: 'where' })
-  await changing(cleanup, (table) => `ALTER TABLE ${table} ALTER COLUMN b TYPE bigint`, ['all', 'full', 'listed', 'where'])
-})
+scenario(
+  'a column that only a where clause looks at is dropped, renamed, or gets another type',
+  async ({ cleanup }) => {
+    await changing(cleanup, (table) => `ALTER TABLE ${table} DROP COLUMN b`, ['all', 'full'], {
+      listed: 'columns',
+      where: 'where',
+    })
+    await changing(cleanup, (table) => `ALTER TABLE ${table} RENAME COLUMN b TO bb`, ['all', 'full'], {
+      listed: 'columns',
+      where: 'where',
+    })
+    await changing(cleanup, (table) => `ALTER TABLE ${table} ALTER COLUMN b TYPE bigint`, [
+      'all',
+      'full',
+      'listed',
+      'where',
+    ])
+  },
+)
 
-scenario('columns are dropped and added while nobody writes: later requests see the table as it is', async ({ cleanup }) => {
-  const table = await newTable(server, columns)
-  await server.query(`INSERT INTO ${table} (id, a, b, c) VALUES ${rows}`)
-  const { handle } = await follow(server, { table })
-  await server.query(`ALTER TABLE ${table} ADD COLUMN d int DEFAULT 4`)
-  await server.query(`UPDATE ${table} SET a = 'touched' WHERE id = 3`)
-  await until(async () => (await get(server, { table, offset: '-1' })).header('electric-handle') !== handle, 'a new shape')
-  const fresh = await follow(server, { table })
-  assert.deepEqual([...fresh.checker.rows.values()].map((row) => row.d), ['4', '4', '4'])
-})
+scenario(
+  'columns are dropped and added while nobody writes: later requests see the table as it is',
+  async ({ cleanup }) => {
+    const table = await newTable(server, columns)
+    await server.query(`INSERT INTO ${table} (id, a, b, c) VALUES ${rows}`)
+    const { handle } = await follow(server, { table })
+    await server.query(`ALTER TABLE ${table} ADD COLUMN d int DEFAULT 4`)
+    await server.query(`UPDATE ${table} SET a = 'touched' WHERE id = 3`)
+    await until(
+      async () => (await get(server, { table, offset: '-1' })).header('electric-handle') !== handle,
+      'a new shape',
+    )
+    const fresh = await follow(server, { table })
+    assert.deepEqual(
+      [...fresh.checker.rows.values()].map((row) => row.d),
+      ['4', '4', '4'],
+    )
+  },
+)
 
 scenario('what changes nothing of the columns ends nothing, however often it is described', async ({ cleanup }) => {
   const table = await newTable(server, columns)
@@ -202,10 +233,16 @@ scenario('what changes nothing of the columns ends nothing, however often it is 
   }
   // A session of its own describes everything anew.
   for (let i = 0; i < 3; i++) {
-    const before = await server.query(`SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = '${server.slot}'`)
+    const before = await server.query(
+      `SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = '${server.slot}'`,
+    )
     await server.query(`SELECT pg_terminate_backend(${before[0].pid})`)
     await server.query(`UPDATE ${table} SET touched = ${++n} WHERE id = 2`)
-    await until(async () => (await follow(server, { table })).checker.rows.get(`"public"."${table}"/"2"`).touched === String(n), 'the stream to go on', { deadlineMs: 20_000, everyMs: 50 })
+    await until(
+      async () => (await follow(server, { table })).checker.rows.get(`"public"."${table}"/"2"`).touched === String(n),
+      'the stream to go on',
+      { deadlineMs: 20_000, everyMs: 50 },
+    )
   }
   const now = await server.query(`SELECT * FROM ${table}`)
   for (const reader of readers) {
@@ -275,7 +312,10 @@ scenario('a table is dropped and made anew in one transaction, the same or other
       const state = await follow(server, { table })
       return state.checker.rows.size === 2 && state
     }, 'both rows')
-    assert.deepEqual(sorted(fresh.checker.rows.values()).map((row) => row.a), ['seven', 'eight'])
+    assert.deepEqual(
+      sorted(fresh.checker.rows.values()).map((row) => row.a),
+      ['seven', 'eight'],
+    )
     await server.query(`DELETE FROM ${table} WHERE id = 7`)
     await until(async () => (await follow(server, { table })).checker.rows.size === 1, 'a change of the new table')
   }
@@ -284,22 +324,42 @@ scenario('a table is dropped and made anew in one transaction, the same or other
 scenario('generated columns: refused where asked for or implied, and the others can be had', async ({ cleanup }) => {
   const table = await newTable(server, 'id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED')
   await server.query(`INSERT INTO ${table} VALUES (1, 1), (2, 2)`)
-  for (const params of [{}, { columns: 'id,twice' }, { columns: 'id,n,twice' }, { replica: 'full' }, { log: 'changes_only' }])
+  for (const params of [
+    {},
+    { columns: 'id,twice' },
+    { columns: 'id,n,twice' },
+    { replica: 'full' },
+    { log: 'changes_only' },
+  ])
     expectInvalid(await get(server, { table, ...params, offset: '-1' }), 'columns')
   expectInvalid(await get(server, { table, columns: 'id,n', where: 'twice > 2', offset: '-1' }), 'where')
   const shape = { table, columns: 'id,n' }
   const reader = await wait(cleanup, shape)
   await server.query(`UPDATE ${table} SET n = 5 WHERE id = 1; INSERT INTO ${table} VALUES (3, 3)`)
-  await wentOn(reader, [{ id: '1', n: '5' }, { id: '2', n: '2' }, { id: '3', n: '3' }])
+  await wentOn(reader, [
+    { id: '1', n: '5' },
+    { id: '2', n: '2' },
+    { id: '3', n: '3' },
+  ])
 })
 
 scenario('TRUNCATE of several tables, by CASCADE and in one transaction with changes', async ({ cleanup }) => {
   const parent = await newTable(server, 'id int PRIMARY KEY', '(1), (2)')
-  const child = await newTable(server, `id int PRIMARY KEY, parent int REFERENCES ${parent} ON DELETE CASCADE`, '(1, 1), (2, 2)')
+  const child = await newTable(
+    server,
+    `id int PRIMARY KEY, parent int REFERENCES ${parent} ON DELETE CASCADE`,
+    '(1, 1), (2, 2)',
+  )
   const beside = await newTable(server, 'id int PRIMARY KEY', '(1)')
   const gone = await newTable(server, 'id int PRIMARY KEY', '(1)')
   const kept = await newTable(server, 'id int PRIMARY KEY', '(1)')
-  const shapes = [{ table: parent }, { table: child }, { table: child, where: 'id > 1' }, { table: child, log: 'changes_only' }, { table: gone }]
+  const shapes = [
+    { table: parent },
+    { table: child },
+    { table: child, where: 'id > 1' },
+    { table: child, log: 'changes_only' },
+    { table: gone },
+  ]
   const readers = await Promise.all(shapes.map((shape) => wait(cleanup, shape)))
   const bystanders = [await wait(cleanup, { table: beside }), await wait(cleanup, { table: kept })]
   await server.query(`BEGIN; INSERT INTO ${beside} VALUES (2); INSERT INTO ${parent} VALUES (3); INSERT INTO ${child} VALUES (3, 3);

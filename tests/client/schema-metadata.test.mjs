@@ -31,11 +31,14 @@ for (const shape of [{}, { columns: 'id,a' }, { replica: 'full', where: 'id < 10
       await server.query(`ALTER TABLE ${table} ALTER COLUMN a ${notNull ? 'SET' : 'DROP'} NOT NULL`)
       // Not only with the next change: a client that comes now must not read NULLs with the old one.
       for (const place of [{ offset: '-1' }, { offset: '0_0', handle }, { offset, handle }])
-        await until(async () => {
-          const response = await get(server, { ...words, ...place })
-          assert.equal(response.header('electric-handle'), handle, 'the handle stays')
-          return (JSON.parse(response.header('electric-schema')).a.not_null === true) === notNull
-        }, `electric-schema at ${place.offset} to say ${notNull ? 'NOT NULL' : 'nothing'}`)
+        await until(
+          async () => {
+            const response = await get(server, { ...words, ...place })
+            assert.equal(response.header('electric-handle'), handle, 'the handle stays')
+            return (JSON.parse(response.header('electric-schema')).a.not_null === true) === notNull
+          },
+          `electric-schema at ${place.offset} to say ${notNull ? 'NOT NULL' : 'nothing'}`,
+        )
       await server.query(`UPDATE ${table} SET a = 'round ${round}'`)
       const woken = await answer
       assert.equal(woken.status, 200, woken.text)
@@ -60,5 +63,8 @@ scenario('a generated column is added: who has all columns is refused, the other
   await server.query(`UPDATE ${table} SET a = 'changed'`)
   const went = await going.answer
   assert.equal(went.status, 200, went.text)
-  assert.deepEqual(changesOf(went.json).map((message) => message.value), [{ id: '1', a: 'changed' }])
+  assert.deepEqual(
+    changesOf(went.json).map((message) => message.value),
+    [{ id: '1', a: 'changed' }],
+  )
 })

@@ -82,7 +82,9 @@ export class Place {
     const [statusLine, ...lines] = bytes.subarray(0, headEnd).toString('latin1').split('\r\n')
     const status = Number(statusLine.split(' ')[1])
     if (status !== 200) return status
-    const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]))
+    const headers = new Map(
+      lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+    )
     // The head alone moves the place, before any event has come.
     this.handle = headers.get('electric-handle')
     this.offset = headers.get('electric-offset')
@@ -109,7 +111,7 @@ export class Place {
 /** The text of a chunked body, cut anywhere: also part of a chunk is handed on by fetch(). */
 function unchunked(bytes) {
   const parts = []
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const lineEnd = bytes.indexOf('\r\n', at)
     if (lineEnd < 0) break
     const size = Number.parseInt(bytes.subarray(at, lineEnd).toString('latin1'), 16)

@@ -163,8 +163,7 @@ export function statement(random) {
         text: 'UPDATE pairs SET a = $1, n = $2 WHERE a = $3 AND b = $4',
         values: drawn(random, ['a', 'n', 'a', 'b']),
       }
-    if (table === 'bulky')
-      return { text: 'UPDATE bulky SET id = $1 WHERE id = $2', values: [few(random), few(random)] }
+    if (table === 'bulky') return { text: 'UPDATE bulky SET id = $1 WHERE id = $2', values: [few(random), few(random)] }
     return { text: 'UPDATE loose SET val = val + 1 WHERE val = $1', values: [values.val(random) ?? 0] }
   }
   const [where, bound] = condition(0)

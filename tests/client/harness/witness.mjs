@@ -61,7 +61,8 @@ export class Witness {
         await this.#next()
       } catch (error) {
         // A killed server breaks connections off and refuses new ones; nothing else is forgiven.
-        const broken = error instanceof FramingError ? /^connection ended/.test(error.message) : /^ECONN/.test(error.code)
+        const broken =
+          error instanceof FramingError ? /^connection ended/.test(error.message) : /^ECONN/.test(error.code)
         if (!broken) throw error
         this.breaks++
         this.#broken = true
