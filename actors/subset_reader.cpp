@@ -7,8 +7,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <optional>
 #include <random>
+#include <thread>
 
 namespace busbar {
 
@@ -21,9 +23,8 @@ constexpr seconds begin_patience{10};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{20};
 constexpr seconds covers_patience{10};
-/// A snapshot is taken anew if it is older than what the client has; each try is milliseconds
-/// later.
-constexpr int snapshot_tries_max = 100;
+/// A snapshot is taken anew if it is older than what the client has.
+constexpr std::chrono::milliseconds retry_pause_max{50};
 constexpr std::size_t charge_step = 256 * 1024;
 
 /// A body in the making, and its part of the budget.
@@ -105,8 +106,8 @@ struct subset_reader_state {
   subset_outcome read(const subset_task& task) {
     if (task.abandoned)
       return failed({errc::unavailable, "nobody waits for this subset"});
-    for (int attempt = 0; attempt < snapshot_tries_max && steady_clock::now() < task.give_up;
-         ++attempt) {
+    for (std::chrono::milliseconds pause{1}; steady_clock::now() < task.give_up;
+         pause = std::min(2 * pause, retry_pause_max)) {
       auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {
         return postgres::snapshot_reader::begin(open, until);
       });
@@ -129,6 +130,7 @@ struct subset_reader_state {
       }
       if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
         return failed(ended.error());
+      std::this_thread::sleep_for(pause);
     }
     return failed({errc::unavailable, "subsets cannot be read at the moment: try again"});
   }

@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import { expectCommonHeaders, expectInvalid, expectMustRefetch, expectOnlyUpToDate } from './harness/expect.mjs'
 import { until } from './harness/processes.mjs'
-import { RawConnection } from './harness/raw.mjs'
+import { request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
-import { checkLogResponse, follow, get, isUpToDate, target } from './harness/shapes.mjs'
+import { checkLogResponse, follow, get, target } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
+import { openEvents, poll } from './harness/waiting.mjs'
 
 const postgres = await stagePostgres()
 const quick = await stageBusbar(postgres, {
@@ -18,65 +19,6 @@ const usual = await stageBusbar(postgres, {
 
 const epoch = Date.UTC(2024, 9, 9) / 1000
 const secondsNow = () => Math.floor(Date.now() / 1000) - epoch
-
-/** Sends a live request on a connection of its own, so that the test can see when it is answered. */
-async function poll(server, params) {
-  const connection = await RawConnection.open(server.port)
-  const started = Date.now()
-  connection.request('GET', target({ live: 'true', cursor: '', ...params }))
-  const answer = connection.readResponse({ timeoutMs: 40_000 }).then((response) => {
-    connection.destroy()
-    response.ms = Date.now() - started
-    return response
-  })
-  answer.catch(() => {}) // Awaited later, if at all.
-  return { connection, answer, pending: () => connection.unread.length === 0 && !connection.closedByPeer }
-}
-
-/** An SSE stream: head checked, events as they come. */
-async function openEvents(server, params) {
-  const connection = await RawConnection.open(server.port)
-  connection.request(
-    'GET',
-    target({ live: 'true', cursor: '', ...params, experimental_live_sse: 'true', live_sse: 'true' }),
-    { accept: 'text/event-stream' },
-  )
-  const head = await connection.readHead(5_000)
-  let text = ''
-  return {
-    connection,
-    head,
-    /** The next event or comment without its empty line; undefined at a clean end. */
-    async next(timeoutMs = 10_000) {
-      for (;;) {
-        const end = text.indexOf('\n\n')
-        if (end >= 0) {
-          const event = text.slice(0, end)
-          text = text.slice(end + 2)
-          return event
-        }
-        const chunk = await connection.readChunk(timeoutMs)
-        if (chunk === undefined) {
-          assert.equal(text, '', 'the stream ends between events')
-          return undefined
-        }
-        text += chunk.toString('utf8')
-      }
-    },
-    /** Events until an up-to-date; each is checked to be one line of data. */
-    async batch(timeoutMs = 10_000) {
-      const messages = []
-      for (;;) {
-        const event = await this.next(timeoutMs)
-        assert.ok(event !== undefined, 'the stream goes on')
-        if (event === ': keep-alive') continue
-        assert.match(event, /^data: \{[^\n]*\}$/)
-        messages.push(JSON.parse(event.slice('data: '.length)))
-        if (isUpToDate(messages.at(-1))) return messages
-      }
-    },
-  }
-}
 
 // The slow ones begin now and are looked at by the last tests of this file.
 const patient = await follow(usual, { table: 'items' })

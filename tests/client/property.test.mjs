@@ -1,11 +1,11 @@
-// property.test.mjs: random transactions from several writers against three tables, while clients
+// property.test.mjs: random transactions from several writers against four tables, while clients
 // join and leave and the server is killed with SIGKILL. At quiet moments every client must hold what
 // PostgreSQL selects, and every message on the way must have kept the invariants of the protocol.
 //   BUSBAR_SEED=n    repeats the choices of a run (it prints its seed)
 //   BUSBAR_ROUNDS=n  more or fewer rounds; the default takes less than a minute
 import assert from 'node:assert/strict'
 import { Follower } from './harness/clients.mjs'
-import { describe, schema, shapes, statement, truth } from './harness/model.mjs'
+import { describe, differences, parametersOf, schema, shapes, truth, write } from './harness/model.mjs'
 import { until } from './harness/processes.mjs'
 import { Random, chosenSeed } from './harness/random.mjs'
 import { request } from './harness/raw.mjs'
@@ -28,58 +28,6 @@ const server = await stageBusbar(postgres, {
     BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
   },
 })
-
-/** Runs random transactions until `enough()`; a failed statement rolls its transaction back. */
-async function write(random, progress, enough) {
-  const client = await server.client()
-  await client.query(`SET lock_timeout = '1s'`)
-  while (!enough()) {
-    try {
-      await client.query('BEGIN')
-      const statements = random.pick([1, 1, 2, 4, 9])
-      for (let i = 0; i < statements; i++) {
-        const nested = random.chance(0.15)
-        if (nested) await client.query('SAVEPOINT s')
-        await client.query(statement(random))
-        if (nested) await client.query(random.chance(0.5) ? 'ROLLBACK TO s' : 'RELEASE s')
-      }
-      if (random.chance(0.1)) {
-        // Stays open while others commit: snapshots taken now must not see it, and then get it.
-        const others = progress.commits + random.int(2, 12)
-        progress.waiting++
-        await until(() => progress.commits >= others || progress.waiting === writers || enough(), 'other commits', {
-          everyMs: 2,
-        })
-        progress.waiting--
-      }
-      await client.query(random.chance(0.1) ? 'ROLLBACK' : 'COMMIT')
-    } catch (error) {
-      // A duplicate key, a deadlock or a lock not obtained in time: what concurrent writers meet.
-      assert.match(error.code ?? '', /^(23505|40P01|55P03)$/, error.message)
-      progress.conflicts++
-      await client.query('ROLLBACK')
-    }
-    progress.commits++
-  }
-  await client.end()
-}
-
-function differences(found, expected) {
-  const lines = []
-  for (const [key, row] of expected) {
-    if (!found.has(key)) lines.push(`missing ${key}: ${JSON.stringify(row)}`)
-    else {
-      try {
-        assert.deepEqual({ ...found.get(key) }, { ...row })
-      } catch {
-        lines.push(`differs ${key}: has ${JSON.stringify(found.get(key))}, PostgreSQL ${JSON.stringify(row)}`)
-      }
-    }
-  }
-  for (const key of found.keys())
-    if (!expected.has(key)) lines.push(`surplus ${key}: ${JSON.stringify(found.get(key))}`)
-  return lines
-}
 
 scenario(
   `clients equal the table (seed ${seed}, ${rounds} rounds)`,
@@ -131,9 +79,16 @@ scenario(
     await follow(server, { table: 'marker' })
 
     for (let round = 1; round <= rounds; round++) {
-      const progress = { commits: 0, conflicts: 0, waiting: 0 }
+      const progress = { commits: 0, conflicts: 0, waiting: 0, writers }
       const enough = () => progress.commits >= transactionsPerRound
-      const writing = Promise.all(Array.from({ length: writers }, () => write(random.fork(), progress, enough)))
+      const writing = Promise.all(
+        Array.from({ length: writers }, async () => {
+          const choices = random.fork()
+          const client = await server.client()
+          await write(client, choices, progress, enough)
+          await client.end()
+        }),
+      )
       writing.catch((error) => (progress.error = error))
 
       // What happens in this round, in the order of the commit count at which it happens.
@@ -203,9 +158,7 @@ scenario(
 
     // Every log, read from the beginning, tells the same story, twice in the same bytes.
     for (const spec of shapes) {
-      const { columns, params = [], ...shape } = spec
-      if (columns) shape.columns = columns.join(',')
-      params.forEach((value, index) => (shape[`params[${index + 1}]`] = value))
+      const shape = parametersOf(spec)
       const state = await follow(server, shape, { checker: new LogChecker(describe(spec)) })
       const rows = new Map(
         [...state.checker.rows].map(([key, row]) => [

@@ -1,5 +1,7 @@
-// harness/model.mjs: the world of the property test: three tables with small domains, so that things
-// collide; random statements on them; and the shapes that are watched.
+// harness/model.mjs: the world of the property tests: four tables with small domains, so that things
+// collide; random transactions on them; and the shapes that are watched.
+import assert from 'node:assert/strict'
+import { until } from './processes.mjs'
 import { rowKey } from './shapes.mjs'
 
 export const schema = `
@@ -7,6 +9,8 @@ export const schema = `
     id int PRIMARY KEY, grp int, name text, flag bool, amount numeric(12,3), at timestamptz, tag uuid, day date NOT NULL DEFAULT '2024-01-01');
   CREATE TABLE pairs (a text, n int, b text, note text, PRIMARY KEY (a, b));
   CREATE TABLE loose (seq bigserial, label text, val int);
+  CREATE TABLE bulky (id int PRIMARY KEY, title text, body text, n int);
+  ALTER TABLE bulky ALTER COLUMN body SET STORAGE EXTERNAL;
   CREATE TABLE marker (id int PRIMARY KEY, n int);
   INSERT INTO marker VALUES (1, 0)`
 
@@ -15,6 +19,7 @@ export const tables = {
   numbers: { columns: ['id', 'grp', 'name', 'flag', 'amount', 'at', 'tag', 'day'], key: ['id'] },
   pairs: { columns: ['a', 'n', 'b', 'note'], key: ['a', 'b'] },
   loose: { columns: ['seq', 'label', 'val'], key: ['seq', 'label', 'val'] },
+  bulky: { columns: ['id', 'title', 'body', 'n'], key: ['id'] },
 }
 
 const tag = (digit) => `${digit.repeat(8)}-0000-4000-8000-${digit.repeat(12)}`
@@ -35,10 +40,19 @@ export const shapes = [
   { table: 'pairs', where: `b = ''`, replica: 'full' },
   { table: 'loose' },
   { table: 'loose', where: 'val < 50' },
+  { table: 'bulky' },
+  { table: 'bulky', where: 'n > 2', replica: 'full' },
+  { table: 'bulky', where: 'n < 4', columns: ['id', 'n'] },
 ]
 
 export function describe(shape) {
   return Object.values(shape).map(String).join(' | ')
+}
+
+/** The parameters of a request for the shape, but for its place in the log. */
+export function parametersOf({ columns, params = [], ...shape }) {
+  const numbered = params.map((value, index) => [`params[${index + 1}]`, value])
+  return { ...shape, columns: columns?.join(','), ...Object.fromEntries(numbered) }
 }
 
 /** The rows that PostgreSQL says the shape has: key → row of texts, as a client should hold them. */
@@ -80,6 +94,9 @@ const values = {
   b: (random) => random.pick(words),
   n: (random) => (random.chance(0.3) ? null : random.int(0, 5)),
   note: (random) => (random.chance(0.3) ? null : 'note '.repeat(random.pick([1, 3, 600]))),
+  // Long enough to be stored out of line: an update that leaves it alone does not send it.
+  body: (random) => (random.chance(0.1) ? null : `${random.int(0, 99)} bytes `.repeat(random.pick([1, 230, 260]))),
+  title: (random) => random.pick(texts),
   label: (random) => random.pick(texts),
   val: (random) => (random.chance(0.1) ? null : random.int(0, 99)),
 }
@@ -89,6 +106,9 @@ function drawn(random, columns) {
 }
 
 const placeholders = (count, from = 1) => Array.from({ length: count }, (_, index) => `$${from + index}`).join(', ')
+
+/** An id of the few rows of `bulky` that are written to. */
+const few = (random) => random.int(1, 15)
 
 const conditions = {
   numbers: [
@@ -107,11 +127,12 @@ const conditions = {
     (random) => ['val < $1', [random.int(0, 20)]],
     () => ['label IS NULL', []],
   ],
+  bulky: [(random) => ['id = $1', [few(random)]], (random) => ['n = $1 AND id < 100', [values.n(random) ?? 0]]],
 }
 
 /** One random statement: {text, values}. It may fail on a duplicate key; the writer copes. */
 export function statement(random) {
-  const table = random.pick(['numbers', 'numbers', 'pairs', 'loose'])
+  const table = random.pick(['numbers', 'numbers', 'numbers', 'pairs', 'pairs', 'loose', 'loose', 'bulky'])
   const insertable = tables[table].columns.filter((column) => column !== 'seq')
   const condition = (offset) => {
     const [text, bound] = random.pick(conditions[table])(random)
@@ -121,6 +142,7 @@ export function statement(random) {
   if (kind < 40) {
     const rows = random.pick([1, 1, 1, 2, 5])
     const bound = Array.from({ length: rows }, () => drawn(random, insertable))
+    if (table === 'bulky') for (const row of bound) row[0] = few(random)
     const tuples = bound.map((_, row) => `(${placeholders(insertable.length, row * insertable.length + 1)})`).join(', ')
     const conflict = table === 'loose' || random.chance(0.2) ? '' : ' ON CONFLICT DO NOTHING'
     return { text: `INSERT INTO ${table} (${insertable.join(', ')}) VALUES ${tuples}${conflict}`, values: bound.flat() }
@@ -141,8 +163,65 @@ export function statement(random) {
         text: 'UPDATE pairs SET a = $1, n = $2 WHERE a = $3 AND b = $4',
         values: drawn(random, ['a', 'n', 'a', 'b']),
       }
+    if (table === 'bulky') return { text: 'UPDATE bulky SET id = $1 WHERE id = $2', values: [few(random), few(random)] }
     return { text: 'UPDATE loose SET val = val + 1 WHERE val = $1', values: [values.val(random) ?? 0] }
   }
   const [where, bound] = condition(0)
   return { text: `DELETE FROM ${table} WHERE ${where}`, values: bound }
+}
+
+/**
+ * Commits random transactions until `enough()`: several statements, savepoints, some left open while
+ * others commit, some rolled back. `progress` counts for all writers: {commits, conflicts, waiting, writers}.
+ */
+export async function write(client, random, progress, enough, { lockTimeout = '1s' } = {}) {
+  await client.query(`SET lock_timeout = '${lockTimeout}'`)
+  while (!enough()) {
+    try {
+      await client.query('BEGIN')
+      const statements = random.pick([1, 1, 2, 4, 9])
+      for (let i = 0; i < statements; i++) {
+        const nested = random.chance(0.15)
+        if (nested) await client.query('SAVEPOINT s')
+        await client.query(statement(random))
+        if (nested) await client.query(random.chance(0.5) ? 'ROLLBACK TO s' : 'RELEASE s')
+      }
+      if (random.chance(0.1)) {
+        // Stays open while others commit: snapshots taken now must not see it, and then get it.
+        const others = progress.commits + random.int(2, 12)
+        progress.waiting++
+        await until(
+          () => progress.commits >= others || progress.waiting === progress.writers || enough(),
+          'other commits',
+          { everyMs: 2 },
+        )
+        progress.waiting--
+      }
+      await client.query(random.chance(0.1) ? 'ROLLBACK' : 'COMMIT')
+    } catch (error) {
+      // A duplicate key, a deadlock or a lock not obtained in time: what concurrent writers meet.
+      assert.match(error.code ?? '', /^(23505|40P01|55P03)$/, error.message)
+      progress.conflicts++
+      await client.query('ROLLBACK')
+    }
+    progress.commits++
+  }
+}
+
+/** What is wrong with `found` (key → row), line by line; nothing if it equals `expected`. */
+export function differences(found, expected) {
+  const lines = []
+  for (const [key, row] of expected) {
+    if (!found.has(key)) lines.push(`missing ${key}: ${JSON.stringify(row)}`)
+    else {
+      try {
+        assert.deepEqual({ ...found.get(key) }, { ...row })
+      } catch {
+        lines.push(`differs ${key}: has ${JSON.stringify(found.get(key))}, PostgreSQL ${JSON.stringify(row)}`)
+      }
+    }
+  }
+  for (const key of found.keys())
+    if (!expected.has(key)) lines.push(`surplus ${key}: ${JSON.stringify(found.get(key))}`)
+  return lines
 }
