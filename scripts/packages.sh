@@ -22,7 +22,10 @@ packages_run=(
   postgresql-15       # quick start and tests run a private server
   curl python3-minimal python3
 )
-packages_test=(nodejs npm)
+packages_test=(
+  nodejs npm
+  nginx-light         # the cache that hundreds of clients sit behind
+)
 packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
 packages_lint=(clang-tidy)
