@@ -25,6 +25,7 @@ packages_run=(
 packages_test=(
   nodejs npm
   nginx-light         # the cache that hundreds of clients sit behind
+  chromium            # tests/browser
 )
 packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
