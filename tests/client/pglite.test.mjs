@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
 import { live } from '@electric-sql/pglite/live'
 import { electricSync } from '@electric-sql/pglite-sync'
@@ -216,7 +217,7 @@ async function watchFamilies(pg, { parents, children }) {
     while (watching) {
       note((await pg.query(query)).rows)
       watch.reads++
-      await new Promise((resolve) => setImmediate(resolve))
+      await delay(2) // so that what is read may also change
     }
   })()
   watch.stop = async () => {
@@ -236,7 +237,7 @@ scenario('two shapes: no reader ever sees a part of a transaction', async ({ cle
   await settles(pg, server, both, errors, 'the first rows')
   const watch = await watchFamilies(pg, tables)
   cleanup(() => watch.stop())
-  await changeFamilies(server, tables, 150)
+  await changeFamilies(server, tables, 120)
   await settles(pg, server, both, errors, 'all transactions')
   assert.deepEqual(watch.broken, [])
   assert.ok(watch.reads > 20 && watch.notices > 2, `${watch.reads} reads, ${watch.notices} notices`)
@@ -255,7 +256,7 @@ scenario(
     const watch = await watchFamilies(pg, tables)
     cleanup(() => watch.stop())
     const started = seen.length
-    for (const round of [1, 2, 3]) {
+    for (const round of [1, 2]) {
       const writing = changeFamilies(restarted, tables, 40, 1000 * round)
       await restarted.kill9()
       await writing
