@@ -3,9 +3,11 @@
 #include "actors/caf_error.hpp"
 #include "actors/io_execution_unit.hpp"
 #include "actors/log_pieces.hpp"
+#include "actors/log_slices.hpp"
+#include "actors/shape_words.hpp"
+#include "actors/waiting_room.hpp"
 
 #include <algorithm>
-#include <array>
 #include <unordered_map>
 #include <vector>
 
@@ -16,11 +18,6 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds find_patience{45};
-constexpr std::chrono::seconds snapshot_patience{60};
-/// Deadlines are looked at no more often than this.
-constexpr std::chrono::milliseconds tick_min{10};
-/// Requests' words whose shape is remembered; all are forgotten when there are more.
-constexpr std::size_t known_bytes_max = 16u << 20;
 constexpr std::chrono::seconds subset_patience{60};
 /// Subset queries of one session that wait for a reader; beyond this new ones are turned away.
 constexpr std::size_t subsets_max = 1'000;
@@ -44,25 +41,11 @@ bool etag_matches(std::string_view header, const std::string& etag) {
 
 /// The CLIENT SESSION itself. Everything happens on its I/O thread.
 class session_core : public session_actor::base {
-  using by_shape_hook =
-      boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
   struct waiting_request {
     shape_reader* reader;
     shape_query query;
   };
   using waiting_list = std::vector<waiting_request>;
-  using reader_list =
-      boost::intrusive::list<shape_reader, boost::intrusive::constant_time_size<false>>;
-  using deadline_list = boost::intrusive::list<
-      shape_reader,
-      boost::intrusive::member_hook<shape_reader, decltype(shape_reader::by_deadline_),
-                                    &shape_reader::by_deadline_>,
-      boost::intrusive::constant_time_size<false>>;
-  struct watched_shape {
-    shape_ptr shape;
-    reader_list readers;
-  };
-
   /// The readers that waited for a definition; cancel() can still reach them while they are served.
   class taken_list {
   public:
@@ -85,7 +68,8 @@ class session_core : public session_actor::base {
 public:
   session_core(caf::actor_config& config, session_environment environment,
                std::shared_ptr<io_execution_unit> unit)
-      : session_actor::base{config}, env_{std::move(environment)}, unit_{std::move(unit)} {}
+      : session_actor::base{config}, env_{std::move(environment)}, unit_{std::move(unit)},
+        words_{*env_.index}, room_{bell(), env_.long_poll} {}
 
   void enqueue(caf::mailbox_element_ptr letter, caf::execution_unit*) override {
     session_actor::base::enqueue(std::move(letter), unit_.get());
@@ -100,7 +84,7 @@ public:
           send(env_.others->materializers[materializer], ready_atom_v, session_actor{this});
         },
         [this](check_atom, storage::shape_id id) { check(id); },
-        [this](tick_atom) { tick(); },
+        [this](tick_atom) { room_.expired([this](shape_reader& reader) { time_out(reader); }); },
     };
   }
 
@@ -108,7 +92,7 @@ public:
 
   void read(shape_reader& reader, shape_query query) {
     const auto key = query.shape.cache_key();
-    if (const auto shape = recall(key, query)) {
+    if (const auto shape = words_.recall(key, query)) {
       begin(reader, query, shape);
       return;
     }
@@ -120,7 +104,7 @@ public:
     request(env_.others->directory, find_patience, find_atom_v, waiting.front().query.shape)
         .then(
             [this, key](const shape_ptr& shape) {
-              remember(key, shape);
+              words_.remember(key, shape);
               for (auto& [reader, query] : take(key))
                 if (reader) {
                   reader->resolving_ = false;
@@ -135,7 +119,7 @@ public:
                 reader->resolving_ = false;
                 // Shapes that are there are served without PostgreSQL.
                 const auto kept =
-                    what.code == errc::unavailable ? defined_by(query.shape) : nullptr;
+                    what.code == errc::unavailable ? words_.defined_by(query.shape) : nullptr;
                 if (kept)
                   begin(*reader, query, kept);
                 else
@@ -144,53 +128,8 @@ public:
             });
   }
 
-  /// The shape that these words stand for, if that can be told without PostgreSQL.
-  shape_ptr recall(const std::string& key, const shape_query& query) {
-    if (const auto known = known_.find(key); known != known_.end()) {
-      const auto shape = known->second.lock();
-      if (shape && !shape->progress().gone)
-        return shape;
-      known_bytes_ -= key.size();
-      known_.erase(known);
-    }
-    // The request may name a shape that we have: then its words only have to mean that shape.
-    if (query.now || query.offset == log_offset::start())
-      return nullptr;
-    const auto named = env_.index->find(query.handle);
-    if (!named || named->progress().gone)
-      return nullptr;
-    if (!means(query.shape, *named))
-      return nullptr;
-    remember(key, named);
-    return named;
-  }
-
-  /// The shape of this definition, if there is one. Looks at every shape.
-  shape_ptr defined_by(const shape_request& words) const {
-    return env_.index->find_if(
-        [&](const shape_state& s) { return !s.progress().gone && means(words, s); });
-  }
-
-  /// Whether these words define this shape. The table is taken as the shape knows it.
-  static bool means(const shape_request& words, const shape_state& shape) {
-    const auto& table = shape.definition().table;
-    if (table->schema != words.schema || table->name != words.table)
-      return false;
-    const auto meant = define_shape(words, table);
-    return meant && meant->identity() == shape.definition().identity();
-  }
-
-  void remember(const std::string& key, const shape_ptr& shape) {
-    if (known_bytes_ + key.size() > known_bytes_max) {
-      known_.clear();
-      known_bytes_ = 0;
-    }
-    if (known_.insert_or_assign(key, shape).second)
-      known_bytes_ += key.size();
-  }
-
   void cancel(shape_reader& reader) noexcept {
-    unlink(reader);
+    waiting_room::unlink(reader);
     if (reader.subset_) {
       reader.subset_->abandoned = true;
       subsets_.erase(reader.subset_->ticket);
@@ -219,7 +158,7 @@ public:
   result<bool> drop(const std::string& handle, const std::optional<shape_request>& definition) {
     auto shape = handle.empty() ? nullptr : env_.index->find(handle);
     if (definition) {
-      const auto defined = defined_by(*definition);
+      const auto defined = words_.defined_by(*definition);
       if (defined && !handle.empty() && defined != shape)
         return fail(errc::invalid_argument, "the handle is not that of the shape defined");
       shape = defined;
@@ -232,15 +171,10 @@ public:
   }
 
   void drain() {
-    std::vector<storage::shape_id> ids;
-    for (const auto& [id, entry] : watched_)
-      ids.push_back(id);
-    for (const auto id : ids) {
-      reader_list readers;
-      readers.swap(watched_[id].readers);
+    for (auto& readers : room_.take_all())
       while (!readers.empty()) {
         auto& reader = readers.front();
-        unlink(reader);
+        waiting_room::unlink(reader);
         if (reader.sse_)
           reader.on_gone(std::nullopt);
         else if (reader.waits_for_ == shape_reader::wait::live)
@@ -248,7 +182,6 @@ public:
         else
           refuse(reader, {errc::unavailable, "the server is stopping"});
       }
-    }
     for (const auto& [ticket, reader] : std::exchange(subsets_, {})) {
       reader->subset_->abandoned = true;
       refuse(*reader, {errc::unavailable, "the server is stopping"});
@@ -258,6 +191,22 @@ public:
   const session_environment& environment() const noexcept { return env_; }
 
 private:
+  waiting_room::bell bell() {
+    return {
+        .watch =
+            [this](const shape_ptr& shape) {
+              send(env_.others->materializer_of(shape->id()), watch_atom_v, shape,
+                   session_actor{this});
+            },
+        .unwatch =
+            [this](storage::shape_id id) {
+              send(env_.others->materializer_of(id), unwatch_atom_v, id, session_actor{this});
+            },
+        .wake_after =
+            [this](std::chrono::milliseconds time) { delayed_send(this, time, tick_atom_v); },
+    };
+  }
+
   taken_list take(const std::string& key) {
     auto node = resolving_.extract(key);
     return {*this, node.empty() ? waiting_list{} : std::move(node.mapped())};
@@ -295,7 +244,7 @@ private:
     }
     if (!query.if_none_match.empty() && !query.now && !reader.sse_) {
       const auto p = shape->progress();
-      auto same = p.gone ? result<std::optional<log_slice>>{} : slice_at(reader, p, 0);
+      auto same = p.gone ? result<std::optional<log_slice>>{} : slice(reader, p, 0);
       if (same && *same &&
           etag_matches(query.if_none_match, shape->handle() + ':' + to_string(query.offset) + ':' +
                                                 to_string((*same)->end))) {
@@ -307,64 +256,10 @@ private:
     answer_or_wait(reader);
   }
 
-  /// The slice that a reader at `requested_` would be given now; nullopt if it is not there (yet).
-  result<std::optional<log_slice>> slice_at(const shape_reader& reader, const shape_progress& p,
-                                            std::uint64_t last_seen) const {
-    const auto& shape = *reader.shape_;
-    log_slice slice{.handle = shape.handle(),
-                    .schema_json = shape.schema_json(),
-                    .requested = reader.requested_,
-                    .now = reader.now_,
-                    .end = p.head,
-                    .up_to_date = true,
-                    .last_seen_lsn = last_seen,
-                    .no_changes = reader.now_,
-                    .ready = nullptr,
-                    .rest = {}};
-    slice.rest.finished = true;
-    if (!p.started)
-      return std::optional<log_slice>{};
-    if (reader.now_)
-      return slice;
-    const auto at = reader.requested_;
-    if (at == log_offset::start() || at.in_snapshot()) {
-      const auto next = static_cast<std::uint64_t>(at.op + 1);
-      if (next < p.chunks) {
-        slice.end = {0, static_cast<std::int64_t>(next)};
-        slice.up_to_date = false;
-        slice.rest = cursor(reader, slice.end);
-        return slice;
-      }
-      if (!p.complete)
-        return std::optional<log_slice>{};
-    }
-    if (at > p.head)
-      return std::optional<log_slice>{};
-    if (p.head.tx == 0 || at == p.head) {
-      slice.last_seen_lsn = std::max(last_seen, p.head.tx);
-      return slice;
-    }
-    if (p.has_boundaries && !reader.sse_) {
-      const auto chunk_end = env_.store->chunk_end_after(shape.id(), at);
-      if (!chunk_end)
-        return fail(error{chunk_end.error()});
-      if (*chunk_end && **chunk_end < p.head) {
-        slice.end = **chunk_end;
-        slice.up_to_date = false;
-      }
-    }
-    slice.rest = cursor(reader, slice.end);
-    slice.last_seen_lsn = reader.live_ ? slice.end.tx : std::max(last_seen, slice.end.tx);
-    return slice;
-  }
-
-  static log_cursor cursor(const shape_reader& reader, log_offset end) {
-    return {.shape = reader.shape_,
-            .at = reader.requested_,
-            .end = end,
-            .piece = 0,
-            .form = reader.sse_ ? framing::sse_events : framing::json_elements,
-            .finished = false};
+  result<std::optional<log_slice>> slice(const shape_reader& reader, const shape_progress& p,
+                                         std::uint64_t last_seen) const {
+    return slice_at(*env_.store, reader.shape_,
+                    {reader.requested_, reader.now_, reader.live_, reader.sse_}, p, last_seen);
   }
 
   /// Answers a reader, or parks it where the right event will find it.
@@ -381,10 +276,10 @@ private:
       if (p.started)
         read_subset(reader, p);
       else
-        park(reader, shape_reader::wait::snapshot);
+        room_.park(reader, shape_reader::wait::snapshot);
       return;
     }
-    auto found = slice_at(reader, p, last_seen);
+    auto found = slice(reader, p, last_seen);
     if (!found) {
       refuse(reader, found.error());
       return;
@@ -402,7 +297,7 @@ private:
     const auto kind = *found                                    ? shape_reader::wait::live
                       : p.started && reader.requested_ > p.head ? shape_reader::wait::out_of_bounds
                                                                 : shape_reader::wait::snapshot;
-    park(reader, kind);
+    room_.park(reader, kind);
   }
 
   void read_subset(shape_reader& reader, const shape_progress& p) {
@@ -416,7 +311,7 @@ private:
     const auto end = reader.now_                                ? p.head
                      : reader.requested_ == log_offset::start() ? log_offset{0, 0}
                                                                 : reader.requested_;
-    unlink(reader);
+    waiting_room::unlink(reader);
     const auto task = reader.subset_;
     task->seen = lsn{end.tx};
     task->give_up = clock::now() + subset_patience;
@@ -461,31 +356,13 @@ private:
 
   /// Sends an SSE head. False if the reader did not survive it.
   bool open(shape_reader& reader) {
-    log_slice head{.handle = reader.shape_->handle(),
-                   .schema_json = reader.shape_->schema_json(),
-                   .requested = reader.requested_,
-                   .now = false,
-                   .end = reader.requested_,
-                   .up_to_date = true,
-                   .last_seen_lsn = 0,
-                   .no_changes = false,
-                   .ready = nullptr,
-                   .rest = {}};
-    head.rest.finished = true;
+    const auto head = empty_slice(*reader.shape_, reader.requested_);
     reader.open_ = true;
     // Parked while it is called, so that a cancel() shows.
     const auto shape = reader.shape_;
-    park(reader, shape_reader::wait::live);
+    room_.park(reader, shape_reader::wait::live);
     reader.on_stream_open(head);
-    return reader_is_parked(reader, shape);
-  }
-
-  bool reader_is_parked(const shape_reader& reader, const shape_ptr& shape) {
-    const auto entry = watched_.find(shape->id());
-    if (entry == watched_.end())
-      return false;
-    // The reader just parked is the last, unless cancel() took it out.
-    return !entry->second.readers.empty() && &entry->second.readers.back() == &reader;
+    return room_.has_last(reader, shape->id());
   }
 
   /// Hands an open stream what there is, and parks it at the end of that.
@@ -493,20 +370,20 @@ private:
     if (!reader.open_ && !open(reader))
       return;
     reader.requested_ = slice.end;
-    park(reader, slice.up_to_date ? shape_reader::wait::live : shape_reader::wait::snapshot);
+    room_.park(reader, slice.up_to_date ? shape_reader::wait::live : shape_reader::wait::snapshot);
     if (!slice.up_to_date)
       send(session_actor{this}, check_atom_v, reader.shape_->id()); // there may be more at once
     reader.on_slice(slice);
   }
 
   void finish(shape_reader& reader, const log_slice& slice) {
-    unlink(reader);
+    waiting_room::unlink(reader);
     reader.shape_.reset();
     reader.on_slice(slice);
   }
 
   void gone(shape_reader& reader, const shape_progress& p) {
-    unlink(reader);
+    waiting_room::unlink(reader);
     reader.shape_.reset();
     reader.subset_.reset();
     if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
@@ -516,7 +393,7 @@ private:
   }
 
   void refuse(shape_reader& reader, const error& why) {
-    unlink(reader);
+    waiting_room::unlink(reader);
     reader.shape_.reset();
     reader.subset_.reset();
     reader.on_refused({why, retry_after(why)});
@@ -525,72 +402,6 @@ private:
   static std::chrono::seconds retry_after(const error& why) {
     const bool may_heal = why.code == errc::unavailable || why.code == errc::misconfigured;
     return std::chrono::seconds{may_heal ? 5 : 0};
-  }
-
-  // -- waiting ------------------------------------------------------------------------------------
-
-  void unlink(shape_reader& reader) noexcept {
-    auto& by_shape = static_cast<by_shape_hook&>(reader);
-    if (by_shape.is_linked())
-      by_shape.unlink();
-    if (reader.by_deadline_.is_linked())
-      reader.by_deadline_.unlink();
-  }
-
-  void park(shape_reader& reader, shape_reader::wait kind) {
-    unlink(reader);
-    auto& entry = watched_[reader.shape_->id()];
-    if (!entry.shape) {
-      entry.shape = reader.shape_;
-      send(env_.others->materializer_of(reader.shape_->id()), watch_atom_v, reader.shape_,
-           session_actor{this});
-    }
-    reader.waits_for_ = kind;
-    entry.readers.push_back(reader);
-    if (reader.open_)
-      return; // a stream's life is limited by HTTP
-    // Within a kind all wait equally long, so each list is in the order of its deadlines.
-    reader.deadline_ = clock::now() + patience(kind);
-    deadlines_[static_cast<std::size_t>(kind)].push_back(reader);
-    schedule_tick(reader.deadline_);
-  }
-
-  std::chrono::milliseconds patience(shape_reader::wait kind) const {
-    switch (kind) {
-    case shape_reader::wait::live:
-      return env_.long_poll;
-    case shape_reader::wait::out_of_bounds:
-      return env_.long_poll / 2;
-    case shape_reader::wait::snapshot:
-      break;
-    }
-    return snapshot_patience;
-  }
-
-  void schedule_tick(clock::time_point when) {
-    const auto now = clock::now();
-    when = std::max(when, now + tick_min);
-    if (next_tick_ != clock::time_point{} && next_tick_ <= when)
-      return;
-    next_tick_ = when;
-    delayed_send(this,
-                 std::chrono::duration_cast<std::chrono::milliseconds>(when - now) +
-                     std::chrono::milliseconds{1},
-                 tick_atom_v);
-  }
-
-  void tick() {
-    const auto now = clock::now();
-    next_tick_ = {};
-    for (auto& list : deadlines_)
-      while (!list.empty() && list.front().deadline_ <= now) {
-        auto& reader = list.front();
-        unlink(reader);
-        time_out(reader);
-      }
-    for (const auto& list : deadlines_)
-      if (!list.empty())
-        schedule_tick(list.front().deadline_);
   }
 
   void time_out(shape_reader& reader) {
@@ -613,50 +424,33 @@ private:
     case shape_reader::wait::live:
       break;
     }
-    auto slice = slice_at(reader, p, last_seen);
-    if (!slice || !*slice) {
-      refuse(reader, slice ? error{errc::unavailable, "the shape is not ready"} : slice.error());
+    auto found = slice(reader, p, last_seen);
+    if (!found || !*found) {
+      refuse(reader, found ? error{errc::unavailable, "the shape is not ready"} : found.error());
       return;
     }
-    (*slice)->no_changes = (*slice)->rest.done();
-    finish(reader, **slice);
+    (*found)->no_changes = (*found)->rest.done();
+    finish(reader, **found);
   }
 
   // -- news ---------------------------------------------------------------------------------------
 
   void moved(const head_move& move) {
-    const auto found = watched_.find(move.shape);
-    if (found == watched_.end())
-      return;
-    if (found->second.readers.empty()) {
-      send(env_.others->materializer_of(move.shape), unwatch_atom_v, move.shape,
-           session_actor{this});
-      watched_.erase(found);
-      return;
-    }
-    reader_list readers;
-    readers.swap(found->second.readers);
+    auto readers = room_.take(move.shape);
     while (!readers.empty()) {
       auto& reader = readers.front();
       const bool was_at_head =
           reader.requested_ == move.from || (move.from.tx == 0 && reader.requested_.tx == 0 &&
                                              reader.waits_for_ == shape_reader::wait::live);
       if (!move.body || !was_at_head || reader.subset_ || (reader.sse_ && !reader.open_)) {
-        look_again(reader, move.shape);
+        look_again(reader);
         continue;
       }
       const auto& shape = *reader.shape_;
-      log_slice slice{.handle = shape.handle(),
-                      .schema_json = shape.schema_json(),
-                      .requested = reader.requested_,
-                      .now = false,
-                      .end = move.to,
-                      .up_to_date = true,
-                      .last_seen_lsn = move.to.tx,
-                      .no_changes = false,
-                      .ready = reader.sse_ ? move.body->sse_events() : move.body->json_elements(),
-                      .rest = {}};
-      slice.rest.finished = true;
+      auto slice = empty_slice(shape, reader.requested_);
+      slice.end = move.to;
+      slice.last_seen_lsn = move.to.tx;
+      slice.ready = reader.sse_ ? move.body->sse_events() : move.body->json_elements();
       if (reader.sse_)
         stream(reader, slice);
       else
@@ -665,30 +459,24 @@ private:
   }
 
   void check(storage::shape_id id) {
-    const auto found = watched_.find(id);
-    if (found == watched_.end())
+    const auto shape = room_.shape(id);
+    if (!shape)
       return;
-    const auto shape = found->second.shape;
-    reader_list readers;
-    readers.swap(found->second.readers);
-    while (!readers.empty()) {
-      auto& reader = readers.front();
-      look_again(reader, id);
-    }
-    if (shape->progress().gone && watched_.contains(id) && watched_[id].readers.empty())
-      watched_.erase(id);
+    auto readers = room_.take(id);
+    while (!readers.empty())
+      look_again(readers.front());
+    if (shape->progress().gone)
+      room_.forget_if_empty(id);
   }
 
   /// Answers a waiting reader if there is something for it.
-  void look_again(shape_reader& reader, storage::shape_id id) {
+  void look_again(shape_reader& reader) {
     if (has_news(reader)) {
-      unlink(reader);
+      waiting_room::unlink(reader);
       answer_or_wait(reader);
       return;
     }
-    // It goes on waiting, and its deadline stays what it was.
-    static_cast<by_shape_hook&>(reader).unlink();
-    watched_[id].readers.push_back(reader);
+    room_.put_back(reader);
   }
 
   bool has_news(const shape_reader& reader) const {
@@ -697,27 +485,24 @@ private:
       return true;
     if (reader.subset_)
       return p.started;
-    const auto slice = slice_at(reader, p, 0);
-    if (!slice)
+    const auto found = slice(reader, p, 0);
+    if (!found)
       return true;
-    if (!*slice)
+    if (!*found)
       return false;
-    return !(reader.live_ && (*slice)->rest.done()) ||
+    return !(reader.live_ && (*found)->rest.done()) ||
            reader.waits_for_ != shape_reader::wait::live;
   }
 
   session_environment env_;
   std::shared_ptr<io_execution_unit> unit_;
-  std::unordered_map<std::string, std::weak_ptr<shape_state>> known_; ///< By the request's words.
-  std::size_t known_bytes_ = 0;
+  shape_words words_;
   std::unordered_map<std::string, waiting_list> resolving_;
   waiting_list* taken_ = nullptr;
   std::unordered_map<std::uint64_t, shape_reader*> subsets_; ///< Being read, by ticket.
   std::uint64_t last_ticket_ = 0;
   std::vector<std::size_t> reader_load_; ///< By SUBSET READER: what we asked of it.
-  std::unordered_map<storage::shape_id, watched_shape> watched_;
-  std::array<deadline_list, 3> deadlines_; ///< By kind of wait.
-  clock::time_point next_tick_{};
+  waiting_room room_;
 };
 
 namespace {

@@ -1,0 +1,54 @@
+#include "actors/shape_words.hpp"
+
+namespace busbar {
+
+namespace {
+
+constexpr std::size_t known_bytes_max = 16u << 20;
+
+/// Whether these words define this shape. The table is taken as the shape knows it.
+bool means(const shape_request& words, const shape_state& shape) {
+  const auto& table = shape.definition().table;
+  if (table->schema != words.schema || table->name != words.table)
+    return false;
+  const auto meant = define_shape(words, table);
+  return meant && meant->identity() == shape.definition().identity();
+}
+
+} // namespace
+
+shape_ptr shape_words::recall(const std::string& key, const shape_query& query) {
+  if (const auto known = known_.find(key); known != known_.end()) {
+    const auto shape = known->second.lock();
+    if (shape && !shape->progress().gone)
+      return shape;
+    known_bytes_ -= key.size();
+    known_.erase(known);
+  }
+  // The request may name a shape that we have: then its words only have to mean that shape.
+  if (query.now || query.offset == log_offset::start())
+    return nullptr;
+  const auto named = index_.find(query.handle);
+  if (!named || named->progress().gone)
+    return nullptr;
+  if (!means(query.shape, *named))
+    return nullptr;
+  remember(key, named);
+  return named;
+}
+
+void shape_words::remember(const std::string& key, const shape_ptr& shape) {
+  if (known_bytes_ + key.size() > known_bytes_max) {
+    known_.clear();
+    known_bytes_ = 0;
+  }
+  if (known_.insert_or_assign(key, shape).second)
+    known_bytes_ += key.size();
+}
+
+shape_ptr shape_words::defined_by(const shape_request& words) const {
+  return index_.find_if(
+      [&](const shape_state& s) { return !s.progress().gone && means(words, s); });
+}
+
+} // namespace busbar
