@@ -66,29 +66,32 @@ async function answered(at, status) {
 }
 
 for (const liveSse of [false, true]) {
-  scenario(`another origin's page follows a table by ${liveSse ? 'server-sent events' : 'long polling'}`, async ({ cleanup }) => {
-    const table = await newTable(server, itemColumns, itemRows)
-    const page = await openPage(cleanup)
-    await page.follow({ url: server.shapeUrl, params: { table }, liveSse })
-    await equalsTable(page, server, table, 'the first rows')
-    for (const change of [
-      `INSERT INTO ${table} VALUES (4, 'four', false, '')`,
-      `UPDATE ${table} SET done = NOT done, note = 'ünï "quoted"'`,
-      `BEGIN; DELETE FROM ${table} WHERE id = 1; INSERT INTO ${table} VALUES (5, 'five', true, NULL); COMMIT`,
-    ]) {
-      await server.query(change)
-      await equalsTable(page, server, table, change)
-    }
-    const shown = await page.page.textContent('#rows')
-    assert.deepEqual(JSON.parse(shown), (await page.state()).rows)
-    const events = page.requests.filter(({ type }) => type === 'text/event-stream')
-    assert.equal(events.length, liveSse ? 1 : 0)
-    assert.equal(page.requests.filter(({ query }) => query.has('live')).length > (liveSse ? 0 : 1), true)
+  scenario(
+    `another origin's page follows a table by ${liveSse ? 'server-sent events' : 'long polling'}`,
+    async ({ cleanup }) => {
+      const table = await newTable(server, itemColumns, itemRows)
+      const page = await openPage(cleanup)
+      await page.follow({ url: server.shapeUrl, params: { table }, liveSse })
+      await equalsTable(page, server, table, 'the first rows')
+      for (const change of [
+        `INSERT INTO ${table} VALUES (4, 'four', false, '')`,
+        `UPDATE ${table} SET done = NOT done, note = 'ünï "quoted"'`,
+        `BEGIN; DELETE FROM ${table} WHERE id = 1; INSERT INTO ${table} VALUES (5, 'five', true, NULL); COMMIT`,
+      ]) {
+        await server.query(change)
+        await equalsTable(page, server, table, change)
+      }
+      const shown = await page.page.textContent('#rows')
+      assert.deepEqual(JSON.parse(shown), (await page.state()).rows)
+      const events = page.requests.filter(({ type }) => type === 'text/event-stream')
+      assert.equal(events.length, liveSse ? 1 : 0)
+      assert.equal(page.requests.filter(({ query }) => query.has('live')).length > (liveSse ? 0 : 1), true)
 
-    await server.query(`TRUNCATE ${table}; INSERT INTO ${table} VALUES (9, 'nine', false, NULL)`)
-    const { refetches } = await equalsTable(page, server, table, 'after TRUNCATE')
-    assert.equal(refetches, 1)
-  })
+      await server.query(`TRUNCATE ${table}; INSERT INTO ${table} VALUES (9, 'nine', false, NULL)`)
+      const { refetches } = await equalsTable(page, server, table, 'after TRUNCATE')
+      assert.equal(refetches, 1)
+    },
+  )
 }
 
 scenario('a page with headers of its own is let through after a preflight', async ({ cleanup }) => {

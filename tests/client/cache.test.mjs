@@ -244,7 +244,10 @@ scenario(
         { deadlineMs: 30_000 },
       )
       await crowd.equalsTable(server, what)
-      const handles = new Set([...crowd.lean.map((client) => client.handle), ...crowd.whole.map((c) => c.stream.shapeHandle)])
+      const handles = new Set([
+        ...crowd.lean.map((client) => client.handle),
+        ...crowd.whole.map((c) => c.stream.shapeHandle),
+      ])
       assert.equal(handles.size, 1, `${what}: ${[...handles]}`)
       // One 409 that names no handle, one that names the new one.
       const worst = Math.max(...crowd.lean.map((client) => client.worstRefusals))
@@ -278,7 +281,9 @@ scenario(
     const late = new Follower(nginx.shapeUrl, { table })
     cleanup(() => late.close())
     await late.reaches((rows) => rows.length === 2, 'the rows from the cache')
-    await server.query(`UPDATE ${table} SET n = 2; DELETE FROM ${table} WHERE id = 1; INSERT INTO ${table} VALUES (3, 'three', 3)`)
+    await server.query(
+      `UPDATE ${table} SET n = 2; DELETE FROM ${table} WHERE id = 1; INSERT INTO ${table} VALUES (3, 'three', 3)`,
+    )
     await until(() => crowd.lean.some((client) => client.check() ?? client.failures > 0), 'somebody to notice')
     await server.start()
     await crowd.equalsTable(server, 'what happened meanwhile')
@@ -329,7 +334,16 @@ scenario('what must not be shared is not cached', async () => {
     return [await get(url), await get(url)].map((response) => [response.status, response.headers['x-cache']])
   }
   const subset = { offset: 'now', subset__where: 'id = 1' }
-  assert.deepEqual(await twice(subset), [[200, 'MISS'], [200, 'MISS']])
-  assert.deepEqual(await twice({ offset: 'nonsense' }), [[400, 'MISS'], [400, 'MISS']])
-  assert.deepEqual(await twice({ offset: '-1' }), [[200, 'MISS'], [200, 'HIT']])
+  assert.deepEqual(await twice(subset), [
+    [200, 'MISS'],
+    [200, 'MISS'],
+  ])
+  assert.deepEqual(await twice({ offset: 'nonsense' }), [
+    [400, 'MISS'],
+    [400, 'MISS'],
+  ])
+  assert.deepEqual(await twice({ offset: '-1' }), [
+    [200, 'MISS'],
+    [200, 'HIT'],
+  ])
 })

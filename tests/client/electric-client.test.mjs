@@ -61,7 +61,8 @@ async function equalsTable(shape, at, table, what, where = 'true') {
   const expected = await at.query(`SELECT * FROM ${table} WHERE ${where}`)
   await until(
     () => same(shape.currentRows, expected),
-    () => `${what}: ${JSON.stringify(shape.currentRows).slice(0, 1000)}, not ${JSON.stringify(expected).slice(0, 1000)}`,
+    () =>
+      `${what}: ${JSON.stringify(shape.currentRows).slice(0, 1000)}, not ${JSON.stringify(expected).slice(0, 1000)}`,
   )
 }
 
@@ -155,46 +156,49 @@ for (const { kind, liveSse } of kinds) {
   })
 }
 
-scenario('server-sent events: one stream carries all transactions, and a new one follows a killed server', async ({ cleanup }) => {
-  const at = await stageBusbar(postgres)
-  const table = await newTable(at, itemColumns, itemRows)
-  const aborter = new AbortController()
-  cleanup(() => aborter.abort())
-  const { requests, fetchClient } = recorder()
-  // Not a Follower: after a break the stream may repeat a part of the last transaction.
-  const shape = new Shape(
-    new ShapeStream({
-      url: at.shapeUrl,
-      params: { table },
-      parser: textParser,
-      liveSse: true,
-      signal: aborter.signal,
-      backoffOptions: quickRetries,
-      fetchClient,
-    }),
-  )
-  const streams = () => requests.filter(({ events, status }) => events && status === 200).length
-  const change = (from) =>
-    at.query(
-      `BEGIN; UPDATE ${table} SET note = 'n${from}'; INSERT INTO ${table} SELECT i, 'r', false, NULL FROM generate_series(${from}, ${from + 4}) i; COMMIT`,
+scenario(
+  'server-sent events: one stream carries all transactions, and a new one follows a killed server',
+  async ({ cleanup }) => {
+    const at = await stageBusbar(postgres)
+    const table = await newTable(at, itemColumns, itemRows)
+    const aborter = new AbortController()
+    cleanup(() => aborter.abort())
+    const { requests, fetchClient } = recorder()
+    // Not a Follower: after a break the stream may repeat a part of the last transaction.
+    const shape = new Shape(
+      new ShapeStream({
+        url: at.shapeUrl,
+        params: { table },
+        parser: textParser,
+        liveSse: true,
+        signal: aborter.signal,
+        backoffOptions: quickRetries,
+        fetchClient,
+      }),
     )
-  await equalsTable(shape, at, table, 'the first rows')
-  await until(() => streams() === 1, 'the event stream')
-  for (let round = 1; round <= 5; round++) {
-    await change(10 * round)
-    await equalsTable(shape, at, table, `round ${round}`)
-  }
-  assert.equal(streams(), 1)
-  // (Three streams in a row that live less than a second would make the client poll from then on.)
-  await at.kill9()
-  await change(60)
-  await at.start()
-  await equalsTable(shape, at, table, 'what happened meanwhile')
-  await until(() => streams() === 2, 'another event stream, not polling')
-  await change(70)
-  await equalsTable(shape, at, table, 'what happened since')
-  assert.equal(requests.filter(({ offset }) => offset === '-1').length, 1)
-})
+    const streams = () => requests.filter(({ events, status }) => events && status === 200).length
+    const change = (from) =>
+      at.query(
+        `BEGIN; UPDATE ${table} SET note = 'n${from}'; INSERT INTO ${table} SELECT i, 'r', false, NULL FROM generate_series(${from}, ${from + 4}) i; COMMIT`,
+      )
+    await equalsTable(shape, at, table, 'the first rows')
+    await until(() => streams() === 1, 'the event stream')
+    for (let round = 1; round <= 5; round++) {
+      await change(10 * round)
+      await equalsTable(shape, at, table, `round ${round}`)
+    }
+    assert.equal(streams(), 1)
+    // (Three streams in a row that live less than a second would make the client poll from then on.)
+    await at.kill9()
+    await change(60)
+    await at.start()
+    await equalsTable(shape, at, table, 'what happened meanwhile')
+    await until(() => streams() === 2, 'another event stream, not polling')
+    await change(70)
+    await equalsTable(shape, at, table, 'what happened since')
+    assert.equal(requests.filter(({ offset }) => offset === '-1').length, 1)
+  },
+)
 
 scenario('subscribe: false reads a log of many chunks to its end, and no further', async ({ cleanup }) => {
   const table = await newTable(server, 'id int PRIMARY KEY, body text')
@@ -220,7 +224,9 @@ scenario('changes_only gives what changed since the shape began, not the rows th
   await first.reaches((rows) => rows.length === 1, 'the insert')
   const second = follow(cleanup, server, { table }, { log: 'changes_only' })
   await second.reaches((rows) => rows.length === 1, 'the same insert, later')
-  await server.query(`UPDATE ${table} SET note = 'new' WHERE id = 4; INSERT INTO ${table} VALUES (5, 'five', false, NULL)`)
+  await server.query(
+    `UPDATE ${table} SET note = 'new' WHERE id = 4; INSERT INTO ${table} VALUES (5, 'five', false, NULL)`,
+  )
   for (const follower of [first, second]) {
     await follower.reaches((rows) => rows.length === 2 && rows.some(({ note }) => note === 'new'), 'what follows')
     assert.ok(follower.requests.every(({ query }) => query.get('log') === 'changes_only'))
@@ -252,14 +258,22 @@ for (const mapping of ['snakeCamelMapper', 'createColumnMapper']) {
     const stream = follow(
       cleanup,
       server,
-      { table, columns: ['userId', 'fullName', 'isAdmin', 'order'], where: `isAdmin = true AND fullName <> 'userId'`, replica: 'full' },
+      {
+        table,
+        columns: ['userId', 'fullName', 'isAdmin', 'order'],
+        where: `isAdmin = true AND fullName <> 'userId'`,
+        replica: 'full',
+      },
       { columnMapper, parser: {}, transformer: (row) => ({ ...row, fullName: `<${row.fullName}>` }) },
     )
     const ann = { userId: 1, fullName: '<Ann>', isAdmin: true, order: 3 }
     const cyd = { userId: 3, fullName: '<Cyd>', isAdmin: true, order: 1 }
     await stream.reaches((rows) => same(rows, [ann, cyd]), 'the admins')
     await server.query(`UPDATE ${table} SET is_admin = NOT is_admin WHERE user_id > 1`)
-    await stream.reaches((rows) => same(rows, [ann, { userId: 2, fullName: '<Bob>', isAdmin: true, order: 2 }]), 'the others')
+    await stream.reaches(
+      (rows) => same(rows, [ann, { userId: 2, fullName: '<Bob>', isAdmin: true, order: 2 }]),
+      'the others',
+    )
 
     const { ShapeStream } = await import('@electric-sql/client')
     const aborter = new AbortController()
@@ -416,8 +430,7 @@ scenario('a network that cuts responses anywhere costs neither rows nor order', 
     return new Response(torn, { status: 200, headers: response.headers })
   }
   const follower = follow(cleanup, server, { table }, { fetchClient: cutting, onError: () => ({}) })
-  const settled = (what) =>
-    follower.reaches((rows) => same(rows, expected), `seed ${seed}: ${what}`, 30_000)
+  const settled = (what) => follower.reaches((rows) => same(rows, expected), `seed ${seed}: ${what}`, 30_000)
   let expected = await server.query(`SELECT * FROM ${table}`)
   await settled('the first rows')
   for (let round = 0; round < 8; round++) {

@@ -77,7 +77,9 @@ for (const initialInsertMethod of ['insert', 'json', 'csv']) {
   scenario(`one shape into one table, first rows by ${initialInsertMethod}`, async ({ cleanup }) => {
     const table = await newTable(server, columns)
     // Through csv the plugin cannot carry NULL beside the empty text: that is its own limit.
-    await server.query(`INSERT INTO ${table} ${rows}; ${initialInsertMethod === 'csv' ? `DELETE FROM ${table} WHERE id % 5 < 2` : ''}`)
+    await server.query(
+      `INSERT INTO ${table} ${rows}; ${initialInsertMethod === 'csv' ? `DELETE FROM ${table} WHERE id % 5 < 2` : ''}`,
+    )
     await pg.exec(`CREATE TABLE ${table} (${columns})`)
     const errors = []
     let initialSyncs = 0
@@ -125,17 +127,16 @@ scenario('a shape of some rows and columns, mapped to other names', async ({ cle
     const expected = await server.query(
       `SELECT id::text AS number, title AS label FROM ${table} WHERE done AND id > 100 ORDER BY id`,
     )
-    await until(
-      async () => {
-        assert.deepEqual(errors.map(String), [])
-        const { rows } = await pg.query('SELECT number::text, label FROM mine ORDER BY mine.number')
-        return JSON.stringify(rows) === JSON.stringify(expected)
-      },
-      what,
-    )
+    await until(async () => {
+      assert.deepEqual(errors.map(String), [])
+      const { rows } = await pg.query('SELECT number::text, label FROM mine ORDER BY mine.number')
+      return JSON.stringify(rows) === JSON.stringify(expected)
+    }, what)
   }
   await agree('the first rows')
-  await server.query(`UPDATE ${table} SET done = NOT done WHERE id % 2 = 0; UPDATE ${table} SET title = 'x' WHERE id = 111`)
+  await server.query(
+    `UPDATE ${table} SET done = NOT done WHERE id % 2 = 0; UPDATE ${table} SET title = 'x' WHERE id = 111`,
+  )
   await agree('rows that moved in and out')
 })
 
@@ -321,7 +322,9 @@ scenario('TRUNCATE of one of two shapes, and a deleted shape, are fetched again'
   await server.query(`TRUNCATE ${tables.children}; INSERT INTO ${tables.children} VALUES (1, 1, 10), (2, 2, 20)`)
   await settles(pg, server, both, errors, 'after TRUNCATE')
   await until(() => sync.streams.children.shapeHandle !== handle, 'another handle')
-  await server.query(`UPDATE ${tables.children} SET amount = 11 WHERE id = 1; INSERT INTO ${tables.parents} VALUES (77, 0, 0)`)
+  await server.query(
+    `UPDATE ${tables.children} SET amount = 11 WHERE id = 1; INSERT INTO ${tables.parents} VALUES (77, 0, 0)`,
+  )
   await settles(pg, server, both, errors, 'changes after it')
 
   const parents = sync.streams.parents.shapeHandle

@@ -146,7 +146,9 @@ scenario('a component that asks for other rows shows those', async ({ cleanup })
   const table = await newTable(server, itemColumns, itemRows)
   const { options } = shapeOptions(cleanup, server, { table })
   const above = (id) =>
-    h(Items, { options: { ...options, params: { table, where: 'id > $1', params: [String(id)], columns: ['id', 'title'] } } })
+    h(Items, {
+      options: { ...options, params: { table, where: 'id > $1', params: [String(id)], columns: ['id', 'title'] } },
+    })
   const page = render(cleanup, above(1))
   await page.shows('[2:Call "Bob" 3:Ünïcode]')
   page.root.render(above(2))

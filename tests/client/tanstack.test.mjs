@@ -262,14 +262,9 @@ scenario('on demand: only what queries ask for is loaded, and it stays live', as
       (q) => q.from({ todo: todos }).where(({ todo }) => or(eq(todo.id, 5), gt(todo.id, 990))),
       'id = 5 OR id > 990',
     ],
-    text: [
-      (q) => q.from({ todo: todos }).where(({ todo }) => eq(todo.title, 'title 77')),
-      `title = 'title 77'`,
-    ],
+    text: [(q) => q.from({ todo: todos }).where(({ todo }) => eq(todo.title, 'title 77')), `title = 'title 77'`],
   }
-  const live = Object.fromEntries(
-    Object.entries(queries).map(([name, [query]]) => [name, liveQuery(cleanup, query)]),
-  )
+  const live = Object.fromEntries(Object.entries(queries).map(([name, [query]]) => [name, liveQuery(cleanup, query)]))
   const allEqual = async (what) => {
     for (const [name, [, where]] of Object.entries(queries)) {
       await equalsTable(live[name], server, table, `${name}, ${what}`, where)
@@ -305,7 +300,9 @@ scenario('on demand: replica full lets rows move into a query', async ({ cleanup
 
 scenario('on demand: page after page of an order with ties', async ({ cleanup }) => {
   const table = await newTable(server, todoColumns)
-  await server.query(`INSERT INTO ${table} SELECT i, 't', false, nullif((i * 37) % 60, 0) FROM generate_series(1, 300) i`)
+  await server.query(
+    `INSERT INTO ${table} SELECT i, 't', false, nullif((i * 37) % 60, 0) FROM generate_series(1, 300) i`,
+  )
   const todos = collect(cleanup, server, table, {
     syncMode: 'on-demand',
     autoIndex: 'eager', // Without an index the client asks for the start again, instead of what follows.
@@ -363,10 +360,11 @@ for (const { moving, atOnce } of [
       try {
         // Not more than a slow machine catches up with in time.
         for (let round = 0; writing && round < 600; round++) {
-          await client.query(
-            `UPDATE ${table} SET title = $1, list_id = (list_id + $3) % 20 WHERE id % 40 = $2`,
-            [`round ${round}`, round % 40, moving ? 1 : 0],
-          )
+          await client.query(`UPDATE ${table} SET title = $1, list_id = (list_id + $3) % 20 WHERE id % 40 = $2`, [
+            `round ${round}`,
+            round % 40,
+            moving ? 1 : 0,
+          ])
           if (round % 5 === 0) await client.query(`DELETE FROM ${table} WHERE id = $1`, [1 + (round % 400)])
           if (round % 7 === 0) {
             await client.query(`INSERT INTO ${table} VALUES ($1, 'added', true, $2)`, [1000 + round, round % 20])

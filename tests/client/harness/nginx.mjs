@@ -80,7 +80,8 @@ export async function stageNginx(server) {
     child.kill('SIGKILL')
     await within(gone, 10_000, 'nginx to end')
   })
-  const log = () => `${said}${existsSync(join(directory, 'error.log')) ? readFileSync(join(directory, 'error.log')) : ''}`
+  const log = () =>
+    `${said}${existsSync(join(directory, 'error.log')) ? readFileSync(join(directory, 'error.log')) : ''}`
   const url = `http://127.0.0.1:${port}`
   await until(
     async () => {
