@@ -22,8 +22,14 @@ packages_build=(
 packages_run=(
   postgresql-15       # quick start and tests run a private server
   curl python3-minimal python3
+  tzdata              # time zones in where clauses
 )
-packages_test=(nodejs npm zstd)
+packages_test=(
+  nodejs npm
+  zstd                # reads what we compressed
+  nginx-light         # the cache that hundreds of clients sit behind
+  chromium            # tests/browser
+)
 packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
 packages_lint=(clang-tidy)

@@ -68,25 +68,25 @@ PY
   count "$name" $counts "$log"
 }
 
-# The tests of tests/client; node prints "# pass 12" (TAP) or "ℹ pass 12".
-client_tests() {
-  local log=$results/client.log status=0 p f s
-  run_test 1800 "$log" npm --prefix tests/client test || status=$?
+# The tests of tests/NAME, a package of npm's; node prints "# pass 12" (TAP) or "ℹ pass 12".
+node_tests() {
+  local log=$results/$1.log status=0 p f s
+  run_test 1800 "$log" npm --prefix "tests/$1" test || status=$?
   node_count() {
     awk -v "words=$1" '($1 == "#" || $1 == "ℹ") && $2 ~ words && NF == 3 {n += $3} END {print n + 0}' "$log"
   }
   p=$(node_count '^pass$') f=$(node_count '^(fail|cancelled)$') s=$(node_count '^(skipped|todo)$')
   ((status == 0 || f > 0)) || f=1
-  count client "$p" "$f" "$s" "$log"
+  count "$1" "$p" "$f" "$s" "$log"
 }
 
 install_packages build run test format
 rm -rf "$results"
 mkdir -p "$results"
-if [[ -e tests/client/package.json ]]; then
-  run_shown "Installing the client's packages" 900 "$results/npm.log" \
-    npm --prefix tests/client ci --no-audit --no-fund
-fi
+for suite in client browser; do
+  run_shown "Installing the packages of tests/$suite" 900 "$results/npm-$suite.log" \
+    npm --prefix "tests/$suite" ci --no-audit --no-fund
+done
 build_release
 
 single format 300 scripts/format.sh --check
@@ -94,7 +94,8 @@ mapfile -t programs < <(find build/release/tests -type f -executable -name 'busb
 for program in "${programs[@]}"; do # "unit" before "integration"
   google_test "$program"
 done
-[[ ! -e tests/client/package.json ]] || client_tests
+node_tests client
+node_tests browser
 single quickstart 1200 scripts/quickstart.sh --check
 
 ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"

@@ -28,6 +28,9 @@ export const textParser = {
   bool: asBoolean,
 }
 
+/** For backoffOptions: the server under test is killed on purpose, and soon there again. */
+export const quickRetries = { initialDelay: 50, maxDelay: 500, multiplier: 1.5 }
+
 /** A stream and its Shape, with the raw messages checked on the way. Call close() when done. */
 export class Follower {
   messages = []
@@ -46,7 +49,7 @@ export class Follower {
       params,
       parser,
       signal: this.#abort.signal,
-      backoffOptions: { initialDelay: 50, maxDelay: 500, multiplier: 1.5 },
+      backoffOptions: quickRetries,
       onError: (error) => {
         this.errors.push(error)
         // The server under test is killed on purpose; what a request itself did wrong is not retried.
