@@ -36,6 +36,9 @@ public:
   /// The session that use() has just worked with.
   postgres::connection& current() { return *session_; }
 
+  /// Whether there is a session to work with: not after use() could not open one.
+  bool usable() const { return session_ && session_->usable(); }
+
   /// Closes it: it may be in the middle of anything.
   void drop() noexcept { session_.reset(); }
 

@@ -112,7 +112,7 @@ struct subset_reader_state {
         return postgres::snapshot_reader::begin(open, until);
       });
       if (!snap)
-        return failed(snap.error());
+        return session->usable() ? failed(snap.error()) : no_database(snap.error());
       auto covers = sees_all(task, snap->visibility());
       if (!covers) {
         session->drop();
