@@ -215,3 +215,21 @@ scenario(
   },
   { deadlineMs: 90_000 },
 )
+
+scenario('a body of many pieces comes compressed, and the browser reads all of it', async ({ cleanup }) => {
+  const table = await newTable(server, 'id int8 PRIMARY KEY, title text NOT NULL')
+  await server.query(`INSERT INTO ${table} SELECT i, repeat('title ' || i || ' ', 20) FROM generate_series(1, 5000) i`)
+  const at = await openPage(cleanup)
+  const url = `${server.shapeUrl}?table=${table}&offset=-1`
+  const [response, seen] = await Promise.all([
+    at.page.waitForResponse((one) => one.url() === url),
+    at.page.evaluate(async (words) => {
+      const answer = await fetch(words)
+      const text = await answer.text()
+      return { bytes: text.length, rows: JSON.parse(text).filter((message) => message.key).length }
+    }, url),
+  ])
+  assert.equal((await response.allHeaders())['content-encoding'], 'zstd')
+  assert.equal(seen.rows, 5000)
+  assert.ok(seen.bytes > 1_000_000, 'several pieces of 256 KiB')
+})
