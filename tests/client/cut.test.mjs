@@ -35,9 +35,13 @@ const changes = (table) => [
 
 const makeTable = () => newTable(server, 'id int PRIMARY KEY, body text', `(1, 'one'), (2, 'two'), (3, NULL)`)
 
-async function commit(table) {
+/** Commits them; `each` may wait for something after each of them. */
+async function commit(table, each = async () => {}) {
   const client = await server.client()
-  for (const transaction of changes(table)) await client.query(`BEGIN; ${transaction}; COMMIT`)
+  for (const transaction of changes(table)) {
+    await client.query(`BEGIN; ${transaction}; COMMIT`)
+    await each()
+  }
   await client.end()
 }
 
@@ -193,7 +197,8 @@ scenario('I12: changes that come while streams are open, each cut after another 
       return Object.assign(ask(cutter, table, place), { place })
     })
     await until(() => streams.every(({ received, ended }) => ended || received.includes('\r\n\r\n')), 'the heads')
-    await commit(table)
+    // Each is in the log before the next is made: else they may come as one batch.
+    await commit(table, () => changesAfter(table, start))
     const due = await changesAfter(table, start)
     const last = due.at(-1).headers.lsn
     await forEach(streams.length, async (n) => {
