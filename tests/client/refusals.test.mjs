@@ -1,4 +1,4 @@
-// troubles.test.mjs: what clients are told when the database refuses something or drops a session:
+// refusals.test.mjs: what clients are told when the database refuses something or drops a session:
 // a 503 that can heal, in words that name no host (spec §17.2).
 import assert from 'node:assert/strict'
 import { Busbar } from './harness/busbar.mjs'
