@@ -120,6 +120,7 @@ public:
 private:
   // The session's notes on a reader that waits.
   friend class session_core;
+  friend class subset_desk;
   friend class waiting_room;
   enum class wait : std::uint8_t { snapshot, live, out_of_bounds };
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>

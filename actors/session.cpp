@@ -1,10 +1,12 @@
 #include "actors/session.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/entity_tag.hpp"
 #include "actors/io_execution_unit.hpp"
 #include "actors/log_pieces.hpp"
 #include "actors/log_slices.hpp"
 #include "actors/shape_words.hpp"
+#include "actors/subset_desk.hpp"
 #include "actors/waiting_room.hpp"
 
 #include <algorithm>
@@ -18,33 +20,6 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds find_patience{45};
-constexpr std::chrono::seconds subset_patience{60};
-/// Subset queries of one session that wait for a reader; beyond this new ones are turned away.
-constexpr std::size_t subsets_max = 1'000;
-
-enum class tag_match : std::uint8_t { none, strong, weak };
-
-/// `etag` is without quotes. A body that is compressed has a weak tag (W/"…"), because its bytes
-/// are others; for If-None-Match they are the same.
-tag_match matching_tag(std::string_view header, const std::string& etag) {
-  while (!header.empty()) {
-    const auto comma = header.find(',');
-    auto item = header.substr(0, comma);
-    header = comma == std::string_view::npos ? std::string_view{} : header.substr(comma + 1);
-    while (item.starts_with(' '))
-      item.remove_prefix(1);
-    const bool weak = item.starts_with("W/");
-    if (weak)
-      item.remove_prefix(2);
-    while (item.starts_with('"'))
-      item.remove_prefix(1);
-    while (!item.empty() && (item.back() == ' ' || item.back() == '"'))
-      item.remove_suffix(1);
-    if (item == etag)
-      return weak ? tag_match::weak : tag_match::strong;
-  }
-  return tag_match::none;
-}
 
 } // namespace
 
@@ -78,7 +53,8 @@ public:
   session_core(caf::actor_config& config, session_environment environment,
                std::shared_ptr<io_execution_unit> unit)
       : session_actor::base{config}, env_{std::move(environment)}, unit_{std::move(unit)},
-        words_{*env_.index}, room_{bell(), env_.long_poll} {}
+        words_{*env_.index}, subsets_{env_.others->subset_readers.size(), question()},
+        room_{bell(), env_.long_poll} {}
 
   void enqueue(caf::mailbox_element_ptr letter, caf::execution_unit*) override {
     session_actor::base::enqueue(std::move(letter), unit_.get());
@@ -148,11 +124,7 @@ public:
 
   void cancel(shape_reader& reader) noexcept {
     waiting_room::unlink(reader);
-    if (reader.subset_) {
-      reader.subset_->abandoned = true;
-      subsets_.erase(reader.subset_->ticket);
-      reader.subset_.reset();
-    }
+    subsets_.cancel(reader);
     reader.shape_.reset();
     if (!reader.resolving_)
       return;
@@ -200,8 +172,7 @@ public:
         else
           refuse(reader, {errc::unavailable, "the server is stopping"});
       }
-    for (const auto& [ticket, reader] : std::exchange(subsets_, {})) {
-      reader->subset_->abandoned = true;
+    for (auto* reader : subsets_.abandon_all()) {
       refuse(*reader, {errc::unavailable, "the server is stopping"});
     }
   }
@@ -222,6 +193,16 @@ private:
             },
         .wake_after =
             [this](std::chrono::milliseconds time) { delayed_send(this, time, tick_atom_v); },
+    };
+  }
+
+  subset_desk::ask question() {
+    return [this](std::size_t who, const subset_task_ptr& task, const subset_desk::answer& then) {
+      request(env_.others->subset_readers[who], subset_desk::subset_patience, subset_atom_v, task)
+          .then([then](const subset_outcome& outcome) { then(outcome); },
+                [then](const caf::error& why) {
+                  then({nullptr, coding::identity, from_caf(why), false, false});
+                });
     };
   }
 
@@ -324,60 +305,9 @@ private:
   }
 
   void read_subset(shape_reader& reader, const shape_progress& p) {
-    const auto& readers = env_.others->subset_readers;
-    if (readers.empty() || subsets_.size() >= subsets_max) {
-      refuse(reader, {errc::unavailable, "too many subsets are being read: try again"});
-      return;
-    }
-    // Where the client goes on reading the log; told before the rows are read, so that what happens
-    // meanwhile comes after it.
-    const auto end = reader.now_                                ? p.head
-                     : reader.requested_ == log_offset::start() ? log_offset{0, 0}
-                                                                : reader.requested_;
     waiting_room::unlink(reader);
-    const auto task = reader.subset_;
-    task->seen = lsn{end.tx};
-    task->give_up = clock::now() + subset_patience;
-    task->ticket = ++last_ticket_;
-    subsets_.emplace(task->ticket, &reader);
-    // Not in turn: one that works on a large sort should not be waited for.
-    reader_load_.resize(readers.size());
-    const auto least = std::min_element(reader_load_.begin(), reader_load_.end());
-    const auto who = static_cast<std::size_t>(least - reader_load_.begin());
-    ++reader_load_[who];
-    request(readers[who], subset_patience, subset_atom_v, subset_task_ptr{task})
-        .then(
-            [this, task, end, who](const subset_outcome& outcome) {
-              --reader_load_[who];
-              subset_read(task->ticket, end, outcome);
-            },
-            [this, task, end, who](const caf::error& why) {
-              --reader_load_[who];
-              task->abandoned = true;
-              subset_read(task->ticket, end,
-                          {nullptr, coding::identity, from_caf(why), false, false});
-            });
-  }
-
-  void subset_read(std::uint64_t ticket, log_offset end, const subset_outcome& outcome) {
-    const auto found = subsets_.find(ticket);
-    if (found == subsets_.end())
-      return; // cancelled
-    auto& reader = *found->second;
-    subsets_.erase(found);
-    const auto shape = std::exchange(reader.shape_, nullptr);
-    reader.subset_.reset();
-    if (shape->progress().gone)
-      reader.on_gone(std::nullopt);
-    else if (!outcome.body)
-      reader.on_refused({outcome.why, outcome.unreachable ? cause::database : cause::busy,
-                         outcome.said_by_postgres});
-    else
-      reader.on_subset({.handle = shape->handle(),
-                        .schema_json = reader.live_ ? nullptr : shape->schema_json(),
-                        .end = end,
-                        .body = outcome.body,
-                        .in = outcome.in});
+    if (!subsets_.read(reader, p))
+      refuse(reader, {errc::unavailable, "too many subsets are being read: try again"});
   }
 
   /// Sends an SSE head. False if the reader did not survive it.
@@ -521,9 +451,7 @@ private:
   shape_words words_;
   std::unordered_map<std::string, waiting_list> resolving_;
   waiting_list* taken_ = nullptr;
-  std::unordered_map<std::uint64_t, shape_reader*> subsets_; ///< Being read, by ticket.
-  std::uint64_t last_ticket_ = 0;
-  std::vector<std::size_t> reader_load_; ///< By SUBSET READER: what we asked of it.
+  subset_desk subsets_;
   waiting_room room_;
 };
 

@@ -30,14 +30,6 @@ std::optional<int> weight_of(std::string_view parameter) noexcept {
   return weight <= 1000 ? std::optional{weight} : std::nullopt;
 }
 
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
 } // namespace
 
 coding preferred_coding(std::string_view accept_encoding) noexcept {
@@ -48,11 +40,11 @@ coding preferred_coding(std::string_view accept_encoding) noexcept {
     auto element = next_list_element(accept_encoding);
     int weight = 1000;
     if (const auto semicolon = element.find(';'); semicolon != std::string_view::npos) {
-      const auto given = weight_of(trimmed(element.substr(semicolon + 1)));
+      const auto given = weight_of(trim(element.substr(semicolon + 1)));
       if (!given)
         continue;
       weight = *given;
-      element = trimmed(element.substr(0, semicolon));
+      element = trim(element.substr(0, semicolon));
     }
     if (equals_ignoring_case(element, "gzip") || equals_ignoring_case(element, "x-gzip"))
       gzip = weight;

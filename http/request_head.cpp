@@ -26,14 +26,6 @@ bool is_token_byte(char c) noexcept {
   return token_bytes[static_cast<unsigned char>(c)];
 }
 
-std::string_view trim(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
 method method_of(std::string_view name) noexcept {
   if (name == "GET")
     return method::get;
@@ -173,6 +165,14 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcep
          std::equal(text.begin(), text.end(), lower.begin(), [](char c, char expected) {
            return (c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c) == expected;
          });
+}
+
+std::string_view trim(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
+  return text;
 }
 
 std::string_view next_list_element(std::string_view& list) noexcept {

@@ -68,6 +68,9 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcep
 /// True if every byte may stand in an HTTP token, and there is one.
 bool is_token(std::string_view text) noexcept;
 
+/// Without the spaces and tabs around it.
+std::string_view trim(std::string_view text) noexcept;
+
 /// Takes the next element off a comma-separated list, without the spaces around it.
 std::string_view next_list_element(std::string_view& list) noexcept;
 

@@ -134,24 +134,6 @@ void tidy(std::vector<std::string>& keys) {
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
 }
 
-comparison negated(comparison test) {
-  switch (test) {
-  case comparison::equal:
-    return comparison::not_equal;
-  case comparison::not_equal:
-    return comparison::equal;
-  case comparison::less:
-    return comparison::greater_equal;
-  case comparison::less_equal:
-    return comparison::greater;
-  case comparison::greater:
-    return comparison::less_equal;
-  case comparison::greater_equal:
-    return comparison::less;
-  }
-  return test;
-}
-
 alternatives comparison_atoms(const node& n, comparison test) {
   const auto& right = *n.args[1];
   const auto form = form_of(*n.args[0]);
@@ -337,7 +319,7 @@ alternatives walk(const node& n, bool wanted, std::size_t depth) {
     return exactly({.kind = wanted ? kind_type::is_null : kind_type::is_not_null,
                     .form = {.column = n.args[0]->column}});
   case operation::compare:
-    return comparison_atoms(n, wanted ? n.test : negated(n.test));
+    return comparison_atoms(n, wanted ? n.test : opposite(n.test));
   case operation::one_of:
     return wanted ? set_atoms(n) : nothing_known();
   case operation::column:

@@ -29,8 +29,6 @@ node_ptr make_truth(bool yes) {
   return make_constant(type::boolean, {.is_null = false, .text = yes ? "t" : "f"});
 }
 
-namespace {
-
 comparison opposite(comparison test) {
   switch (test) {
   case comparison::equal:
@@ -48,6 +46,8 @@ comparison opposite(comparison test) {
   }
   return test;
 }
+
+namespace {
 
 bool is_truth(const node_ptr& n, bool yes) {
   return is_constant(n) && !n->literal.is_null && n->literal.text == (yes ? "t" : "f");

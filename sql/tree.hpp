@@ -104,6 +104,9 @@ bool is_same(const node_ptr& a, const node_ptr& b);
 /// member is NULL.
 node_ptr make_set(node_ptr x, node set);
 
+/// What holds exactly if `test` does not, of values that are not NULL.
+comparison opposite(comparison test);
+
 /// NOT n, said without NOT where there is a word for it. nullptr stays nullptr here and below: it
 /// stands for an error.
 node_ptr negate(node_ptr n);
