@@ -34,7 +34,8 @@ std::uint32_t materializer_state::take_relations(const schema::Frame::Reader& ro
     routed_oid = 0;
     for (auto* table : fanouts_of(seen.oid)) {
       table->describe(seen);
-      table->for_each([&](shape_log_writer& log) { check_attached(log, seen); });
+      if (!seen.ancestors.empty())
+        table->for_each([&](shape_log_writer& log) { check_attached(log, seen); });
       if (!table->empty() && !seen.identity_full && !seen.ancestors.empty())
         self->send(others->directory, mend_atom_v, table->any().shape());
     }

@@ -35,11 +35,7 @@ void table_fanout::add(shape_log_writer& log) {
   auto& view = view_of(shape.table);
   auto& filter = filter_of(view, shape);
   auto& demand = demand_of(view, shape);
-  auto& bytes =
-      view.encodings
-          .try_emplace({shape.selected, shape.replica_full},
-                       encoding{.encoder = {*shape.table, shape.selected, shape.replica_full}})
-          .first->second;
+  auto& bytes = encoding_of(view, shape);
   ++bytes.users;
   ++view.members;
   auto& made = members_[&log];
@@ -119,6 +115,14 @@ void table_fanout::drop(table_view& view, filter_group& filter) {
   // The name in the map is the filter's own, so it has to go first.
   const auto keep = std::move(view.filters.find(filter.clause())->second);
   view.filters.erase(keep->clause());
+}
+
+table_fanout::encoding& table_fanout::encoding_of(table_view& view, const shape_definition& shape) {
+  encoding_key key{shape.selected, shape.replica_full};
+  if (const auto found = view.encodings.find(key); found != view.encodings.end())
+    return found->second;
+  encoding made{.encoder = {*shape.table, shape.selected, shape.replica_full}};
+  return view.encodings.emplace(std::move(key), std::move(made)).first->second;
 }
 
 table_fanout::demand_group& table_fanout::demand_of(table_view& view,

@@ -155,6 +155,7 @@ private:
 
   table_view& view_of(const std::shared_ptr<const table_info>& table);
   static filter_group& filter_of(table_view& view, const shape_definition& shape);
+  static encoding& encoding_of(table_view& view, const shape_definition& shape);
   demand_group& demand_of(table_view& view, const shape_definition& shape);
   static void drop(table_view& view, filter_group& filter);
   static void drop(table_view& view, demand_group& demand);

@@ -93,6 +93,13 @@ std::vector<const atom*> choose_equal(std::vector<const atom*> from, bool severa
   return chosen;
 }
 
+std::vector<sql::key_form> forms_of(std::span<const atom* const> parts) {
+  std::vector<sql::key_form> forms;
+  for (const auto* part : parts)
+    forms.push_back(common(part->form));
+  return forms;
+}
+
 } // namespace
 
 // -- coming and going -----------------------------------------------------------------------------
@@ -122,7 +129,10 @@ void routing_index::enter(target who, const sql::conjunction& all, bool is_plain
   switch (best->kind) {
   case kind_type::one_of: {
     std::erase_if(equal, [&](const atom* a) { return looseness(*a) > looseness(*best); });
-    const auto chosen = choose_equal(std::move(equal), key_tables_ < key_tables_max);
+    auto chosen = choose_equal(equal, true);
+    if (chosen.size() > 1 && key_tables_ >= key_tables_max &&
+        !tables_.contains({access::equal, forms_of(chosen)}))
+      chosen = choose_equal(equal, false);
     return enter_equal(who, chosen, is_plain && chosen.size() == all.atoms.size());
   }
   case kind_type::contains:
@@ -139,13 +149,9 @@ void routing_index::enter(target who, const sql::conjunction& all, bool is_plain
 }
 
 void routing_index::enter_equal(target who, std::span<const atom* const> parts, bool exact) {
-  std::vector<sql::key_form> forms;
-  for (const auto* part : parts) {
-    if (part->keys.empty())
-      return; // equal to nothing
-    forms.push_back(common(part->form));
-  }
-  const auto in = table_of(access::equal, std::move(forms));
+  if (std::any_of(parts.begin(), parts.end(), [](const atom* a) { return a->keys.empty(); }))
+    return; // equal to nothing
+  const auto in = table_of(access::equal, forms_of(parts));
   std::vector<std::size_t> turn(parts.size());
   for (bool more = true; more;) { // every combination of keys, as a counter counts
     composite_.clear();
