@@ -17,9 +17,9 @@ constexpr std::chrono::seconds disk_retry{1};
 } // namespace
 
 materializer_state::~materializer_state() {
-  for (auto& [id, owned] : shapes)
-    if (owned->expecting.pending())
-      owned->expecting.deliver(to_caf(error{errc::unavailable, "the server is stopping"}));
+  for (auto& [handle, one] : expected)
+    if (one.waiting->pending())
+      one.waiting->deliver(to_caf(error{errc::unavailable, "the server is stopping"}));
 }
 
 materializer_actor::behavior_type materializer_state::make_behavior() {
@@ -28,9 +28,9 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](idle_atom, lsn position) { idle(position); },
       [this](reset_atom) { return reset(); },
       [this](adopt_atom, const adoption_list& shapes) { return adopt(shapes); },
-      [this](expect_atom, const shape_ptr& shape) { return expect(shape); },
-      [this](splice_atom, shape_id id, const snapshot& sees, const facts_ptr& facts) {
-        return splice(id, sees, facts);
+      [this](expect_atom, const shape_list& list) { return expect(list); },
+      [this](splice_atom, const shape_list& list, const snapshot& sees, const facts_ptr& facts) {
+        return splice(list, sees, facts);
       },
       [this](covers_atom, const snapshot& sees, lsn upto) {
         return sees_commits(sees, to_number(upto));
@@ -80,7 +80,7 @@ void materializer_state::idle(lsn position) {
   wrote = false;
 }
 
-void materializer_state::apply(const frame& whole, owned_shape* only, std::uint64_t void_tx) {
+void materializer_state::apply(const frame& whole, const late_shapes* only, std::uint64_t void_tx) {
   const auto root = whole.read();
   const auto changes = root.getChanges();
   const auto messages = root.getMessages();
@@ -121,7 +121,7 @@ void materializer_state::apply(const frame& whole, owned_shape* only, std::uint6
 
 void materializer_state::route(const schema::Frame::Reader& root,
                                const schema::Change::Reader& change, const change_position& at,
-                               owned_shape* only) {
+                               const late_shapes* only) {
   // The copy for a table above has the same position: no shape is on both.
   for (auto* table : fanouts_of(change.getRelation()))
     route_to(*table, root, change, at, only);
@@ -129,10 +129,10 @@ void materializer_state::route(const schema::Frame::Reader& root,
 
 void materializer_state::route_to(table_fanout& table, const schema::Frame::Reader& root,
                                   const schema::Change::Reader& change, const change_position& at,
-                                  owned_shape* only) {
+                                  const late_shapes* only) {
   if (change.getKind() == schema::Change::Kind::TRUNCATE) {
     table.for_each([&](shape_log_writer& log) {
-      if ((!only || &only->log == &log) && log.wants(at.commit_lsn, at.xid))
+      if ((!only || only->has(log)) && log.wants(at.commit_lsn, at.xid))
         give_up(log, "the table was truncated");
     });
     return;
@@ -140,7 +140,7 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
   const table_fanout::sink to{
       .wanted =
           [&](const shape_log_writer& log) {
-            return (!only || &only->log == &log) && log.wants(at.commit_lsn, at.xid);
+            return (!only || only->has(log)) && log.wants(at.commit_lsn, at.xid);
           },
       .affected =
           [&](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
@@ -161,12 +161,14 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
   table.route(root, change, at, to);
 }
 
-void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, owned_shape* only) {
-  // While one shape catches up, `touched` may hold others that have an open transaction.
+void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only) {
+  // While shapes catch up, `touched` may hold others that have an open transaction.
   if (only) {
-    if (touched.erase(&only->log) > 0)
-      commit_log(only->log, tx);
-    note_passed(only->log, tx, xid);
+    for (auto* late : only->all) {
+      if (touched.erase(&late->log) > 0)
+        commit_log(late->log, tx);
+      note_passed(late->log, tx, xid);
+    }
     return;
   }
   for (auto* log : touched)

@@ -26,28 +26,34 @@ void materializer_state::control(capnp::Data::Reader content,
     }
     return;
   }
-  const auto* create = std::get_if<cluster::create_shape>(&message->what);
-  if (!create)
+  const auto* created = std::get_if<cluster::create_shapes>(&message->what);
+  if (!created)
     return; // a drop has been carried out where it was asked for
-  const auto found = expected.find(create->handle);
-  if (found == expected.end())
-    return; // a replay, or a creation that has failed meanwhile
-  const auto owned = shapes.find(found->second);
-  expected.erase(found);
-  if (owned == shapes.end())
-    return;
-  auto& shape = *owned->second;
-  shape.created_lsn = transaction.getCommitLsn();
-  shape.log.created(shape.created_lsn);
-  awaiting.insert(owned->first);
-  shape.expecting.deliver(lsn{shape.created_lsn});
+  for (const auto& create : *created) {
+    const auto known = expected.extract(create.handle);
+    if (known.empty())
+      continue; // another's, a replay, or a creation that has failed meanwhile
+    const auto& [id, waiting] = known.mapped();
+    const auto owned = shapes.find(id);
+    if (owned == shapes.end())
+      continue;
+    auto& shape = *owned->second;
+    shape.created_lsn = transaction.getCommitLsn();
+    shape.log.created(shape.created_lsn);
+    awaiting.insert(id);
+    if (waiting->pending())
+      waiting->deliver(lsn{shape.created_lsn});
+  }
 }
 
-caf::result<lsn> materializer_state::expect(const shape_ptr& shape) {
-  auto& owned = own(shape);
-  owned.expecting = self->make_response_promise<lsn>();
-  expected[shape->handle()] = shape->id();
-  return owned.expecting;
+caf::result<lsn> materializer_state::expect(const shape_list& list) {
+  const auto waiting =
+      std::make_shared<caf::typed_response_promise<lsn>>(self->make_response_promise<lsn>());
+  for (const auto& shape : list) {
+    own(shape);
+    expected.insert_or_assign(shape->handle(), expectation{shape->id(), waiting});
+  }
+  return *waiting;
 }
 
 materializer_state::owned_shape& materializer_state::own(const shape_ptr& shape) {
@@ -66,35 +72,54 @@ materializer_state::owned_shape& materializer_state::own(const shape_ptr& shape)
   return *slot;
 }
 
-caf::result<bool> materializer_state::splice(shape_id id, const snapshot& sees,
+caf::result<bool> materializer_state::splice(const shape_list& list, const snapshot& sees,
                                              const facts_ptr& facts) {
-  const auto found = shapes.find(id);
-  if (found == shapes.end() || found->second->log.shape()->progress().gone)
+  late_shapes late;
+  std::uint64_t created_lsn = 0;
+  for (const auto& shape : list)
+    if (const auto found = shapes.find(shape->id());
+        found != shapes.end() && !shape->progress().gone) {
+      late.all.push_back(found->second.get());
+      late.logs.insert(&found->second->log);
+      created_lsn = std::max(created_lsn, found->second->created_lsn);
+    }
+  if (late.all.empty())
     return to_caf(error{errc::must_refetch, "the shape was removed"});
-  auto& owned = *found->second;
-  if (!sees_commits(sees, owned.created_lsn))
+  if (!sees_commits(sees, created_lsn))
     return false;
-  owned.log.accept(sees);
-  keep_facts(owned, facts, sees);
-  splicing.insert(id);
-  awaiting.erase(id);
-  for (const auto& [oid, relation] : relations_seen)
-    if (relation.feeds(owned.log.shape()->definition().table->oid))
-      check_attached(owned.log, relation);
-  for (const auto& kept : aside)
-    apply(kept.whole, &owned, kept.void_tx);
-  if (applied_front)
-    apply(backlog.front(), &owned);
+  for (auto* owned : late.all) {
+    const auto id = owned->log.shape()->id();
+    owned->log.accept(sees);
+    splicing.insert(id);
+    awaiting.erase(id);
+  }
+  keep_facts(late.all, facts, sees);
+  catch_up(late);
   trim_aside();
   if (disk_refuses || !write_out()) {
     // What was kept aside has been acknowledged, so it must be stored before anybody relies on
     // it.
-    give_up(owned.log, "storage refuses writes");
+    for (auto* owned : late.all)
+      give_up(owned->log, "storage refuses writes");
     return to_caf(error{errc::unavailable, "storage refuses writes"});
   }
-  owned.log.shape()->update([](shape_progress& p) { p.started = true; });
-  tell_watchers(id);
+  for (auto* owned : late.all) {
+    const auto& shape = owned->log.shape();
+    shape->update([](shape_progress& p) { p.started = true; });
+    tell_watchers(shape->id());
+  }
   return true;
+}
+
+void materializer_state::catch_up(const late_shapes& late) {
+  for (const auto& [oid, relation] : relations_seen)
+    for (auto* owned : late.all)
+      if (relation.feeds(owned->log.shape()->definition().table->oid))
+        check_attached(owned->log, relation);
+  for (const auto& kept : aside)
+    apply(kept.whole, &late, kept.void_tx);
+  if (applied_front)
+    apply(backlog.front(), &late);
 }
 
 bool materializer_state::adopt(const adoption_list& adopted) {

@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -32,8 +33,7 @@ struct materializer_state {
     explicit owned_shape(shape_ptr shape, std::uint64_t chunk_bytes_max)
         : log{std::move(shape), chunk_bytes_max} {}
     shape_log_writer log;
-    caf::typed_response_promise<lsn> expecting; ///< Pending until the creation message comes by.
-    std::uint64_t created_lsn = 0;              ///< 0 until then.
+    std::uint64_t created_lsn = 0; ///< 0 until the creation message has come by.
     std::vector<session_actor> watchers;
     storage::known_facts known; ///< Of its table; nothing before its snapshot is opened.
   };
@@ -47,9 +47,15 @@ struct materializer_state {
   /// Applies what waits; the replicator's credits bound how much that can be.
   void drain_backlog();
   void idle(lsn position);
-  /// Goes over a frame: for all shapes, or only for one that catches up, and then without
+  /// Shapes that catch up with the others, together.
+  struct late_shapes {
+    std::vector<owned_shape*> all;
+    std::unordered_set<const shape_log_writer*> logs;
+    bool has(const shape_log_writer& log) const { return logs.contains(&log); }
+  };
+  /// Goes over a frame: for all shapes, or only for those that catch up, and then without
   /// `void_tx`.
-  void apply(const frame& whole, owned_shape* only, std::uint64_t void_tx = 0);
+  void apply(const frame& whole, const late_shapes* only, std::uint64_t void_tx = 0);
   std::uint32_t take_relations(const schema::Frame::Reader& root, std::uint32_t next,
                                std::uint32_t before_change);
   /// The fan-outs that a relation's changes concern: its own and those of the tables above it.
@@ -57,10 +63,11 @@ struct materializer_state {
   /// A table that became a partition may have brought rows with it, which no change has told.
   void check_attached(shape_log_writer& log, const stream_relation& relation);
   void route(const schema::Frame::Reader& root, const schema::Change::Reader& change,
-             const change_position& at, owned_shape* only);
+             const change_position& at, const late_shapes* only);
   void route_to(table_fanout& table, const schema::Frame::Reader& root,
-                const schema::Change::Reader& change, const change_position& at, owned_shape* only);
-  void commit(std::uint64_t tx, std::uint32_t xid, owned_shape* only);
+                const schema::Change::Reader& change, const change_position& at,
+                const late_shapes* only);
+  void commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only);
   void commit_log(shape_log_writer& log, std::uint64_t tx);
   void note_passed(shape_log_writer& log, std::uint64_t tx, std::uint32_t xid);
   /// Makes the batch visible, then shows it; false if the disk refused.
@@ -71,9 +78,11 @@ struct materializer_state {
   // -- a shape's beginning: materializer_splice.cpp -----------------------------------------------
 
   void control(capnp::Data::Reader content, const schema::Transaction::Reader& transaction);
-  caf::result<lsn> expect(const shape_ptr& shape);
+  caf::result<lsn> expect(const shape_list& list);
   owned_shape& own(const shape_ptr& shape);
-  caf::result<bool> splice(shape_id id, const snapshot& sees, const facts_ptr& facts);
+  caf::result<bool> splice(const shape_list& list, const snapshot& sees, const facts_ptr& facts);
+  /// What has been kept for shapes since their creation goes into their logs.
+  void catch_up(const late_shapes& late);
   bool adopt(const adoption_list& adopted);
   /// Whether the snapshot sees all that has committed up to here, as far as we remember.
   bool sees_commits(const snapshot& sees, std::uint64_t upto) const;
@@ -88,11 +97,13 @@ struct materializer_state {
 
   /// By the RECONCILER.
   void note(const catalog_facts& found);
-  /// What a frame says of tables; for all shapes, or only for one that catches up.
-  void take_tables(const schema::Frame::Reader& root, owned_shape* only);
-  /// Compares all shapes on the table, or only one, with what is known by now.
-  void compare(const facts_ptr& facts, const snapshot& seen, owned_shape* only);
-  void keep_facts(owned_shape& owned, const facts_ptr& facts, const snapshot& seen);
+  /// What a frame says of tables; for all shapes, or only for those that catch up.
+  void take_tables(const schema::Frame::Reader& root, const late_shapes* only);
+  /// Compares all shapes on the table, or only some, with what is known by now.
+  void compare(const facts_ptr& facts, const snapshot& seen, const late_shapes* only);
+  /// Of shapes that were defined against the same description of the table.
+  void keep_facts(std::span<owned_shape* const> known_by, const facts_ptr& facts,
+                  const snapshot& seen);
   /// The relation was a partition of these tables, and is none of theirs any more.
   void leave(const stream_relation& before, const stream_relation& now);
 
@@ -117,8 +128,12 @@ struct materializer_state {
   std::unordered_map<std::uint32_t, table_fanout> tables;            ///< By oid.
   std::unordered_map<std::uint32_t, stream_relation> relations_seen; ///< By oid.
   std::unordered_map<std::uint32_t, facts_ptr>
-      facts_kept;                                     ///< By oid; the last, for shapes to share.
-  std::unordered_map<std::string, shape_id> expected; ///< By handle.
+      facts_kept; ///< By oid; the last, for shapes to share.
+  struct expectation {
+    shape_id id{};
+    std::shared_ptr<caf::typed_response_promise<lsn>> waiting; ///< All of one message share it.
+  };
+  std::unordered_map<std::string, expectation> expected; ///< By handle, until its message comes by.
   std::set<shape_id> awaiting; ///< Creation message seen, snapshot not opened yet.
   std::set<shape_id> splicing; ///< Snapshot opened, not yet passed by the stream.
   struct kept_frame {

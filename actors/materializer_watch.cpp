@@ -101,11 +101,11 @@ void materializer_state::forget(const shape_ptr& shape) {
     auto* log = &found->second->log;
     touched.erase(log);
     moved.erase(log);
-    expected.erase(shape->handle());
+    if (const auto was = expected.extract(shape->handle()); !was.empty())
+      if (auto& waiting = was.mapped().waiting; waiting.use_count() == 1 && waiting->pending())
+        waiting->deliver(to_caf(error{errc::must_refetch, "the shape was removed"}));
     awaiting.erase(id);
     splicing.erase(id);
-    if (found->second->expecting.pending())
-      found->second->expecting.deliver(to_caf(error{errc::must_refetch, "the shape was removed"}));
     const auto oid = shape->definition().table->oid;
     if (const auto table = tables.find(oid); table != tables.end()) {
       table->second.remove(*log);

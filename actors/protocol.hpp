@@ -114,13 +114,13 @@ using materializer_actor = caf::typed_actor<
     caf::replies_to<reset_atom>::with<bool>,
     // Shapes that storage had; before the first frame.
     caf::replies_to<adopt_atom, adoption_list>::with<bool>,
-    // Answers with the commit LSN of the shape's creation message once that has come by. From then
-    // on the shape's changes are kept.
-    caf::replies_to<expect_atom, shape_ptr>::with<lsn>,
+    // Shapes of one table, with one creation message: answers with its commit LSN once it has come
+    // by. From then on the shapes' changes are kept.
+    caf::replies_to<expect_atom, shape_list>::with<lsn>,
     // The snapshot's visibility, and what the table depends on as of it: true = the splice is
-    // exact; false = take another snapshot, this one was taken too early to see a transaction that
-    // the stream had already delivered.
-    caf::replies_to<splice_atom, storage::shape_id, snapshot, facts_ptr>::with<bool>,
+    // exact, for those of the shapes that are not gone; false = take another snapshot, this one was
+    // taken too early to see a transaction that the stream had already delivered.
+    caf::replies_to<splice_atom, shape_list, snapshot, facts_ptr>::with<bool>,
     // Whether this snapshot sees every transaction that has committed up to this position.
     caf::replies_to<covers_atom, snapshot, lsn>::with<bool>,
     // What the catalog says of tables by now: ends the shapes that it proves wrong, and renews what
@@ -161,8 +161,8 @@ using resolver_actor =
 
 /// A SNAPSHOTTER: does one thing at a time. Detached: it blocks. Answers the DIRECTORY.
 using snapshotter_actor = caf::typed_actor<
-    // Makes the shape.
-    caf::reacts_to<create_atom, shape_ptr>,
+    // Makes the shapes, which were defined against the same description of one table.
+    caf::reacts_to<create_atom, shape_list>,
     // Gives the shape's table and its partitions REPLICA IDENTITY FULL, where they lack it.
     caf::reacts_to<mend_atom, shape_ptr>>;
 
@@ -182,10 +182,10 @@ using subset_reader_actor =
 using directory_actor = caf::typed_actor<
     // The shape of this definition, made on the spot if there is none.
     caf::replies_to<find_atom, shape_request>::with<shape_ptr>,
-    // By a SNAPSHOTTER: done with this shape, well or badly (progress().failure says why).
-    caf::reacts_to<finished_atom, shape_ptr, snapshotter_actor>,
-    // By a SNAPSHOTTER: the shape's table is published; its next shape may begin. If that had to be
-    // mended (true), shapes that had started before have missed changes.
+    // By a SNAPSHOTTER: done with these shapes, well or badly (progress().failure says why).
+    caf::reacts_to<finished_atom, shape_list, snapshotter_actor>,
+    // By a SNAPSHOTTER: the shape's table is published; its next shapes may begin. If that had to
+    // be mended (true), shapes that had started before have missed changes.
     caf::reacts_to<publish_atom, shape_ptr, bool>,
     // By a MATERIALIZER or the RECONCILER: the shape's table, or a partition of it, streams without
     // full old images.

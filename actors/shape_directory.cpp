@@ -18,16 +18,30 @@ namespace {
 constexpr std::chrono::seconds resolve_patience{30};
 /// Creations that wait for a snapshotter; beyond this new ones are turned away.
 constexpr std::size_t queue_max = 100'000;
+/// Shapes that a snapshotter makes together: those that keep changes only cost it next to nothing;
+/// of the others, one that has many rows holds up those that come after it.
+constexpr std::size_t together_max_changes_only = 1'000;
+constexpr std::size_t together_max = 16;
 
 struct directory_state {
   static constexpr const char* name = "directory";
   explicit directory_state(directory_actor::pointer self) : self{self} {}
 
+  /// Shapes of one table that wait to be made. Some at a time pass the publication and its wait for
+  /// open writers; their snapshots are then taken side by side.
+  struct table_queue {
+    std::deque<shape_ptr> changes_only;
+    std::deque<shape_ptr> whole;
+    bool whole_next = false;   ///< They take turns.
+    shape_ptr publishing = {}; ///< The first of those.
+    bool empty() const { return changes_only.empty() && whole.empty(); }
+  };
+
   directory_actor::behavior_type make_behavior() {
     return {
         [this](find_atom, const shape_request& request) { return find(request); },
-        [this](finished_atom, const shape_ptr& shape, const snapshotter_actor& by) {
-          finished(shape, by);
+        [this](finished_atom, const shape_list& made, const snapshotter_actor& by) {
+          finished(made, by);
         },
         [this](publish_atom, const shape_ptr& shape, bool mended) { published(shape, mended); },
         [this](mend_atom, const shape_ptr& shape) { mend(shape); },
@@ -101,9 +115,9 @@ struct directory_state {
 
   void enqueue(const shape_ptr& shape) {
     auto& table = tables[shape->definition().table->oid];
-    if (table.queue.empty() && !table.publishing)
+    if (table.empty() && !table.publishing)
       ready.push_back(shape->definition().table->oid);
-    table.queue.push_back(shape);
+    (shape->definition().changes_only ? table.changes_only : table.whole).push_back(shape);
     ++queued;
   }
 
@@ -138,20 +152,40 @@ struct directory_state {
       const auto oid = ready.front();
       ready.pop_front();
       auto& table = tables[oid];
-      while (!table.queue.empty()) {
-        const auto shape = table.queue.front();
-        table.queue.pop_front();
-        --queued;
-        if (shape->progress().gone)
-          continue;
-        table.publishing = shape;
-        self->send(idle.back(), create_atom_v, shape);
-        idle.pop_back();
-        break;
-      }
-      if (!table.publishing && table.queue.empty())
+      auto next = take_together(table);
+      if (next.empty()) {
         tables.erase(oid);
+        continue;
+      }
+      table.publishing = next.front();
+      self->send(idle.back(), create_atom_v, std::move(next));
+      idle.pop_back();
     }
+  }
+
+  /// The table's next shapes. What costs a snapshotter most, it does once for all of them.
+  shape_list take_together(table_queue& table) {
+    shape_list next;
+    while (next.empty() && !table.empty()) {
+      table.whole_next = table.changes_only.empty() || (table.whole_next && !table.whole.empty());
+      auto& queue = table.whole_next ? table.whole : table.changes_only;
+      // Whole shapes are read side by side as long as there are snapshotters.
+      const auto share = (queue.size() + idle.size() - 1) / idle.size();
+      const auto count =
+          table.whole_next ? std::min(share, together_max) : together_max_changes_only;
+      while (next.size() < count && !queue.empty()) {
+        const auto& shape = queue.front();
+        const bool gone = shape->progress().gone;
+        if (!gone && !next.empty() && shape->definition().table != next.front()->definition().table)
+          break; // the table was altered in between
+        if (!gone)
+          next.push_back(shape);
+        queue.pop_front();
+        --queued;
+      }
+      table.whole_next = !table.whole_next;
+    }
+    return next;
   }
 
   /// Every materializer with a shape on the table asks for it.
@@ -162,14 +196,14 @@ struct directory_state {
     hand_out();
   }
 
-  /// The table's next shape may begin.
+  /// The table's next shapes may begin.
   void release(const shape_ptr& shape) {
     const auto oid = shape->definition().table->oid;
     const auto found = tables.find(oid);
     if (found == tables.end() || found->second.publishing != shape)
       return;
     found->second.publishing = nullptr;
-    if (found->second.queue.empty())
+    if (found->second.empty())
       tables.erase(found);
     else
       ready.push_back(oid);
@@ -188,17 +222,22 @@ struct directory_state {
         remove(other, "publication");
       }
     }
-    release(shape);
+    // Those without a snapshot are made soon, and meanwhile more of them gather.
+    if (!shape->definition().changes_only)
+      release(shape);
     hand_out();
   }
 
-  void finished(const shape_ptr& shape, const snapshotter_actor& by) {
+  void finished(const shape_list& made, const snapshotter_actor& by) {
     idle.push_back(by);
-    release(shape);
-    if (shape->progress().failure)
-      remove(shape, "snapshot_failed");
-    else if (shape->progress().gone)
-      self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    release(made.front());
+    for (const auto& shape : made) {
+      const auto p = shape->progress();
+      if (p.failure)
+        remove(shape, "snapshot_failed");
+      else if (p.gone)
+        self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    }
     hand_out();
   }
 
@@ -237,12 +276,6 @@ struct directory_state {
   cast_ptr others;
   std::unordered_map<std::string, shape_ptr> by_identity;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
-  /// Shapes of one table that wait to be made. One at a time passes the publication and its wait
-  /// for open writers; their snapshots are then taken side by side.
-  struct table_queue {
-    std::deque<shape_ptr> queue;
-    shape_ptr publishing;
-  };
   std::unordered_map<std::uint32_t, table_queue> tables; ///< By oid; only those with work.
   std::deque<std::uint32_t> ready; ///< Tables with a queue and nothing publishing.
   std::size_t queued = 0;

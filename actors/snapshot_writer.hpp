@@ -32,7 +32,7 @@ public:
   result<void> end(std::string_view snapshot_end);
 
   std::uint64_t chunks() const noexcept { return chunk_; }
-  /// True if pieces have bypassed the write-ahead log: finish_snapshot() must flush.
+  /// True if pieces have bypassed the write-ahead log: finish_snapshots() must flush.
   bool needs_flush() const noexcept { return pieces_ > 1; }
 
 private:

@@ -8,14 +8,17 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace busbar::cluster {
 
-/// From its commit on, transactions belong into the log of this shape.
+/// From the commit of its message on, transactions belong into the log of this shape.
 struct create_shape {
   std::string handle;
   std::string identity;
 };
+/// Those that are asked for at the same time share a message.
+using create_shapes = std::vector<create_shape>;
 /// The shape is gone for every node.
 struct drop_shape {
   std::string handle;
@@ -23,7 +26,7 @@ struct drop_shape {
 
 struct control_message {
   std::uint64_t term = 0;
-  std::variant<create_shape, drop_shape> what;
+  std::variant<create_shapes, drop_shape> what;
 };
 
 /// Signs and checks the messages of one stream. Immutable; any thread.

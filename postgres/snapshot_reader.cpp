@@ -98,10 +98,45 @@ pg_result_of<std::uint64_t>
 snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
                       std::chrono::seconds stall_max,
                       const std::function<bool(std::span<const sql::cell>)>& on_row) {
+  auto count =
+      stream(copy_statement(query), query.columns.size(), first_row_until, stall_max, on_row);
+  if (count && session_->usable()) // else there was enough of them
+    if (auto checked = check_rows(*query.table, clock::now() + stall_max); !checked)
+      return broken(std::move(checked).error());
+  return count;
+}
+
+pg_result_of<std::uint64_t>
+snapshot_reader::copy_one(const snapshot_query& query, deadline first_row_until,
+                          std::chrono::seconds stall_max,
+                          const std::function<bool(std::span<const sql::cell>)>& on_row) {
+  auto count = stream("SAVEPOINT shape; " + copy_statement(query), query.columns.size(),
+                      first_row_until, stall_max, on_row);
+  if (!count && session_->usable())
+    if (auto undone = session_->command("ROLLBACK TO SAVEPOINT shape", clock::now() + stall_max);
+        !undone)
+      session_->close();
+  return count;
+}
+
+pg_result_of<void> snapshot_reader::check_rows(const table_info& table, deadline until) {
+  auto lost = session_->command(lost_rows_query(table), until);
+  if (!lost)
+    return broken(std::move(lost).error());
+  if (lost->at(0, 0) != "f")
+    return broken({trouble::transient, std::string{lost_rows},
+                   "the table was rewritten before its rows could be read"});
+  return {};
+}
+
+pg_result_of<std::uint64_t>
+snapshot_reader::stream(const std::string& statement, std::size_t columns, deadline first_row_until,
+                        std::chrono::seconds stall_max,
+                        const std::function<bool(std::span<const sql::cell>)>& on_row) {
   if (!session_->usable())
     return broken({trouble::transient, {}, "the connection is closed"});
   PGconn* session = session_->raw();
-  if (PQsendQuery(session, copy_statement(query).c_str()) == 0)
+  if (PQsendQuery(session, statement.c_str()) == 0)
     return broken(result_error(session, nullptr));
   // Cancels what still runs and closes the session, whose state is unknown to us then.
   const auto give_up = [&](pg_error why) {
@@ -109,14 +144,16 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     session_->close();
     return broken(std::move(why));
   };
-  {
+  for (bool copies = false; !copies;) {
     auto started = next_result(session, first_row_until);
     if (!started) {
       session_->close();
       return broken(std::move(started).error());
     }
     const rows taken{*started};
-    if (PQresultStatus(*started) != PGRES_COPY_OUT) {
+    const auto status = PQresultStatus(*started);
+    copies = status == PGRES_COPY_OUT;
+    if (!copies && status != PGRES_COMMAND_OK) { // what comes before COPY returns no rows
       auto why = result_error(session, *started);
       (void)all_results(session, first_row_until);
       return broken(std::move(why));
@@ -124,13 +161,13 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
   }
   std::uint64_t count = 0;
   std::vector<sql::cell> cells;
-  cells.reserve(query.columns.size());
+  cells.reserve(columns);
   for (;;) {
     char* bytes = nullptr;
     const int size = PQgetCopyData(session, &bytes, 1);
     const copied_row row{bytes};
     if (size > 0) {
-      if (!split_copy_line(bytes, static_cast<std::size_t>(size), query.columns.size(), cells))
+      if (!split_copy_line(bytes, static_cast<std::size_t>(size), columns, cells))
         return give_up({trouble::transient, {}, "a row of COPY is malformed"});
       ++count;
       if (!on_row(cells)) {
@@ -150,16 +187,9 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     if (PQconsumeInput(session) == 0)
       return give_up(result_error(session, nullptr));
   }
-  const auto until = clock::now() + stall_max;
-  auto ended = all_results(session, until);
+  auto ended = all_results(session, clock::now() + stall_max);
   if (!ended)
     return broken(std::move(ended).error());
-  auto lost = session_->command(lost_rows_query(*query.table), until);
-  if (!lost)
-    return broken(std::move(lost).error());
-  if (lost->at(0, 0) != "f")
-    return broken({trouble::transient, std::string{lost_rows},
-                   "the table was rewritten before its rows could be read"});
   return count;
 }
 

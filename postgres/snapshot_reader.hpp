@@ -28,8 +28,9 @@ struct snapshot_query {
 inline constexpr std::string_view lost_rows = "40001"; ///< serialization_failure
 
 /// A REPEATABLE READ READ ONLY transaction on `session` (spec 1.16). begin() fixes the snapshot, so
-/// that its visibility can be told before the first row; then copy() once. Blocking; the snapshot
-/// thread only. Memory: one row at a time, whatever the size of the table.
+/// that its visibility can be told before the first row; then copy() once, or copy_one() for each
+/// of several shapes of a table and check_rows() at the end. Blocking; the snapshot thread only.
+/// Memory: one row at a time, whatever the size of the table.
 class snapshot_reader {
 public:
   static pg_result_of<snapshot_reader> begin(connection& session, deadline until);
@@ -50,12 +51,24 @@ public:
                                    std::chrono::seconds stall_max,
                                    const std::function<bool(std::span<const sql::cell>)>& on_row);
 
+  /// copy() without the check that finds lost_rows. As long as the session is usable(), its failure
+  /// is no other shape's.
+  pg_result_of<std::uint64_t>
+  copy_one(const snapshot_query& query, deadline first_row_until, std::chrono::seconds stall_max,
+           const std::function<bool(std::span<const sql::cell>)>& on_row);
+
+  /// Whether what copy_one() has read of the table were the snapshot's rows: lost_rows if not.
+  pg_result_of<void> check_rows(const table_info& table, deadline until);
+
   /// Ends the transaction; the session can be used again if it is still usable().
   pg_result_of<void> finish(deadline until);
 
 private:
   snapshot_reader(connection& session, snapshot visibility, lsn position)
       : session_{&session}, visibility_{std::move(visibility)}, wal_position_{position} {}
+  pg_result_of<std::uint64_t> stream(const std::string& statement, std::size_t columns,
+                                     deadline first_row_until, std::chrono::seconds stall_max,
+                                     const std::function<bool(std::span<const sql::cell>)>& on_row);
   connection* session_;
   snapshot visibility_;
   lsn wal_position_;

@@ -116,10 +116,12 @@ void batch::mark_splice_passed(shape_id shape, std::uint64_t commit_lsn) {
   numbered_family directory{family::directory};
   body_->writes.Put(&directory, shape_key('p', shape), number_text(commit_lsn));
 }
-void batch::put_facts(shape_id shape, const table_facts& facts, const snapshot& seen,
-                      const table_info& defined) {
+void batch::put_facts(std::span<const shape_id> shapes, const table_facts& facts,
+                      const snapshot& seen, const table_info& defined) {
   numbered_family directory{family::directory};
-  body_->writes.Put(&directory, shape_key('t', shape), encode(facts, seen, defined));
+  const auto encoded = encode(facts, seen, defined);
+  for (const auto shape : shapes)
+    body_->writes.Put(&directory, shape_key('t', shape), encoded);
 }
 void batch::mark_removed(shape_id shape) {
   numbered_family directory{family::directory};
@@ -289,13 +291,13 @@ result<shape_id> store::next_shape_id() {
   return shape_id{body_->next_id++};
 }
 
-result<void> store::put_shape(shape_id id, const shape_record& record, bool synced) {
-  rocksdb::WriteOptions options;
-  options.sync = synced;
-  const auto status =
-      body_->db->Put(options, body_->of(family::directory), shape_key('s', id), encode(record));
-  if (!status.ok())
-    return fail(to_error(status, "write definition"));
+result<void> store::begin_shapes(std::span<const shape_id> ids) {
+  const auto unfinished = encode(shape_record{});
+  rocksdb::WriteBatch writes;
+  for (const auto id : ids)
+    writes.Put(body_->of(family::directory), shape_key('s', id), unfinished);
+  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+    return fail(to_error(status, "begin shapes"));
   return {};
 }
 
@@ -366,11 +368,18 @@ result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::ui
   return {};
 }
 
-result<void> store::finish_snapshot(shape_id id, const shape_record& record, bool flush) {
+result<void> store::finish_snapshots(std::span<const finished_shape> shapes, bool flush) {
   if (flush)
     if (const auto status = body_->db->Flush({}, body_->of(family::chunks)); !status.ok())
       return fail(to_error(status, "flush snapshot"));
-  return put_shape(id, record, true);
+  rocksdb::WriteBatch writes;
+  for (const auto& [id, record] : shapes)
+    writes.Put(body_->of(family::directory), shape_key('s', id), encode(record));
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (const auto status = body_->db->Write(options, &writes); !status.ok())
+    return fail(to_error(status, "write definitions"));
+  return {};
 }
 
 result<shared_bytes> store::read_snapshot_piece(shape_id id, std::uint64_t chunk,

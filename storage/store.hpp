@@ -14,8 +14,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace busbar::storage {
@@ -41,8 +43,8 @@ public:
   void mark_boundary(shape_id shape, log_offset end);
   /// The first transaction past the shape's snapshot has come by; `commit_lsn` is its.
   void mark_splice_passed(shape_id shape, std::uint64_t commit_lsn);
-  /// What is known of the shape's table from now on; `defined` is the table of its record.
-  void put_facts(shape_id shape, const table_facts& facts, const snapshot& seen,
+  /// What is known of the shapes' table from now on; `defined` is the table of their records.
+  void put_facts(std::span<const shape_id> shapes, const table_facts& facts, const snapshot& seen,
                  const table_info& defined);
   /// The shape must not be found again, though its data is still there.
   void mark_removed(shape_id shape);
@@ -97,8 +99,8 @@ public:
   result<std::vector<recovered_shape>> recover();
 
   result<shape_id> next_shape_id();
-  /// Writes the definition; `synced` if the shape counts from now on.
-  result<void> put_shape(shape_id id, const shape_record& record, bool synced);
+  /// From now on data may be stored for these shapes; recover() clears what is not finished.
+  result<void> begin_shapes(std::span<const shape_id> ids);
   /// From now on recover() will not find the shape, even if its snapshot is finished after this.
   result<void> mark_removed(shape_id id);
   /// Deletes the shape's data; the space is given back by compaction. `last_word`: nobody writes
@@ -116,8 +118,10 @@ public:
   /// bytes written, but need `flush` at the end: for snapshots of more than one piece.
   result<void> put_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece,
                                   std::string_view block, bool logged);
-  /// Makes the snapshot and the definition durable: from now on recover() finds the shape. Blocks.
-  result<void> finish_snapshot(shape_id id, const shape_record& record, bool flush);
+  /// Makes snapshots and definitions durable, all with one sync: from now on recover() finds the
+  /// shapes. Blocks.
+  using finished_shape = std::pair<shape_id, shape_record>;
+  result<void> finish_snapshots(std::span<const finished_shape> shapes, bool flush);
 
   /// A stored block of the snapshot, or null behind the last piece of the chunk.
   result<shared_bytes> read_snapshot_piece(shape_id id, std::uint64_t chunk,

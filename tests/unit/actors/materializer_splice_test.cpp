@@ -28,7 +28,7 @@ TEST_F(MaterializerSpliceTest, MessagesThatAreNotOursAreIgnoredAndCounted) {
   const auto shape = made_shape(1);
   const auto expecting = expect(shape);
   const cluster::control_message message{.term = 1,
-                                         .what = cluster::create_shape{shape->handle(), "x"}};
+                                         .what = cluster::create_shapes{{shape->handle(), "x"}}};
   const cluster::control_codec forger{std::string(32, 'f'), "default"};
   const cluster::control_codec neighbour{std::string(32, 'k'), "other"};
   apply(frame_builder{}
