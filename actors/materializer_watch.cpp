@@ -73,6 +73,8 @@ void materializer_state::unwatch(shape_id id, const session_actor& session) {
     return;
   auto& watchers = found->second->watchers;
   watchers.erase(std::remove(watchers.begin(), watchers.end(), session), watchers.end());
+  if (watchers.empty())
+    watchers.shrink_to_fit(); // most shapes idle most of the time
   found->second->log.watch(!watchers.empty());
 }
 

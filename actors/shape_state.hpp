@@ -8,9 +8,12 @@
 #include "storage/keys.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace busbar {
 
@@ -30,17 +33,24 @@ struct shape_progress {
 /// materializer. Any thread.
 class shape_state {
 public:
-  shape_state(storage::shape_id id, std::string handle, shape_definition definition)
+  using text_ptr = std::shared_ptr<const std::string>;
+
+  /// `schema` is the definition's own, if others have it too.
+  shape_state(storage::shape_id id, std::string handle, shape_definition definition,
+              text_ptr schema = nullptr)
       : id_{id}, handle_{std::move(handle)}, definition_{std::move(definition)},
-        schema_json_{std::make_shared<const std::string>(
-            busbar::schema_json(definition_, *definition_.table))} {}
+        schema_json_{schema ? std::move(schema) : schema_of(definition_)} {}
+
+  static text_ptr schema_of(const shape_definition& definition) {
+    return std::make_shared<const std::string>(busbar::schema_json(definition, *definition.table));
+  }
 
   storage::shape_id id() const noexcept { return id_; }
   const std::string& handle() const noexcept { return handle_; }
   const shape_definition& definition() const noexcept { return definition_; }
 
   /// The `electric-schema` header; never null. It follows the table: ask for each response.
-  std::shared_ptr<const std::string> schema_json() const {
+  text_ptr schema_json() const {
     const std::lock_guard guard{mutex_};
     return schema_json_;
   }
@@ -67,10 +77,29 @@ private:
   const std::string handle_;
   const shape_definition definition_;
   mutable std::mutex mutex_;
-  std::shared_ptr<const std::string> schema_json_;
+  text_ptr schema_json_;
   shape_progress progress_;
 };
 
 using shape_ptr = std::shared_ptr<shape_state>;
+
+/// The schemas of shapes that are being made: those of the same columns share one text.
+class shared_schemas {
+public:
+  shape_state::text_ptr of(const shape_definition& definition) {
+    if (known_.size() > known_max)
+      known_.clear();
+    auto& text = known_[{definition.table, definition.selected}];
+    if (!text)
+      text = shape_state::schema_of(definition);
+    return text;
+  }
+
+private:
+  static constexpr std::size_t known_max = 1'000;
+  std::map<std::pair<std::shared_ptr<const table_info>, std::vector<std::uint16_t>>,
+           shape_state::text_ptr>
+      known_;
+};
 
 } // namespace busbar

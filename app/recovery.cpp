@@ -38,6 +38,7 @@ result<adoption_list> recover_shapes(storage::store& store) {
     return fail(std::move(found).error());
   std::map<std::uint32_t, std::shared_ptr<const table_info>> tables; // shapes of a table share it
   std::map<std::uint32_t, facts_ptr> facts;
+  shared_schemas schemas;
   adoption_list shapes;
   shapes.reserve(found->size());
   for (auto& from : *found) {
@@ -52,13 +53,16 @@ result<adoption_list> recover_shapes(storage::store& store) {
         return fail(std::move(removed).error());
       continue;
     }
-    auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition));
+    auto schema = schemas.of(*definition);
+    auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition),
+                                               std::move(schema));
     if (from.known.facts) {
       auto& known = facts[from.record.table.oid]; // shapes of a table share them, too
       if (!known || !(*known == *from.known.facts))
         known = from.known.facts;
       from.known.facts = known;
-      shape->follow(known->table);
+      if (known->table != *table)
+        shape->follow(known->table);
     }
     auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
     if (!boundary)
