@@ -1,7 +1,9 @@
 // actors/materializer.hpp: starts a MATERIALIZER (protocol.hpp), the writer of shape logs.
 //
 // How a new shape's log meets its snapshot (the splice):
-//   1. A snapshotter announces the shape (expect). Nothing is kept yet.
+//   1. A snapshotter announces the shape, perhaps with others of its table (expect). Nothing is
+//   kept
+//      yet.
 //   2. The shape's creation message comes by in the stream: from here on frames are kept aside.
 //   3. The snapshotter, told so, opens its snapshot and says what it sees (splice). Transactions
 //   that

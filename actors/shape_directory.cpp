@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <unordered_map>
@@ -22,6 +23,8 @@ constexpr std::size_t queue_max = 100'000;
 /// of the others, one that has many rows holds up those that come after it.
 constexpr std::size_t together_max_changes_only = 1'000;
 constexpr std::size_t together_max = 16;
+/// Their identities travel in one message.
+constexpr std::size_t together_bytes_max = 1u << 20;
 
 struct directory_state {
   static constexpr const char* name = "directory";
@@ -96,8 +99,8 @@ struct directory_state {
   }
 
   result<shape_ptr> find_or_create(const resolution& found) {
-    auto identity = found.definition->identity();
-    const auto known = by_identity.find(identity);
+    const auto identity = found.definition->identity();
+    const auto known = find_identity(identity);
     if (known != by_identity.end() && !known->second->progress().gone)
       return known->second;
     if (!env.status->streaming())
@@ -105,7 +108,7 @@ struct directory_state {
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
     auto shape = std::make_shared<shape_state>(found.fresh_id, make_handle(identity, now_micros()),
-                                               *found.definition);
+                                               *found.definition, schemas.of(*found.definition));
     register_shape(shape);
     env.metrics->shapes_created.Increment();
     enqueue(shape);
@@ -121,8 +124,25 @@ struct directory_state {
     ++queued;
   }
 
+  static std::size_t hash_of(const std::string& identity) {
+    return std::hash<std::string>{}(identity);
+  }
+
+  std::unordered_multimap<std::size_t, shape_ptr>::iterator
+  find_identity(const std::string& identity) {
+    const auto [first, last] = by_identity.equal_range(hash_of(identity));
+    const auto found = std::find_if(first, last, [&](const auto& known) {
+      return known.second->definition().identity() == identity;
+    });
+    return found == last ? by_identity.end() : found;
+  }
+
   void register_shape(const shape_ptr& shape) {
-    by_identity[shape->definition().identity()] = shape;
+    const auto identity = shape->definition().identity();
+    if (const auto known = find_identity(identity); known != by_identity.end())
+      known->second = shape;
+    else
+      by_identity.emplace(hash_of(identity), shape);
     env.index->add(shape);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
   }
@@ -166,6 +186,7 @@ struct directory_state {
   /// The table's next shapes. What costs a snapshotter most, it does once for all of them.
   shape_list take_together(table_queue& table) {
     shape_list next;
+    std::size_t bytes = 0;
     while (next.empty() && !table.empty()) {
       table.whole_next = table.changes_only.empty() || (table.whole_next && !table.whole.empty());
       auto& queue = table.whole_next ? table.whole : table.changes_only;
@@ -173,13 +194,15 @@ struct directory_state {
       const auto share = (queue.size() + idle.size() - 1) / idle.size();
       const auto count =
           table.whole_next ? std::min(share, together_max) : together_max_changes_only;
-      while (next.size() < count && !queue.empty()) {
+      while (next.size() < count && bytes < together_bytes_max && !queue.empty()) {
         const auto& shape = queue.front();
         const bool gone = shape->progress().gone;
         if (!gone && !next.empty() && shape->definition().table != next.front()->definition().table)
           break; // the table was altered in between
-        if (!gone)
+        if (!gone) {
+          bytes += shape->definition().identity().size();
           next.push_back(shape);
+        }
         queue.pop_front();
         --queued;
       }
@@ -214,7 +237,7 @@ struct directory_state {
       // The table was not (fully) published until now: what followed it before has missed changes.
       const auto oid = shape->definition().table->oid;
       shape_list missed;
-      for (const auto& [identity, other] : by_identity)
+      for (const auto& [hash, other] : by_identity)
         if (other != shape && other->definition().table->oid == oid && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
@@ -249,7 +272,7 @@ struct directory_state {
   /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
   /// given the dead handle again.
   void remove(const shape_ptr& shape, std::string_view reason) {
-    const auto known = by_identity.find(shape->definition().identity());
+    const auto known = find_identity(shape->definition().identity());
     if (known != by_identity.end() && known->second == shape)
       by_identity.erase(known);
     env.index->remove(shape->handle());
@@ -264,7 +287,7 @@ struct directory_state {
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", by_identity.size(), why);
     std::vector<shape_ptr> all;
-    for (const auto& [identity, shape] : by_identity)
+    for (const auto& [hash, shape] : by_identity)
       all.push_back(shape);
     for (const auto& shape : all)
       remove(shape, "purged");
@@ -274,7 +297,9 @@ struct directory_state {
   directory_actor::pointer self;
   directory_environment env;
   cast_ptr others;
-  std::unordered_map<std::string, shape_ptr> by_identity;
+  /// By its hash: the identity itself is as long as a clause, and can be asked of the shape.
+  std::unordered_multimap<std::size_t, shape_ptr> by_identity;
+  shared_schemas schemas;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
   std::unordered_map<std::uint32_t, table_queue> tables; ///< By oid; only those with work.
   std::deque<std::uint32_t> ready; ///< Tables with a queue and nothing publishing.
