@@ -104,7 +104,8 @@ sql::column clause_column(const table_column& c) {
                   .ordered_bytewise = c.ordered_bytewise,
                   .deterministic = c.deterministic,
                   .generated = c.generated,
-                  .cases = cases_of(c.ctype)};
+                  .cases = cases_of(c.ctype),
+                  .not_null = c.not_null};
   if (!c.enum_name.empty())
     out.labels = std::make_shared<const sql::enum_type>(
         sql::enum_type{c.enum_schema, c.enum_name, c.labels});

@@ -44,6 +44,8 @@ public:
 
   bool failed() const noexcept { return error_.has_value(); }
   error take_error() { return std::move(*error_); }
+  /// Takes over the complaint of a subquery. There must be none so far.
+  void fail_with(error why) { error_ = std::move(why); }
   const std::vector<std::shared_ptr<const enum_type>>& enums() const noexcept { return enums_; }
   std::string display(type t) const { return display_name(t, enums_); }
 
