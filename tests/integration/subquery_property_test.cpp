@@ -54,7 +54,7 @@ std::vector<declared_column> declared_columns() {
   add("s", "text", words);
   add("n", "numeric", numbers);
   add("f", "float8", reals);
-  add("i", "interval", spans);
+  add("p", "interval", spans);
   add("c", "bpchar", padded);
   add("d", "date", days);
   add("m", "mood", moods);
@@ -160,7 +160,7 @@ protected:
                  "m = 'ok'",
                  "c = 'a'",
                  "f > 0",
-                 "i = '1 month'",
+                 "p = '1 month'",
                  "d < 'infinity'",
                  "(x, y) = (xn, 2)",
                  "NULL",
@@ -202,7 +202,7 @@ protected:
   std::vector<sql::cell> cells(const postgres::rows& rows, int row) const {
     std::vector<sql::cell> out;
     for (int c = 0; c < static_cast<int>(columns_.size()); ++c)
-      out.push_back(rows.at(row, c + 1));
+      out.push_back(rows.at(row, c + 1)); // behind id, which clauses do not see
     return out;
   }
 
@@ -331,7 +331,7 @@ TEST_F(SubqueryProperty, ThePlanGivesPostgresAnswerForEveryRow) {
   const auto* chosen = std::getenv("BUSBAR_TEST_SEED");
   const auto seed = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : std::random_device{}();
   const auto* longer = std::getenv("BUSBAR_SUBQUERY_CASES");
-  const auto rounds = longer != nullptr ? std::strtoull(longer, nullptr, 10) : 6'000;
+  const auto rounds = longer != nullptr ? std::strtoull(longer, nullptr, 10) : 4'000;
   std::cout << "BUSBAR_TEST_SEED=" << seed << "\n";
   random_.seed(seed);
   fill();
@@ -341,8 +341,9 @@ TEST_F(SubqueryProperty, ThePlanGivesPostgresAnswerForEveryRow) {
   std::vector<std::string> texts;
   std::vector<std::string> ours;
   for (std::size_t round = 0; round < rounds; ++round) {
-    // The columns of root begin with id, which clauses do not see.
-    const auto where = condition(static_cast<int>(1 + round % 4), 0);
+    std::string where;
+    while (where.find("SELECT") == std::string::npos)
+      where = condition(static_cast<int>(1 + round % 4), 0);
     const auto made = sql::predicate::compile(where, {}, columns_, {}, inner_);
     if (!made) {
       ++refused[made.error().message.substr(made.error().message.find(": ") + 2, 40)];
@@ -372,7 +373,7 @@ TEST_F(SubqueryProperty, ThePlanGivesPostgresAnswerForEveryRow) {
   if (std::getenv("BUSBAR_SHOW_REFUSED") != nullptr)
     for (const auto& [why, count] : refused)
       std::cout << count << " " << why << "\n";
-  EXPECT_GT(answered, rounds / 3);
+  EXPECT_GT(answered, rounds / 2);
 }
 
 } // namespace
