@@ -90,7 +90,7 @@ fi
 run_shown "Configuring" 600 "$reports/configure.log" cmake --preset "$preset" -DBUSBAR_BENCH=OFF "${options[@]}"
 run_shown "Building $build" 7200 "$reports/build.log" cmake --build "$build" --target "${targets[@]}"
 (($#)) || mapfile -t programs < <(find "$build/tests" -type f -executable -name 'busbar_*' -printf '%f\n' | sort)
-if ((${#files[@]})); then
+if ((${#files[@]})) && [[ ! tests/client/node_modules/.package-lock.json -nt tests/client/package-lock.json ]]; then
   run_shown "Installing the packages of tests/client" 900 "$reports/npm.log" \
     npm --prefix tests/client ci --no-audit --no-fund
 fi

@@ -67,7 +67,7 @@ async function equalsTable(shape, at, table, what, where = 'true') {
 }
 
 async function gauge(at, name) {
-  const text = await (await fetch(`http://127.0.0.1:${at.metricsPort}/metrics`)).text()
+  const text = await at.metrics()
   return Number(new RegExp(`^${name} ([0-9]+)$`, 'm').exec(text)?.[1])
 }
 

@@ -13,7 +13,7 @@ const server = await stageBusbar(postgres, { env: { BUSBAR_ENABLE_INTEGRATION_TE
 const plain = await stageBusbar(postgres)
 
 async function metric(name) {
-  const text = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text()
+  const text = await server.metrics()
   const line = text.split('\n').find((one) => one.startsWith(`${name} `))
   return Number(line?.slice(name.length + 1) ?? 0)
 }
