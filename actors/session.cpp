@@ -83,7 +83,7 @@ public:
     }
     if (!env_.status->streaming()) {
       // Nothing new can be made, so PostgreSQL, which may be away, is not asked either.
-      if (const auto kept = words_.defined_by(query.shape))
+      if (const auto kept = words_.defined_by(key, query.shape))
         begin(reader, query, kept);
       else
         refuse(reader, {errc::unavailable, env_.status->why_not()}, cause::not_ready);
@@ -106,13 +106,15 @@ public:
             },
             [this, key](const caf::error& why) {
               const auto what = from_caf(why);
-              for (auto& [reader, query] : take(key)) {
+              auto waiting = take(key);
+              // Shapes that are there are served without PostgreSQL.
+              const auto kept = what.code == errc::unavailable
+                                    ? words_.defined_by(key, waiting.begin()->query.shape)
+                                    : nullptr;
+              for (auto& [reader, query] : waiting) {
                 if (!reader)
                   continue;
                 reader->resolving_ = false;
-                // Shapes that are there are served without PostgreSQL.
-                const auto kept =
-                    what.code == errc::unavailable ? words_.defined_by(query.shape) : nullptr;
                 if (kept)
                   begin(*reader, query, kept);
                 else
@@ -148,7 +150,7 @@ public:
   result<bool> drop(const std::string& handle, const std::optional<shape_request>& definition) {
     auto shape = handle.empty() ? nullptr : env_.index->find(handle);
     if (definition) {
-      const auto defined = words_.defined_by(*definition);
+      const auto defined = words_.defined_by(definition->cache_key(), *definition);
       if (defined && !handle.empty() && defined != shape)
         return fail(errc::invalid_argument, "the handle is not that of the shape defined");
       shape = defined;

@@ -46,9 +46,17 @@ void shape_words::remember(const std::string& key, const shape_ptr& shape) {
     known_bytes_ += key.size();
 }
 
-shape_ptr shape_words::defined_by(const shape_request& words) const {
-  return index_.find_if(
-      [&](const shape_state& s) { return !s.progress().gone && means(words, s); });
+shape_ptr shape_words::defined_by(const std::string& key, const shape_request& words) {
+  for (const auto& table : index_.descriptions(words.schema, words.table)) {
+    const auto meant = define_shape(words, table);
+    if (!meant)
+      continue;
+    if (auto shape = index_.find_identity(meant->identity())) {
+      remember(key, shape);
+      return shape;
+    }
+  }
+  return nullptr;
 }
 
 } // namespace busbar
