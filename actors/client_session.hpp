@@ -38,9 +38,10 @@ public:
   virtual bool knows(const std::string& handle) const = 0;
 
   /// Deletes the shape of this handle (unless empty) or of this definition; both given must mean
-  /// the same one (errc::invalid_argument otherwise). False if there is no such shape.
-  virtual result<bool> drop(const std::string& handle,
-                            const std::optional<shape_request>& definition) = 0;
+  /// the same one. A definition is checked as read() checks it, but makes no shape. `reader` is
+  /// answered with on_dropped() or on_refused(), under the same rules as there.
+  virtual void drop(shape_reader& reader, const std::string& handle,
+                    const std::optional<shape_request>& definition) = 0;
 
   /// Whether shapes can be created and streamed; if not, `why_not` names the first unmet condition.
   virtual service_state state(std::string& why_not) const = 0;

@@ -116,6 +116,8 @@ public:
   virtual void on_refused(const refusal& what) = 0;
   /// The answer to a query with a subset.
   virtual void on_subset(const subset_answer& answer) = 0;
+  /// The answer to client_session::drop(): whether there was such a shape.
+  virtual void on_dropped(bool found) = 0;
 
 private:
   // The session's notes on a reader that waits.

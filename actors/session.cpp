@@ -1,10 +1,12 @@
 #include "actors/session.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/deletion_desk.hpp"
 #include "actors/entity_tag.hpp"
 #include "actors/io_execution_unit.hpp"
 #include "actors/log_pieces.hpp"
 #include "actors/log_slices.hpp"
+#include "actors/resolver.hpp"
 #include "actors/shape_words.hpp"
 #include "actors/subset_desk.hpp"
 #include "actors/waiting_room.hpp"
@@ -53,8 +55,8 @@ public:
   session_core(caf::actor_config& config, session_environment environment,
                std::shared_ptr<io_execution_unit> unit)
       : session_actor::base{config}, env_{std::move(environment)}, unit_{std::move(unit)},
-        words_{*env_.index}, subsets_{env_.others->subset_readers.size(), question()},
-        room_{bell(), env_.long_poll} {}
+        words_{*env_.index}, deletions_{*env_.index, words_, errands()},
+        subsets_{env_.others->subset_readers.size(), question()}, room_{bell(), env_.long_poll} {}
 
   void enqueue(caf::mailbox_element_ptr letter, caf::execution_unit*) override {
     session_actor::base::enqueue(std::move(letter), unit_.get());
@@ -127,6 +129,7 @@ public:
   void cancel(shape_reader& reader) noexcept {
     waiting_room::unlink(reader);
     subsets_.cancel(reader);
+    deletions_.cancel(reader);
     reader.shape_.reset();
     if (!reader.resolving_)
       return;
@@ -147,19 +150,9 @@ public:
     return read_piece(*env_.store, *env_.cache, cursor);
   }
 
-  result<bool> drop(const std::string& handle, const std::optional<shape_request>& definition) {
-    auto shape = handle.empty() ? nullptr : env_.index->find(handle);
-    if (definition) {
-      const auto defined = words_.defined_by(definition->cache_key(), *definition);
-      if (defined && !handle.empty() && defined != shape)
-        return fail(errc::invalid_argument, "the handle is not that of the shape defined");
-      shape = defined;
-    }
-    if (!shape || shape->progress().gone)
-      return false;
-    shape->update([](shape_progress& p) { p.gone = true; });
-    send(env_.others->directory, drop_atom_v, shape);
-    return true;
+  void drop(shape_reader& reader, const std::string& handle,
+            const std::optional<shape_request>& definition) {
+    deletions_.remove(reader, handle, definition);
   }
 
   void drain() {
@@ -205,6 +198,19 @@ private:
                 [then](const caf::error& why) {
                   then({nullptr, coding::identity, from_caf(why), false, false});
                 });
+    };
+  }
+
+  deletion_desk::errands errands() {
+    return {
+        .resolve =
+            [this](const shape_request& words, const deletion_desk::answer& then) {
+              request(env_.others->resolver, find_patience, resolve_atom_v, words, steady_ticks())
+                  .then([then](const resolution& found) { then(found.definition); },
+                        [then](const caf::error& why) { then(fail(from_caf(why))); });
+            },
+        .drop =
+            [this](const shape_ptr& shape) { send(env_.others->directory, drop_atom_v, shape); },
     };
   }
 
@@ -451,6 +457,7 @@ private:
   session_environment env_;
   std::shared_ptr<io_execution_unit> unit_;
   shape_words words_;
+  deletion_desk deletions_;
   std::unordered_map<std::string, waiting_list> resolving_;
   waiting_list* taken_ = nullptr;
   subset_desk subsets_;
@@ -484,9 +491,9 @@ public:
   bool knows(const std::string& handle) const override {
     return core_->environment().index->find(handle) != nullptr;
   }
-  result<bool> drop(const std::string& handle,
-                    const std::optional<shape_request>& definition) override {
-    return core_->drop(handle, definition);
+  void drop(shape_reader& reader, const std::string& handle,
+            const std::optional<shape_request>& definition) override {
+    core_->drop(reader, handle, definition);
   }
   service_state state(std::string& why_not) const override {
     const auto& status = *core_->environment().status;

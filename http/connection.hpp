@@ -64,6 +64,7 @@ public:
   void on_gone(const std::optional<std::string>& handle) override;
   void on_refused(const refusal& what) override;
   void on_subset(const subset_answer& answer) override;
+  void on_dropped(bool found) override;
 
   // For the worker.
   void on_phase_expired();

@@ -116,6 +116,17 @@ void connection::on_subset(const subset_answer& answer) {
     finish_answer();
 }
 
+void connection::on_dropped(bool found) {
+  if (broken_ || state_ != state::waiting)
+    return;
+  in_session_ = false;
+  if (!found)
+    return answer_json(404, message_body("there is no such shape"));
+  auto head = begin_head(202);
+  head.add("cache-control", "no-cache").add("electric-has-data", "true");
+  end_short(head, {});
+}
+
 // --- Answers -------------------------------------------------------------------------------------
 
 head_writer connection::begin_head(int status, cors methods) {

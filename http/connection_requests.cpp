@@ -248,14 +248,9 @@ void connection::serve_deletion(const query& parameters) {
   const auto deletion = parse_shape_deletion(parameters);
   if (!deletion)
     return answer_invalid(deletion.error());
-  const auto dropped = worker_.session().drop(deletion->handle, deletion->definition);
-  if (!dropped)
-    return answer_refused({dropped.error()});
-  if (!*dropped)
-    return answer_json(404, message_body("there is no such shape"));
-  auto answer = begin_head(202);
-  answer.add("cache-control", "no-cache").add("electric-has-data", "true");
-  end_short(answer, {});
+  state_ = state::waiting;
+  in_session_ = true;
+  worker_.session().drop(*this, deletion->handle, deletion->definition);
 }
 
 void connection::serve_preflight(std::string_view requested_headers) {

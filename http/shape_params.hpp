@@ -42,7 +42,7 @@ struct shape_deletion {
   std::optional<shape_request> definition; ///< If `table` is given.
 };
 
-/// For DELETE (spec section 16).
+/// For DELETE (spec section 16). What is malformed behind the table's name is definition->flaw.
 tl::expected<shape_deletion, field_errors> parse_shape_deletion(const query& parameters);
 
 /// The text of a parameter that is present and not blank; empty otherwise.

@@ -55,7 +55,6 @@ scenario('DELETE removes a shape by its definition, alone or with its handle', a
   assert.equal(mismatch.header('cache-control'), 'no-cache')
   assert.equal((await remove({ table })).status, 202)
   assert.equal((await remove({ handle })).status, 404)
-  assert.equal((await remove({ table: 'nothing_here' })).status, 404)
   const next = await follow(server, { table })
   assert.notEqual(next.handle, handle)
   handle = next.handle
@@ -86,6 +85,34 @@ scenario('DELETE looks at the parameters of GET, but takes live as a strict bool
   const unknown = await remove({ handle })
   assert.equal(unknown.status, 404)
   assert.equal(typeof unknown.json.message, 'string')
+})
+
+scenario('DELETE refuses a definition as GET does, in the same words, and makes no shape of a good one', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const { handle } = await follow(server, { table })
+  const made = await metric('busbar_shapes_created_total')
+  for (const [field, params] of [
+    ['where', { table, where: 'id = ' }],
+    ['where', { table, where: '1 x 1' }],
+    ['where', { table, where: 'no_such_column = 1' }],
+    ['where', { table, where: 'id' }],
+    ['params', { table, where: 'id = $1', 'params[1]': 'one' }],
+    ['columns', { table, columns: 'id,nothing' }],
+    ['columns', { table, columns: 'title' }],
+    ['columns', { table, columns: 'id, title' }],
+    ['queryable_columns', { table, queryable_columns: 'id,nothing' }],
+    ['table', { table: 'nothing_here' }],
+    ['table', { table: 'nothing_here', columns: 'id, title', where: 'id = ' }],
+  ]) {
+    const refused = expectInvalid(await remove({ handle, ...params }), field, { method: 'DELETE' })
+    assert.deepEqual(refused, expectInvalid(await get(server, { offset: '-1', ...params }), field))
+  }
+  const missing = await remove({ table, where: 'id = $1' })
+  assert.equal(missing.status, 400)
+  assert.deepEqual(missing.json, (await get(server, { table, offset: '-1', where: 'id = $1' })).json)
+  for (let round = 0; round < 2; round++) assert.equal((await remove({ table, where: 'id > 1' })).status, 404)
+  assert.equal(await metric('busbar_shapes_created_total'), made)
+  assert.equal((await follow(server, { table })).handle, handle, 'the shape that was there is still there')
 })
 
 scenario('why a shape went away, and what its readers were told, is in the log and in the metrics', async () => {

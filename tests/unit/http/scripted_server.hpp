@@ -133,13 +133,18 @@ public:
     return piece_in(cursor.in, piece);
   }
   bool knows(const std::string& handle) const override { return handle == "known"; }
-  result<bool> drop(const std::string& handle,
-                    const std::optional<shape_request>& definition) override {
-    const std::lock_guard lock{script_.mutex};
-    script_.dropped.push_back(handle);
-    if (definition && handle == "other")
-      return fail(errc::invalid_argument, "the handle is not that of the shape defined");
-    return handle == "known" || (definition && definition->table == "known");
+  void drop(shape_reader& reader, const std::string& handle,
+            const std::optional<shape_request>& definition) override {
+    {
+      const std::lock_guard lock{script_.mutex};
+      script_.dropped.push_back(handle);
+    }
+    if (definition && definition->flaw)
+      reader.on_refused({*definition->flaw});
+    else if (definition && handle == "other")
+      reader.on_refused({{errc::invalid_argument, "the handle is not that of the shape defined"}});
+    else
+      reader.on_dropped(handle == "known" || (definition && definition->table == "known"));
   }
   service_state state(std::string& why_not) const override {
     why_not = "no lock yet";

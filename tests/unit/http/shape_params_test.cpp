@@ -196,6 +196,8 @@ TEST(ShapeParams, DeletionTakesAHandleOrADefinition) {
   EXPECT_EQ(deletion("table=a.b.c").error().at(0).field, "table");
   EXPECT_EQ(deletion("table=t&replica=half").error().at(0).field, "replica");
   EXPECT_EQ(deletion("handle=h&live=maybe").error().at(0).field, "live");
+  // Told only if there is such a table.
+  EXPECT_EQ(deletion("table=t&columns=a,").value().definition->flaw->field, "columns");
   EXPECT_EQ(deletion("handle=h&live_sse=2").error().at(0).field, "live_sse");
 }
 
