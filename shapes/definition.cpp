@@ -6,6 +6,9 @@ namespace busbar {
 
 namespace {
 
+/// Of all parameters of a shape's clause, which is kept, and compared with others, in its entirety.
+constexpr std::size_t parameter_bytes_max = 256 * 1024;
+
 std::optional<std::uint16_t> find_column(const table_info& table, std::string_view name) {
   for (std::size_t i = 0; i < table.columns.size(); ++i)
     if (table.columns[i].name == name)
@@ -157,6 +160,14 @@ result<shape_definition> define_shape(const shape_request& request,
   if (flawed("where") || flawed("params"))
     return fail(error{*request.flaw});
   if (!request.where.empty()) {
+    std::size_t parameter_bytes = 0;
+    for (const auto& parameter : request.parameters)
+      parameter_bytes += parameter.size();
+    if (parameter_bytes > parameter_bytes_max)
+      return fail(errc::invalid_argument,
+                  "the parameters of a shape hold at most " + std::to_string(parameter_bytes_max) +
+                      " bytes together",
+                  "params");
     const auto columns = clause_columns(*table);
     auto filter = sql::predicate::compile(request.where, request.parameters, columns,
                                           clause_collation(*table));

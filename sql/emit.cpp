@@ -83,11 +83,12 @@ const char* test_name(operation op) {
 
 class emitter {
 public:
-  emitter(enum_types enums, bool sorted) : enums_{enums}, sorted_{sorted} {}
+  emitter(enum_types enums, bool sorted, std::size_t bytes_max = emitted_bytes_max)
+      : enums_{enums}, sorted_{sorted}, bytes_max_{bytes_max} {}
 
   /// Stops once `out` is too long; what is then in it means nothing.
   void write(std::string& out, const node& n) const {
-    if (!sorted_ && out.size() > emitted_bytes_max)
+    if (!sorted_ && out.size() > bytes_max_)
       return;
     switch (n.op) {
     case operation::column:
@@ -312,14 +313,15 @@ private:
 
   enum_types enums_;
   bool sorted_;
+  std::size_t bytes_max_;
 };
 
 } // namespace
 
-result<std::string> to_sql(const node& tree, enum_types enums) {
+result<std::string> to_sql(const node& tree, enum_types enums, std::size_t bytes_max) {
   std::string out;
-  emitter{enums, false}.write(out, tree);
-  if (out.size() > emitted_bytes_max)
+  emitter{enums, false, bytes_max}.write(out, tree);
+  if (out.size() > bytes_max)
     return fail(refusal(0, "the clause is too large once its parts are written out"));
   return out;
 }

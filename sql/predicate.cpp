@@ -32,7 +32,10 @@ result<std::shared_ptr<const predicate>> predicate::compile(std::string_view whe
   if (!meaning)
     return fail(meaning.error());
   const auto& [tree, enums] = *meaning;
-  auto text = sql::to_sql(*tree, enums);
+  auto bytes_max = emitted_bytes_max;
+  for (const auto& parameter : parameters)
+    bytes_max += 4 * parameter.size();
+  auto text = sql::to_sql(*tree, enums, bytes_max);
   if (!text)
     return fail(std::move(text).error());
   auto compiled = std::make_unique<const body>(

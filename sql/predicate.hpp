@@ -45,8 +45,9 @@ class predicate {
 public:
   /// Parses `where` (libpg_query), resolves types against `columns`, binds `$n` to
   /// `parameters[n-1]` and compiles. `database` is the collation of strings that come from no
-  /// column. Errors: errc::invalid_argument with field "where" or "params"; a syntax error reads
-  /// `At location <n>: <parser message>`, n counted as spec shape-protocol 17.3 says.
+  /// column. The caller limits the parameters' bytes. Errors: errc::invalid_argument with field
+  /// "where" or "params"; a syntax error reads `At location <n>: <parser message>`, n counted as
+  /// spec shape-protocol 17.3 says.
   static result<std::shared_ptr<const predicate>> compile(std::string_view where,
                                                           std::span<const std::string> parameters,
                                                           std::span<const column> columns,

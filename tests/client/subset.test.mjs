@@ -72,7 +72,40 @@ function expectSubsetInvalid(response, field, method = 'GET') {
   return errors.subset[field]
 }
 
+/** `count` different uuids, the n-th always the same. */
+const uuids = (count) =>
+  Array.from({ length: count }, (_, n) => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`)
+
 const ids = (rows) => rows.map((row) => row.id).join()
+
+scenario('POST: a list as long as a body can hold is no error, with the tree of it beside', async () => {
+  const table = await newTable(server, 'id uuid PRIMARY KEY')
+  const all = uuids(100_000)
+  await server.query(`INSERT INTO ${table} SELECT unnest($1::uuid[])`, [all.slice(0, 7)])
+  const tree = (list) => ({
+    type: 'func',
+    name: 'in',
+    args: [
+      { type: 'ref', path: ['id'] },
+      { type: 'val', value: list },
+    ],
+  })
+  for (const count of [5_000, 60_000]) {
+    const body = {
+      where: '"id" = ANY($1)',
+      where_expr: tree(all.slice(0, count)),
+      params: { 1: `{${all.slice(5, count).join()}}` },
+    }
+    const rows = checkSubset(await postSubset({ table }, body), table)
+    assert.equal(ids(rows), all.slice(5, 7).join(), `${count} uuids`)
+  }
+  // Without the tree twice as many fit, and then the body is what is too large.
+  const params = { 1: `{${all.join()}}` }
+  assert.equal(checkSubset(await postSubset({ table }, { where: '"id" = ANY($1)', params }), table).length, 7)
+  const shape = { table, where: '"id" = ANY($1)', 'params[1]': params[1] }
+  const more = await postSubset({ table }, { subset: { limit: 1, order_by: 'id' }, where: shape.where, params })
+  assert.deepEqual(Object.keys(more.json.errors), ['params'], 'what is kept as a shape is held to less')
+})
 
 for (const [form, ask] of Object.entries(bothForms)) {
   scenario(`${form}: rows, order, limit and offset are those of SELECT`, async () => {

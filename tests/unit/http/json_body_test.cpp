@@ -115,6 +115,35 @@ TEST(JsonBody, WrongSubsetsAreNamed) {
   EXPECT_EQ(fields_of("offset=-1&subset__limit=x"), "table") << "the shape comes first";
 }
 
+TEST(JsonBody, TreesBesideTheSqlDoNotCount) {
+  std::string list = "0";
+  for (int i = 0; i < 60'000; ++i)
+    list += R"(,{"type":"val","value":)" + std::to_string(i) + '}';
+  const auto tree = R"({"type":"func","name":"in","where_expr":1,"args":[)" + list + "]}";
+  for (const std::string name : {"where_expr", "order_by_expr"}) {
+    const auto flat =
+        read_of(base, "{\"" + name + "\":" + tree +
+                          R"(,"where":"a = $1","params":{"1":"x"},"limit":1,"order_by":"a"})");
+    ASSERT_TRUE(flat.subset);
+    EXPECT_EQ(flat.subset->where, "a = $1");
+    EXPECT_EQ(flat.subset->parameters, std::vector<std::string>{"x"});
+    EXPECT_EQ(flat.subset->limit, 1u);
+    const auto nested = read_of(base, R"({"log":"changes_only","subset":{"where":"b",")" + name +
+                                          "\":[" + list + R"(]},"where":"c","replica":"full"})");
+    ASSERT_TRUE(nested.subset);
+    EXPECT_EQ(nested.subset->where, "b");
+    EXPECT_EQ(nested.shape.where, "c");
+    EXPECT_TRUE(nested.shape.changes_only && nested.shape.replica_full);
+    // Elsewhere the name means nothing.
+    auto parameters = query::parse(base).value();
+    EXPECT_FALSE(merge_json_body(R"({"other":{")" + name + "\":[" + list + "]}}", parameters));
+    EXPECT_FALSE(merge_json_body("{\"" + name + "\":1,\"a\":[" + list + "]}", parameters));
+    EXPECT_FALSE(
+        merge_json_body(R"({"subset":{")" + name + "\":1},\"a\":[" + list + "]}", parameters));
+  }
+  EXPECT_TRUE(read_of(base, R"({"where_expr":{"a":[1]},"order_by_expr":[{"b":2}]})").subset);
+}
+
 TEST(JsonBody, WhatIsNoObjectIsRefused) {
   for (const std::string_view body : {"[]", "1", "null", "\"{}\"", "{", "{}x", "{\"a\":\"\xff\"}",
                                       "{'a':1}", "{\"a\":1,}", " "}) {
