@@ -19,8 +19,8 @@ async function metric(name) {
 }
 
 /** The answer to a live request that waits for news, as a promise in an object. */
-async function parked({ handle, offset }, table) {
-  const answer = get(server, { table, handle, offset, live: 'true' })
+async function parked({ handle, offset }, table, where) {
+  const answer = get(server, { table, where, handle, offset, live: 'true' })
   await until(async () => (await metric('busbar_waiting_readers')) === 1, 'the reader to wait')
   return { answer }
 }
@@ -119,19 +119,24 @@ scenario('why a shape went away, and what its readers were told, is in the log a
   const endings = {
     truncated: [(table) => `TRUNCATE ${table}`, 'the table was truncated'],
     schema: [(table) => `ALTER TABLE ${table} DROP COLUMN note; INSERT INTO ${table} VALUES (9, 'nine', true)`, 'column'],
+    publication: [
+      (table) => `ALTER TABLE ${table} REPLICA IDENTITY DEFAULT; UPDATE ${table} SET title = 'x' WHERE id = 1`,
+      'REPLICA IDENTITY FULL',
+    ],
+    clause: [(table) => `INSERT INTO ${table} VALUES (0, 'zero', true)`, 'cannot be evaluated', '10 / id > 0'],
     deleted: [undefined, 'a client asked for it'],
   }
   const removed = (reason) => metric(`busbar_shapes_removed_total{reason="${reason}"}`)
   const told = (reason) => metric(`busbar_must_refetch_total{reason="${reason}"}`)
-  for (const [reason, [sql, words]] of Object.entries(endings)) {
+  for (const [reason, [sql, words, where]] of Object.entries(endings)) {
     const table = await newTable(server, itemColumns, itemRows)
-    const state = await follow(server, { table })
+    const state = await follow(server, { table, where })
     const before = { removed: await removed(reason), waiting: await told('removed'), late: await told('handle') }
-    const { answer } = await parked(state, table)
+    const { answer } = await parked(state, table, where)
     if (sql) await server.query(sql(table))
     else await remove({ table })
     expectMustRefetch(await answer, { handle: false })
-    expectMustRefetch(await get(server, { table, offset: '0_0', handle: state.handle }), { handle: true })
+    expectMustRefetch(await get(server, { table, where, offset: '0_0', handle: state.handle }), { handle: true })
     await until(async () => (await removed(reason)) === before.removed + 1, `one more ${reason}`)
     assert.equal(await told('removed'), before.waiting + 1, reason)
     assert.equal(await told('handle'), before.late + 1, reason)
