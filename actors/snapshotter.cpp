@@ -227,6 +227,11 @@ struct snapshotter_state {
         return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
       if (!copied && copied.error().sqlstate == postgres::lost_rows)
         return fail(errc::must_refetch, copied.error().message); // readers may have some already
+      if (auto why = copied ? std::nullopt : copied.error().of_clause("where");
+          why && definition.filter) {
+        spdlog::info("copy a table's rows: {}", copied.error().to_error().message);
+        return fail(*std::move(why));
+      }
       if (!copied)
         return failed("copy a table's rows", copied.error());
       env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));

@@ -68,18 +68,13 @@ subset_outcome no_database(const postgres::pg_error& what) {
           .unreachable = true};
 }
 
-/// The text of a data exception may quote a row that is not the shape's, because PostgreSQL is free
-/// to ask the subset's condition first: it is for our log only.
 subset_outcome failed(const postgres::pg_error& what) {
   if (what.sqlstate == "42883")
     return failed(
         {errc::invalid_argument, "a column has a type that has no order", "subset.order_by"});
   spdlog::info("a subset query failed: {}", what.to_error().message);
-  if (what.sqlstate.starts_with("22"))
-    return failed({errc::invalid_argument,
-                   "PostgreSQL cannot evaluate the condition (SQLSTATE " + what.sqlstate + ")",
-                   "subset.where"},
-                  true);
+  if (auto why = what.of_clause("subset.where"))
+    return failed(*std::move(why), true);
   if (what.sqlstate.empty() || what.lost())
     return no_database(what);
   return failed(what.for_clients());

@@ -2,6 +2,7 @@
 // a 503 that can heal, in words that name no host (spec §17.2).
 import assert from 'node:assert/strict'
 import { Busbar } from './harness/busbar.mjs'
+import { expectInvalid } from './harness/expect.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { follow, get } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
@@ -38,6 +39,24 @@ scenario('a missing privilege is a 503 that says what to run, until somebody doe
   } finally {
     await limited.discard()
   }
+})
+
+scenario('a clause that fails on a row is the request\'s error, names no value, and is not for ever', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  await server.query(`UPDATE ${table} SET title = 'secret' WHERE id = 3`)
+  for (const [where, state] of [
+    ['1 / (id - 2) > 0', '22012'],
+    ['id * 2147483647 > 0', '22003'],
+    ['title::int > 0', '22P02'],
+  ]) {
+    const refused = await get(server, { table, offset: '-1', where })
+    const [text] = expectInvalid(refused, 'where')
+    assert.ok(text.includes(state), text)
+    assert.ok(!refused.text.includes('secret') && !refused.text.includes('milk'), text)
+  }
+  await server.query(`DELETE FROM ${table} WHERE id = 2`)
+  const where = '1 / (id - 2) > 0'
+  assert.deepEqual([...(await follow(server, { table, where })).checker.rows.values()].map((row) => row.id), ['3'])
 })
 
 scenario('a publication that withholds rows is a 503 that says so', async () => {
