@@ -30,9 +30,13 @@ public:
   virtual void cancel(shape_reader& reader) noexcept = 0;
 
   /// The next bytes of a slice, framed as `cursor.form` says (at most about 256 kB); moves the
-  /// cursor. Null together with cursor.done() if nothing is left. An error means that the log is
+  /// cursor. Null together with cursor.done() if nothing is left; null without it if a snapshot is
+  /// still being written and has not come so far: see await_more(). An error means that the log is
   /// gone or unreadable: abort the connection, do not finish the JSON.
   virtual result<body_piece> next_piece(log_cursor& cursor) = 0;
+
+  /// Tell `reader` when next_piece() may have more for this cursor. It waits as after read().
+  virtual void await_more(shape_reader& reader, const log_cursor& cursor) = 0;
 
   /// True if `handle` names a shape that this node keeps (admission class "existing").
   virtual bool knows(const std::string& handle) const = 0;

@@ -50,7 +50,10 @@ result<std::optional<log_slice>> slice_at(const storage::store& store, const sha
     return slice;
   if (at == log_offset::start() || at.in_snapshot()) {
     const auto next = static_cast<std::uint64_t>(at.op + 1);
-    if (next < progress.chunks) {
+    // Where a chunk ends is known before its last row is. A stream waits until it is whole: its
+    // later batches would queue behind it.
+    const bool is_open = next == progress.chunks && progress.pieces > 0 && !position.sse;
+    if (next < progress.chunks || is_open) {
       slice.end = {0, static_cast<std::int64_t>(next)};
       slice.up_to_date = false;
       slice.rest = cursor(shape, position, slice.end);

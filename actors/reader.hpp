@@ -11,6 +11,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -116,6 +117,8 @@ public:
   virtual void on_refused(const refusal& what) = 0;
   /// The answer to a query with a subset.
   virtual void on_subset(const subset_answer& answer) = 0;
+  /// After client_session::await_more(): ask for the piece again. If it never comes: on_refused().
+  virtual void on_more() = 0;
   /// The answer to client_session::drop(): whether there was such a shape.
   virtual void on_dropped(bool found) = 0;
 
@@ -124,7 +127,8 @@ private:
   friend class session_core;
   friend class subset_desk;
   friend class waiting_room;
-  enum class wait : std::uint8_t { snapshot, live, out_of_bounds };
+  enum class wait : std::uint8_t { snapshot, live, out_of_bounds, more };
+  static constexpr std::size_t waits = 4;
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
       by_deadline_;
   std::shared_ptr<shape_state> shape_;

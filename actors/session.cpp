@@ -145,9 +145,22 @@ public:
   }
 
   result<body_piece> next_piece(log_cursor& cursor) {
-    if (cursor.shape->progress().gone)
+    const auto p = cursor.shape->progress();
+    if (p.gone)
       return fail(errc::must_refetch, "the shape was removed");
+    const bool is_open =
+        cursor.end.in_snapshot() && static_cast<std::uint64_t>(cursor.end.op) >= p.chunks;
+    if (is_open && cursor.piece >= p.pieces)
+      return body_piece{};
     return read_piece(*env_.store, *env_.cache, cursor);
+  }
+
+  void await_more(shape_reader& reader, const log_cursor& cursor) {
+    reader.shape_ = env_.index->find(cursor.shape->handle());
+    if (reader.shape_)
+      room_.park(reader, shape_reader::wait::more);
+    else
+      refuse(reader, {errc::must_refetch, "the shape was removed"});
   }
 
   void drop(shape_reader& reader, const std::string& handle,
@@ -240,6 +253,7 @@ private:
     reader.live_ = query.live;
     reader.sse_ = query.live && query.sse;
     reader.open_ = false;
+    reader.waits_for_ = shape_reader::wait::snapshot;
     reader.subset_.reset();
     if (subset) {
       reader.sse_ = false;
@@ -350,7 +364,9 @@ private:
     waiting_room::unlink(reader);
     reader.shape_.reset();
     reader.subset_.reset();
-    if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
+    if (reader.waits_for_ == shape_reader::wait::more)
+      reader.on_refused({{errc::must_refetch, "the shape was removed"}});
+    else if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
       reader.on_refused({*p.failure, cause::snapshot});
     else
       reader.on_gone(std::nullopt);
@@ -379,6 +395,9 @@ private:
         refuse(reader, {errc::invalid_argument, "out of bounds for this shape", "offset"});
       else
         answer_or_wait(reader);
+      return;
+    case shape_reader::wait::more:
+      refuse(reader, {errc::unavailable, "the snapshot makes no progress"}, cause::snapshot);
       return;
     case shape_reader::wait::live:
       break;
@@ -431,6 +450,12 @@ private:
 
   /// Answers a waiting reader if there is something for it.
   void look_again(shape_reader& reader) {
+    if (reader.waits_for_ == shape_reader::wait::more && !reader.shape_->progress().gone) {
+      waiting_room::unlink(reader);
+      reader.shape_.reset();
+      reader.on_more();
+      return;
+    }
     if (has_news(reader)) {
       waiting_room::unlink(reader);
       answer_or_wait(reader);
@@ -488,6 +513,9 @@ public:
   }
   void cancel(shape_reader& reader) noexcept override { core_->cancel(reader); }
   result<body_piece> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
+  void await_more(shape_reader& reader, const log_cursor& cursor) override {
+    core_->await_more(reader, cursor);
+  }
   bool knows(const std::string& handle) const override {
     return core_->environment().index->find(handle) != nullptr;
   }

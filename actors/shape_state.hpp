@@ -18,6 +18,9 @@ namespace busbar {
 struct shape_progress {
   log_offset head = log_offset::snapshot_end(); ///< L: the last offset readers may see.
   std::uint64_t chunks = 0;                     ///< Finished snapshot chunks.
+  /// Of the chunk after those, which is being written: its pieces that can be read. 0 while it is
+  /// hoped to be finished soon.
+  std::uint32_t pieces = 0;
   bool started = false;        ///< The snapshot's visibility is fixed; changes are being kept.
   bool complete = false;       ///< The snapshot is whole; `chunks` is final.
   bool has_boundaries = false; ///< The log after the snapshot has finished chunks.

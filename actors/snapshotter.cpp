@@ -203,8 +203,12 @@ struct snapshotter_state {
   result<void> copy_rows(const shape_ptr& shape, postgres::snapshot_reader& snap) {
     const auto& definition = shape->definition();
     const auto& materializer = others->materializer_of(shape->id());
-    snapshot_writer writer{*env.store, shape->id(), env.chunk_bytes_max, [&](std::uint64_t chunks) {
-                             shape->update([&](shape_progress& p) { p.chunks = chunks; });
+    snapshot_writer writer{*env.store, shape->id(), env.chunk_bytes_max,
+                           [&](std::uint64_t chunks, std::uint32_t pieces) {
+                             shape->update([&](shape_progress& p) {
+                               p.chunks = chunks;
+                               p.pieces = pieces;
+                             });
                              self->send(materializer, check_atom_v, shape->id());
                            }};
     result<void> stored;

@@ -88,6 +88,7 @@ std::chrono::milliseconds waiting_room::patience(shape_reader::wait kind) const 
   case shape_reader::wait::out_of_bounds:
     return long_poll_ / 2;
   case shape_reader::wait::snapshot:
+  case shape_reader::wait::more:
     break;
   }
   return snapshot_patience;

@@ -79,7 +79,7 @@ private:
   const bell ring_;
   const std::chrono::milliseconds long_poll_;
   std::unordered_map<storage::shape_id, watched_shape> watched_;
-  std::array<deadline_list, 3> deadlines_; ///< By kind of wait.
+  std::array<deadline_list, shape_reader::waits> deadlines_; ///< By kind of wait.
   clock::time_point next_tick_{};
 };
 

@@ -65,6 +65,7 @@ public:
   void on_refused(const refusal& what) override;
   void on_subset(const subset_answer& answer) override;
   void on_dropped(bool found) override;
+  void on_more() override;
 
   // For the worker.
   void on_phase_expired();

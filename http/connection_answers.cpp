@@ -92,8 +92,8 @@ void connection::on_refused(const refusal& what) {
     return;
   in_session_ = false;
   set_parked(false);
-  if (state_ == state::streaming)
-    break_off();
+  if (state_ == state::streaming || state_ == state::answering)
+    break_off(); // of a body that was to go on: see on_more()
   else if (state_ == state::waiting && what.because == cause::not_ready && question_ &&
            question_->query && !worker_.draining())
     worker_.arm(*this, phase::readiness);
@@ -114,6 +114,14 @@ void connection::on_subset(const subset_answer& answer) {
   const std::array<fragment, 2> fragments{{{worker_.head_text()}, {body, &answer.body}}};
   if (write(fragments))
     finish_answer();
+}
+
+void connection::on_more() {
+  if (broken_ || !body_)
+    return;
+  in_session_ = false;
+  if (writer_.idle())
+    pump();
 }
 
 void connection::on_dropped(bool found) {

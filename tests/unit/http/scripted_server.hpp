@@ -51,8 +51,9 @@ class script {
 public:
   /// Called on the I/O thread for every read. Without it, readers are parked. Set before start.
   std::function<void(shape_reader&, const shape_query&)> answer;
-  std::vector<std::string> pieces;       ///< For next_piece(), set before start.
-  std::size_t pieces_until_error = 1000; ///< next_piece() fails after so many.
+  std::vector<std::string> pieces;             ///< For next_piece(), set before start.
+  std::size_t pieces_until_error = 1000;       ///< next_piece() fails after so many.
+  std::atomic<std::size_t> pieces_there{1000}; ///< What is behind them is still being written.
   std::atomic<bool> active{true};
   std::atomic<std::size_t> pieces_read{0};
 
@@ -127,10 +128,15 @@ public:
     if (pieces_.empty()) // every reader gets the same bytes, as from the real session's cache
       for (const auto& piece : script_.pieces)
         pieces_.push_back(share(piece));
+    if (cursor.piece >= script_.pieces_there)
+      return body_piece{};
     const auto piece = pieces_.at(cursor.piece++);
     cursor.finished = cursor.piece == script_.pieces.size();
     ++script_.pieces_read;
     return piece_in(cursor.in, piece);
+  }
+  void await_more(shape_reader& reader, const log_cursor&) override {
+    script_.parked.push_back(&reader);
   }
   bool knows(const std::string& handle) const override { return handle == "known"; }
   void drop(shape_reader& reader, const std::string& handle,
