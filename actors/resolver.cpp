@@ -56,13 +56,15 @@ struct resolver_state {
       spdlog::warn("resolver: {}", found.error().message);
       return fail(found.error().for_clients());
     }
-    if (!*found)
-      return fail(
-          errc::not_found,
-          "Table \"" + request.schema + "\".\"" + request.table +
-              "\" does not exist. If the table name contains capitals or special characters "
-              "you must quote it.",
-          "table");
+    if (!*found) {
+      const auto why = session->use(steady_clock::now() + patience, [&](auto& open, auto until) {
+        return postgres::why_not_found(open, request.schema, request.table, until);
+      });
+      if (!why)
+        return fail(why.error().for_clients());
+      return fail(errc::not_found,
+                  "Table \"" + request.schema + "\".\"" + request.table + "\" " + *why, "table");
+    }
     auto& info = **found;
     if (known.size() > tables_max)
       known.clear();

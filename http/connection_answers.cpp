@@ -218,7 +218,8 @@ void connection::answer_refused(const refusal& what) {
   case errc::unavailable:
   case errc::misconfigured: {
     auto head = begin_head(503);
-    add_error_cache_headers(head, verb_);
+    // Also after a POST: spec 17.2 says so, and 13.2 speaks of errors in general.
+    add_error_cache_headers(head, what.because == cause::database ? method::get : verb_);
     add_trouble_headers(head, what);
     return end_short(head, trouble_body(what));
   }
@@ -233,7 +234,7 @@ void connection::answer_refused(const refusal& what) {
 void connection::add_log_headers_of(head_writer& head, const log_slice& slice, coding in,
                                     bool not_modified) {
   const auto& settings = worker_.settings();
-  std::optional<std::int64_t> cursor;
+  std::string cursor;
   if (live_)
     cursor =
         next_cursor(cursor_, std::chrono::floor<std::chrono::seconds>(settings.long_poll),

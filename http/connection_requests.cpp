@@ -31,8 +31,8 @@ prometheus::Gauge& gauge_of(monitoring::metrics& metrics, admission_class which)
 void connection::remember(const request_head& head) {
   verb_ = head.verb;
   http_1_1_ = head.http_1_1;
-  accepts_ =
-      worker_.settings().compression ? preferred_coding(head.accept_encoding) : coding::identity;
+  accepts_ = worker_.settings().compression ? preferred_coding(head.accept_encoding.text())
+                                            : coding::identity;
   close_after_ = !head.keep_alive || worker_.draining();
   linger_ = false;
   live_ = false;
@@ -99,7 +99,7 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
     return;
   if (head.verb == method::post)
     return receive_body(head, std::move(*parameters));
-  serve_read(*parameters, head.if_none_match);
+  serve_read(*parameters, head.if_none_match.text());
 }
 
 /// False if the request was refused for want of room.
@@ -124,15 +124,15 @@ bool connection::admit(const query& parameters) {
   return false;
 }
 
-void connection::serve_read(const query& parameters, std::string_view if_none_match) {
+void connection::serve_read(const query& parameters, std::string if_none_match) {
   auto read = parse_shape_read(parameters);
   if (!read)
     return answer_invalid(read.error());
   const bool waits_for_news = read->query.live && !read->query.subset;
   live_ = waits_for_news;
   sse_ = read->query.sse && waits_for_news;
-  cursor_ = read->cursor;
-  read->query.if_none_match = if_none_match;
+  cursor_ = std::move(read->cursor);
+  read->query.if_none_match = std::move(if_none_match);
   if (sse_)
     accepts_ = coding::identity; // an event must not wait in a compressor
   read->query.accepts = accepts_;

@@ -18,6 +18,13 @@ struct query_value {
   /// In order of appearance, a repeated key several times. A member that is itself a list or an
   /// object has no text.
   std::vector<std::pair<std::string, std::optional<std::string>>> members;
+  /// Of `a[key][name]=text`, where `key` is also among the members.
+  struct inner_member {
+    std::string key;
+    std::string name;
+    std::string text;
+  };
+  std::vector<inner_member> inner;
 };
 
 class query {

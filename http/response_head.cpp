@@ -102,8 +102,8 @@ void head_writer::end_without_body() {
 }
 
 void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
-                     const cache_policy& policy, std::optional<std::int64_t> cursor,
-                     std::uint64_t unique, bool not_modified) {
+                     const cache_policy& policy, std::string_view cursor, std::uint64_t unique,
+                     bool not_modified) {
   const auto end = to_string(slice.end);
   const bool no_changes = slice.no_changes && !not_modified;
   // Bytes that a coding changed are others: RFC 9110 allows them the same tag if it is weak.
@@ -122,8 +122,8 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
   head.add("content-type", mode.sse && !not_modified ? "text/event-stream" : json_type);
   if (mode.in != coding::identity)
     head.add("content-encoding", name_of(mode.in));
-  if (cursor)
-    head.add("electric-cursor", static_cast<std::uint64_t>(*cursor));
+  if (!cursor.empty())
+    head.add("electric-cursor", cursor);
   head.add("etag", etag);
   head.add("electric-handle", slice.handle);
   if (!mode.live && !not_modified && slice.schema_json)

@@ -24,7 +24,7 @@ using field_errors = std::vector<field_error>;
 
 struct shape_read {
   shape_query query;
-  std::int64_t cursor = 0; ///< The client's; see cursor.hpp.
+  std::string cursor; ///< The client's; see cursor.hpp.
   /// What query.shape.flaw stands for: complaints that the session must not be denied, but which
   /// are told only once all that comes before them has been found right.
   field_errors later;

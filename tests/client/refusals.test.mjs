@@ -59,6 +59,30 @@ scenario('a clause that fails on a row is the request\'s error, names no value, 
   assert.deepEqual([...(await follow(server, { table, where })).checker.rows.values()].map((row) => row.id), ['3'])
 })
 
+scenario('a table that no shape can be on is refused with the true reason', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY')
+  await server.query(
+    `CREATE VIEW ${table}_view AS SELECT * FROM ${table}; CREATE MATERIALIZED VIEW ${table}_kept AS SELECT * FROM ${table};
+     CREATE UNLOGGED TABLE ${table}_unlogged (id int PRIMARY KEY); CREATE SEQUENCE ${table}_numbers;
+     CREATE TABLE ${table}_parent (id int PRIMARY KEY); CREATE TABLE ${table}_child () INHERITS (${table}_parent);
+     CREATE TABLE ${table}_root (id int PRIMARY KEY) PARTITION BY LIST (id);
+     CREATE UNLOGGED TABLE ${table}_leaf PARTITION OF ${table}_root DEFAULT`,
+  )
+  for (const [name, words] of [
+    [`${table}_view`, /"public"."t\d+_view" cannot be synced: it is a view/],
+    [`${table}_kept`, /materialized view/],
+    [`${table}_unlogged`, /cannot be synced: it is an unlogged table/],
+    [`${table}_numbers`, /is not a table/],
+    [`${table}_parent`, /cannot be synced: it has inheritance children/],
+    [`${table}_root`, /cannot be synced: a partition is a foreign or unlogged table/],
+    ['pg_catalog.pg_class', /a table of the system/],
+    [`${table}_nothing`, /does not exist/],
+    ['nowhere.items', /does not exist/],
+  ]) {
+    assert.match(expectInvalid(await get(server, { table: name, offset: '-1' }), 'table')[0], words, name)
+  }
+})
+
 scenario('a publication that withholds rows is a 503 that says so', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const [{ pubname }] = await server.query('SELECT pubname FROM pg_publication')

@@ -219,9 +219,31 @@ scenario('parameters: numbers, booleans and null are texts', async () => {
   }
 })
 
+scenario('a subset of the wrong type is refused in words that fit', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  for (const response of [
+    await postSubset({ table }, { subset: [] }),
+    await postSubset({ table }, { subset: [{ where: 'id = 1' }] }),
+    await get(server, { table, offset: '-1', 'subset[]': 'x' }),
+  ]) {
+    assert.equal(response.status, 400, response.text)
+    assert.deepEqual(response.json.errors, { subset: ['must be an object'] })
+  }
+  const refused = async (member, field) => expectSubsetInvalid(await postSubset({ table }, member), field, 'POST')
+  assert.deepEqual(await refused({ limit: true, order_by: 'id' }, 'limit'), ['must be a whole number'])
+  assert.deepEqual(await refused({ offset: [1], order_by: 'id' }, 'offset'), ['must be a whole number'])
+  assert.deepEqual(await refused({ where: 'id = $1', params: [1] }, 'params'), ['must be a JSON object'])
+  assert.deepEqual(await refused({ where: {} }, 'where'), ['must be a text'])
+})
+
 scenario('subset[…] in the query, and its members join those of the body', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const nested = await get(server, { table, offset: '-1', 'subset[where]': 'id > 1', 'subset[order_by]': 'id DESC' })
+  const filled = { table, offset: '-1', 'subset[where]': 'id = $1 OR id = $2', 'subset[params][2]': '3' }
+  const found = checkSubset(await get(server, { ...filled, 'subset[params][1]': '2' }), table)
+  assert.deepEqual(found.map((row) => row.id).sort(), ['2', '3'])
+  assert.match(expectSubsetInvalid(await get(server, filled), 'params')[0], /count up from 1/)
+  assert.match(expectSubsetInvalid(await get(server, { ...filled, 'subset[params][x]': '2' }), 'params')[0], /numbers/)
   assert.equal(ids(checkSubset(nested, table)), '3,2')
   const query = { table, subset__where: 'id > 1', subset__order_by: 'id' }
   assert.equal(ids(checkSubset(await postSubset(query, { order_by: 'id DESC' }), table)), '3,2')

@@ -29,9 +29,7 @@ log_slice slice_at(log_offset requested, log_offset end) {
 std::string log_head(const log_slice& slice, read_mode mode, bool not_modified = false) {
   std::string text;
   head_writer head{text, not_modified ? 304 : 200, context(), cors::shape};
-  add_log_headers(head, slice, mode, {},
-                  mode.live ? std::optional<std::int64_t>{66909260} : std::nullopt, 42,
-                  not_modified);
+  add_log_headers(head, slice, mode, {}, mode.live ? "66909260" : "", 42, not_modified);
   head.end_streamed();
   return text;
 }

@@ -52,6 +52,7 @@ TEST_F(ServerTrouble, ASubsetWithoutDatabaseHasACode) {
   const auto answer = get("/v1/shape?table=items&offset=-1&subset__where=a");
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.body, R"({"code":"database_unreachable","error":"no database"})");
+  EXPECT_EQ(ask("POST", initial).header("cache-control"), "no-store");
   EXPECT_EQ(answer.header("retry-after"), "10");
   EXPECT_EQ(answer.header("cache-control"), "no-store");
 }

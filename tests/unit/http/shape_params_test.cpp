@@ -56,7 +56,7 @@ TEST(ShapeParams, TheWholeDefinitionIsRead) {
   EXPECT_EQ(read.query.handle, "h-1");
   EXPECT_TRUE(read.query.live);
   EXPECT_TRUE(read.query.sse);
-  EXPECT_EQ(read.cursor, 77);
+  EXPECT_EQ(read.cursor, "77");
 }
 
 TEST(ShapeParams, TheOrderOfColumnsDoesNotMakeAnotherRequest) {
