@@ -31,7 +31,7 @@ public:
   void add(std::string_view line) {
     if (first_.empty())
       first_ = line;
-    else
+    else if (!line.empty())
       more_.push_back(line);
   }
   std::string text() const {

@@ -164,7 +164,9 @@ TEST_F(PiecesTest, AChunkThatStaysOpenIsShownPieceByPieceAndEndsWhereItWouldHave
 }
 
 TEST_F(PiecesTest, AnOpenChunkIsSlicedToTheEndThatItWillHave) {
-  shape_progress progress{.chunks = 1, .pieces = 0, .started = true};
+  shape_progress progress;
+  progress.chunks = 1;
+  progress.started = true;
   const auto slice_of = [&](log_offset at, bool sse = false) {
     return slice_at(*store_, shape_, {.at = at, .live = sse, .sse = sse}, progress, 0).value();
   };
