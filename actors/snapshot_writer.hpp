@@ -44,15 +44,15 @@ public:
 private:
   result<void> end_row();
   result<void> close_piece(bool ends_chunk);
-  bool is_awaited() const;
+  bool is_awaited(clock::time_point now) const;
 
   storage::store& store_;
   storage::shape_id shape_;
   std::uint64_t chunk_bytes_max_;
   report readable_;
   clock::duration chunk_patience_;
-  clock::time_point chunk_began_ = clock::now();
-  clock::time_point piece_began_ = chunk_began_;
+  clock::time_point chunk_began_; ///< With its first row.
+  clock::time_point piece_began_;
   block_builder piece_;
   std::uint64_t chunk_ = 0;
   std::uint32_t piece_number_ = 0;

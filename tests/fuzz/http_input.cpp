@@ -219,7 +219,7 @@ private:
     expect(query.shape.flaw.has_value() == !read->later.empty(), "the session is told of a flaw");
     out += "asks:" + query.shape.cache_key() + (query.now ? "now" : to_string(query.offset)) + ' ' +
            query.handle + (query.live ? " live" : "") + (query.sse ? " sse" : "") + ' ' +
-           std::to_string(read->cursor);
+           read->cursor;
     if (query.subset)
       out += " subset:" + query.subset->where + '/' + query.subset->order_by + '/' +
              std::to_string(query.subset->limit.value_or(0)) + '/' +
