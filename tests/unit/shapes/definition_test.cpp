@@ -217,6 +217,15 @@ std::string type_of(const table_column& c) {
   return schema_of({c});
 }
 
+TEST(DefinitionTest, ParametersAreLimitedTogether) {
+  auto r = request();
+  r.where = "title = $1 OR note = $2";
+  r.parameters = {std::string(131'072, 'a'), std::string(131'072, 'b')};
+  EXPECT_EQ(refused_on(r), "");
+  r.parameters.front() += 'a';
+  EXPECT_EQ(refused_on(r), "params");
+}
+
 TEST(SchemaJsonTest, TableOfTheTranscripts) {
   const auto shape = define_shape(request(), items());
   ASSERT_TRUE(shape);
