@@ -122,6 +122,7 @@ private:
   friend class session_core;
   friend class subset_desk;
   friend class waiting_room;
+  friend struct reader_probe; ///< Of the tests: parks readers without a session.
   enum class wait : std::uint8_t { snapshot, live, out_of_bounds };
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
       by_deadline_;

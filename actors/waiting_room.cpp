@@ -7,7 +7,7 @@ namespace busbar {
 namespace {
 
 constexpr std::chrono::seconds snapshot_patience{60};
-/// Deadlines are looked at no more often than this.
+/// A deadline is looked at no sooner than this: those that are near are taken together.
 constexpr std::chrono::milliseconds tick_min{10};
 
 } // namespace
