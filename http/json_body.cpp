@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 namespace busbar::http {
 
@@ -122,6 +123,14 @@ tl::expected<void, std::string> merge_json_body(std::string_view body, query& pa
   const auto add_to_subset = [&](const std::string& name, const json& value) {
     parameters.set("subset__" + name, in_subset(name, value));
   };
+  const auto is_of_subset = [&](std::string_view name) {
+    return has_nested ? name == "subset" : is_subset_key(name);
+  };
+  std::set<std::string_view> taken_back;
+  for (auto member = read->begin(); member != read->end(); ++member)
+    if (member->is_null() && !is_of_subset(member.key()))
+      taken_back.insert(member.key());
+  parameters.remove(taken_back);
   for (const auto& [name, value] : read->items()) {
     if (!has_nested && is_subset_key(name)) {
       add_to_subset(name, value);
@@ -129,11 +138,7 @@ tl::expected<void, std::string> merge_json_body(std::string_view body, query& pa
       parameters.set("subset__", {}); // also an empty one asks for a subset
       for (const auto& [inner_name, inner] : value.items())
         add_to_subset(inner_name, inner);
-    } else if (name.empty()) {
-      continue;
-    } else if (value.is_null()) {
-      parameters.remove(name);
-    } else {
+    } else if (!name.empty() && !value.is_null()) {
       parameters.set(name, top_level(value));
     }
   }

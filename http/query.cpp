@@ -99,8 +99,9 @@ void query::set(std::string name, query_value value) {
   values_.emplace_back(std::move(name), std::move(value)); // the last one counts
 }
 
-void query::remove(std::string_view name) {
-  std::erase_if(values_, [name](const auto& entry) { return entry.first == name; });
+void query::remove(const std::set<std::string_view>& names) {
+  if (!names.empty())
+    std::erase_if(values_, [&names](const auto& entry) { return names.contains(entry.first); });
 }
 
 bool query::has_key_with_prefix(std::string_view prefix) const noexcept {

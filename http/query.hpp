@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,7 +34,8 @@ public:
 
   /// From now on `name` has this value only.
   void set(std::string name, query_value value);
-  void remove(std::string_view name);
+  /// One pass, however many names there are.
+  void remove(const std::set<std::string_view>& names);
 
 private:
   void add(std::string key, std::string value);

@@ -72,6 +72,23 @@ TEST(JsonBody, WithoutSubsetMembersItIsALogRead) {
   EXPECT_FALSE(read_of("table=t&offset=0_0&handle=q&live=1", R"({"live":null})").live);
 }
 
+TEST(JsonBody, NullMembersTakeBackWhatTheQuerySaysHoweverManyThereAre) {
+  std::string raw;
+  std::string body = R"({"live":null,"table":null)";
+  for (int i = 0; i < 1'000; ++i) {
+    raw += "a" + std::to_string(i) + "=1&a" + std::to_string(i) + "=2&b" + std::to_string(i) + "=1&";
+    body += ",\"a" + std::to_string(i) + "\":null";
+  }
+  const auto parameters = merged(raw + "table=t&live=true&offset=-1&live=1", body + "}");
+  EXPECT_FALSE(parameters.has_key_with_prefix("a"));
+  EXPECT_FALSE(parameters.find("live"));
+  EXPECT_FALSE(parameters.find("table"));
+  ASSERT_TRUE(parameters.find("offset"));
+  EXPECT_EQ(parameters.find("offset")->text, "-1");
+  for (int i = 0; i < 1'000; ++i)
+    EXPECT_TRUE(parameters.find("b" + std::to_string(i)));
+}
+
 TEST(JsonBody, AlsoAnEmptySubsetIsOne) {
   EXPECT_TRUE(read_of(base, R"({"subset":{}})").subset);
   EXPECT_TRUE(read_of("table=t&offset=-1&subset__unknown=1", "").subset);
