@@ -32,7 +32,9 @@ void materializer_state::publish() {
   for (auto& [address, letter] : news) {
     auto& [session, moves] = letter;
     auto& pace = paces[address];
-    if (pace.unread < unread_moves_max) {
+    // One that is behind hears of nothing before it has read all: what it was not told of would
+    // wait for as long as it is kept busy.
+    if (pace.behind.empty() && pace.unread < unread_moves_max) {
       ++pace.unread;
       self->send(session, moved_atom_v, std::move(moves), env.number);
     } else {
