@@ -35,9 +35,13 @@ feed::~feed() {
   thread_.join();
 }
 
-void feed::flushed(lsn position) noexcept {
+void feed::flushed(lsn position, std::uint64_t epoch) noexcept {
+  const std::lock_guard guard{stream_mutex_};
+  if (epoch != epoch_)
+    return;
   flushed_.store(to_number(position), std::memory_order_release);
-  wake();
+  if (stream_)
+    stream_->wake();
 }
 
 void feed::credit() noexcept {
@@ -124,13 +128,10 @@ postgres::pg_error feed::stream_once() {
   if (!reset_materializers())
     return {postgres::trouble::transient, {}, "storage does not accept writes"};
   in_flight_.store(0, std::memory_order_release);
-  const auto begin = *continued ? std::max(flushed_.load(), to_number(leader.confirmed_flush))
-                                : to_number(leader.confirmed_flush);
-  if (!*continued) {
-    // After the materializers' reset, so that no report of the time before follows it.
-    caf::anon_send(others_->flusher, reset_atom_v, lsn{begin});
-    env_.status->restart(begin - 1);
-  }
+  if (!*continued)
+    if (auto begun = begin_anew(leader); !begun)
+      return {postgres::trouble::transient, {}, begun.error().message};
+  const auto begin = std::max(flushed_.load(), to_number(leader.confirmed_flush));
   for (std::size_t i = 0; begin > 0 && i < others_->materializers.size(); ++i)
     env_.status->processed(i, begin - 1);
   if (auto started = stream.start(lsn{begin}); !started)
@@ -232,20 +233,39 @@ result<bool> feed::take_over(const postgres::leadership& leader) {
     if (!done)
       return fail(errc::unavailable, "the shapes could not be removed from storage");
   }
-  const bool anew = !gap.empty() || leader.slot_created || *durable == lsn{0};
+  must_begin_anew_ |= !gap.empty() || leader.slot_created || *durable == lsn{0};
+  if (must_begin_anew_)
+    return false;
   if (!*stored || !(**stored == now))
     if (auto set = env_.store->set_identity(now); !set)
       return fail(std::move(set).error());
-  if (anew) {
-    // From here on the slot must never be found ahead of what storage says.
-    if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
-      return fail(std::move(synced).error());
-    flushed_.store(0, std::memory_order_release);
-    return false;
-  }
   if (!was_streaming_ && flushed_.load() == 0)
     flushed_.store(to_number(*durable), std::memory_order_release);
   return true;
+}
+
+result<void> feed::begin_anew(const postgres::leadership& leader) {
+  std::uint64_t epoch = 0;
+  {
+    const std::lock_guard guard{stream_mutex_};
+    epoch = ++epoch_;
+    flushed_.store(0, std::memory_order_release);
+  }
+  caf::scoped_actor waiting{system_};
+  bool done = false;
+  waiting->request(others_->flusher, reset_patience, reset_atom_v, leader.confirmed_flush, epoch)
+      .receive([&](bool ok) { done = ok; }, [](const caf::error&) {});
+  if (!done)
+    return fail(errc::unavailable, "storage does not accept writes");
+  // From here on the slot must never be found ahead of what storage says. Whose log it is is
+  // written last: until then a start that finds the one before removes everything again.
+  if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
+    return synced;
+  if (auto set = env_.store->set_identity(identity_of(leader)); !set)
+    return set;
+  env_.status->restart(to_number(leader.confirmed_flush) - 1);
+  must_begin_anew_ = false;
+  return {};
 }
 
 bool feed::reset_materializers() {

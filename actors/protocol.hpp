@@ -142,15 +142,16 @@ using materializer_actor = caf::typed_actor<
 using flusher_actor = caf::typed_actor<
     // Materializer number …, everything up to …, whether it wrote anything since.
     caf::reacts_to<applied_atom, std::uint32_t, lsn, bool>,
-    // The stream begins here, with nothing before it: positions may even fall.
-    caf::reacts_to<reset_atom, lsn>,
+    // The stream begins here, with nothing before it: positions may even fall. Reports carry this
+    // epoch from now on. Answered when done.
+    caf::replies_to<reset_atom, lsn, std::uint64_t>::with<bool>,
     // INTERNAL
     caf::reacts_to<flush_atom>>;
 
 /// The REPLICATOR: leads this node's (and so far every) stream; its feed thread reads PostgreSQL.
 using replicator_actor = caf::typed_actor<
-    // All up to here is durable here.
-    caf::reacts_to<flushed_atom, lsn>,
+    // All up to here is durable here, in this epoch (see feed.hpp). The first one starts the feed.
+    caf::reacts_to<flushed_atom, lsn, std::uint64_t>,
     // A materializer has applied a frame: one credit back.
     caf::reacts_to<applied_atom>>;
 

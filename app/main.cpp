@@ -243,7 +243,7 @@ int serve(const app::settings& config) {
     end_actors();
     return complain(std::move(server).error());
   }
-  caf::anon_send(others->replicator, flushed_atom_v, lsn{0}); // begin
+  caf::anon_send(others->replicator, flushed_atom_v, lsn{0}, std::uint64_t{0}); // begin
   spdlog::info("busbar {} serves http://{}:{}/v1/shape", BUSBAR_VERSION, config.listen_address,
                (*server)->port());
 

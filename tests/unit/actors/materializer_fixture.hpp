@@ -238,13 +238,13 @@ private:
                 applied_.push_back(position);
                 wrote_ = wrote;
               },
-              [](reset_atom, lsn) {}, [](flush_atom) {}};
+              [](reset_atom, lsn, std::uint64_t) { return true; }, [](flush_atom) {}};
     });
   }
   replicator_actor spawn_replicator() {
     return system_->system.spawn(
         [this](replicator_actor::pointer) -> replicator_actor::behavior_type {
-          return {[](flushed_atom, lsn) {}, [this](applied_atom) { ++credits_; }};
+          return {[](flushed_atom, lsn, std::uint64_t) {}, [this](applied_atom) { ++credits_; }};
         });
   }
 
