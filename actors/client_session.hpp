@@ -16,7 +16,7 @@ enum class service_state : std::uint8_t {
 };
 
 /// The session's door for the HTTP code of the same I/O thread. Behind it stands a CAF actor
-/// (client_session_actor, see protocol.hpp) that runs on that very thread, so that neither locks
+/// (session_actor, see protocol.hpp) that runs on that very thread, so that neither locks
 /// nor hand-overs lie between a parsed request and its answer.
 class client_session {
 public:

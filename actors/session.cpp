@@ -489,6 +489,10 @@ public:
   service_state state(std::string& why_not) const override {
     const auto& status = *core_->environment().status;
     const auto phase = status.now();
+    if (!core_->environment().store->accepts_writes()) {
+      why_not = "storage does not accept writes";
+      return service_state::starting;
+    }
     if (phase == node_status::phase::streaming)
       return service_state::active;
     why_not = status.why_not();

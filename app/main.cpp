@@ -81,7 +81,9 @@ int serve(const app::settings& config) {
 
   monitoring::metrics metrics;
   auto store = storage::store::open(
-      {.directory = config.storage_dir, .cache_bytes = config.cache_bytes / 4});
+      {.directory = config.storage_dir,
+       .cache_bytes = config.cache_bytes / 4,
+       .on_fatal = [&stop](const error& why) { stop.fail(why); }});
   if (!store)
     return complain(std::move(store).error());
   auto control_key = (*store)->control_key();

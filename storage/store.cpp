@@ -9,6 +9,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
@@ -97,6 +98,31 @@ private:
   std::string name_;
 };
 
+/// RocksDB tries to go on by itself when there is room again. It can do so after a refused table
+/// file, but not after a refused piece of its log: Debian's build then fails an assertion.
+class trouble_listener final : public rocksdb::EventListener {
+public:
+  explicit trouble_listener(std::function<void(const error&)> on_fatal)
+      : on_fatal_{std::move(on_fatal)} {}
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    const bool in_log = reason == rocksdb::BackgroundErrorReason::kWriteCallback ||
+                        reason == rocksdb::BackgroundErrorReason::kMemTable;
+    if (in_log && !log_broken_.exchange(true) && on_fatal_)
+      on_fatal_(to_error(*status, "the disk refuses to write the log, so this process cannot go "
+                                  "on; it starts again from what is stored"));
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    if (log_broken_)
+      *auto_recovery = false;
+  }
+
+private:
+  const std::function<void(const error&)> on_fatal_;
+  std::atomic<bool> log_broken_{false};
+};
+
 } // namespace
 
 batch::batch() : body_{std::make_unique<body>()} {}
@@ -171,6 +197,7 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.max_open_files = 512;
+  options.listeners.push_back(std::make_shared<trouble_listener>(settings.on_fatal));
 
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(settings.cache_bytes);
@@ -337,8 +364,13 @@ result<void> store::remove_all_shapes() {
   return {};
 }
 
+bool store::accepts_writes() const noexcept {
+  return !body_->refuses.load(std::memory_order_relaxed);
+}
+
 result<void> store::commit(batch& writes) {
   const auto status = body_->db->Write({}, &writes.body_->writes);
+  body_->refuses.store(!status.ok(), std::memory_order_relaxed);
   if (!status.ok())
     return fail(to_error(status, "commit")); // `writes` is as it was, for another try
   writes.body_->writes.Clear();
@@ -350,6 +382,7 @@ result<void> store::sync(lsn position) {
   options.sync = true; // syncs the whole log up to and including this record
   const auto status = body_->db->Put(options, body_->of(family::node), durable_name,
                                      number_text(busbar::to_number(position)));
+  body_->refuses.store(!status.ok(), std::memory_order_relaxed);
   if (!status.ok())
     return fail(to_error(status, "sync"));
   return {};

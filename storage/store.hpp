@@ -75,6 +75,9 @@ struct store_settings {
   std::string directory;
   std::size_t cache_bytes = 64u << 20;        ///< RocksDB's block cache.
   std::size_t write_buffer_bytes = 64u << 20; ///< Of all families together.
+  /// The disk has refused part of the write-ahead log, and RocksDB cannot go on with it in this
+  /// process: it must end, and may start again from what is stored. Called once, by any thread.
+  std::function<void(const error&)> on_fatal = nullptr;
 };
 
 /// Any thread may call any function, except where a comment says otherwise. Reads see only whole
@@ -105,6 +108,9 @@ public:
   /// for it any more, so the mark can go too.
   result<void> remove_shape(shape_id id, bool last_word);
   result<void> remove_all_shapes();
+
+  /// False after a commit() or sync() that failed, until one succeeds.
+  bool accepts_writes() const noexcept;
 
   /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.
   result<void> commit(batch& writes);

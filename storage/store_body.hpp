@@ -7,6 +7,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -40,6 +41,7 @@ struct store::body {
   std::mutex ids; ///< Guards the next shape id.
   std::uint64_t next_id = 1;
   std::uint64_t reserved_until = 1;
+  std::atomic<bool> refuses{false}; ///< See store::accepts_writes().
 
   ~body() {
     for (auto& handle : families)
