@@ -23,6 +23,8 @@ constexpr seconds begin_patience{10};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{20};
 constexpr seconds covers_patience{10};
+/// Other subsets wait behind one that waits for a lock.
+constexpr seconds lock_patience{2};
 /// A snapshot is taken anew if it is older than what the client has.
 constexpr std::chrono::milliseconds retry_pause_max{50};
 constexpr std::size_t charge_step = 256 * 1024;
@@ -56,6 +58,10 @@ subset_outcome failed(error why, bool said_by_postgres = false) {
           .why = std::move(why),
           .said_by_postgres = said_by_postgres,
           .unreachable = false};
+}
+
+subset_outcome given_up() {
+  return failed({errc::unavailable, "nobody waits for this subset"});
 }
 
 /// Its words name hosts and databases, which are not for clients.
@@ -104,12 +110,12 @@ struct subset_reader_state {
   explicit subset_reader_state(subset_reader_actor::pointer self) : self{self} {}
 
   subset_outcome read(const subset_task& task) {
-    if (task.abandoned)
-      return failed({errc::unavailable, "nobody waits for this subset"});
     for (std::chrono::milliseconds pause{1}; steady_clock::now() < task.give_up;
          pause = std::min(2 * pause, retry_pause_max)) {
+      if (task.abandoned)
+        return given_up();
       auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {
-        return postgres::snapshot_reader::begin(open, until);
+        return postgres::snapshot_reader::begin(open, until, lock_patience);
       });
       if (!snap)
         return session->usable() ? failed(snap.error()) : no_database(snap.error());
@@ -168,7 +174,8 @@ struct subset_reader_state {
                                          .also = text(task.what.filter),
                                          .order_by = task.what.order_by,
                                          .limit = task.what.limit,
-                                         .offset = task.what.offset};
+                                         .offset = task.what.offset,
+                                         .stop = &task.abandoned};
     bool first = true;
     std::optional<error> stopped;
     const auto add_row = [&](std::span<const sql::cell> cells) {
@@ -190,6 +197,8 @@ struct subset_reader_state {
     const auto copied = snap.copy(query, until, stall_patience, add_row);
     if (stopped)
       return failed(std::move(*stopped));
+    if (!copied && task.abandoned)
+      return given_up();
     if (!copied && copied.error().sqlstate == postgres::lost_rows)
       return std::nullopt;
     if (!copied)

@@ -6,11 +6,16 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <algorithm>
+
 namespace busbar::postgres {
 
 namespace {
 
 using clock = std::chrono::steady_clock;
+
+/// Between two looks at snapshot_query::stop.
+constexpr std::chrono::milliseconds stop_check_period{100};
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
@@ -68,19 +73,23 @@ struct copied_row {
 
 } // namespace
 
-pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadline until) {
+pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadline until,
+                                                     std::chrono::milliseconds lock_wait_max) {
   // SET takes no snapshot; the SELECT does, and the transaction keeps it. The settings are those of
   // the replication session, so that a row has the same text there and here (spec 1.17).
+  const auto lock_timeout =
+      "SET LOCAL lock_timeout = " + std::to_string(lock_wait_max.count()) + "; ";
   auto begun = session.command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                                "SET LOCAL bytea_output = 'hex'; SET LOCAL DateStyle = 'ISO, DMY'; "
                                "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1; "
                                "SET LOCAL IntervalStyle = 'iso_8601'; "
                                "SET LOCAL search_path = ''; "
                                "SET LOCAL standard_conforming_strings = on; "
-                               "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
-                               "SET LOCAL idle_in_transaction_session_timeout = 0; "
-                               "SELECT pg_catalog.pg_current_snapshot(), "
-                               "pg_catalog.pg_current_wal_insert_lsn()",
+                               "SET LOCAL statement_timeout = 0; " +
+                                   lock_timeout +
+                                   "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                                   "SELECT pg_catalog.pg_current_snapshot(), "
+                                   "pg_catalog.pg_current_wal_insert_lsn()",
                                until);
   if (!begun) {
     if (session.usable())
@@ -110,7 +119,7 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     return broken(std::move(why));
   };
   {
-    auto started = next_result(session, first_row_until);
+    auto started = next_result(session, first_row_until, query.stop);
     if (!started) {
       session_->close();
       return broken(std::move(started).error());
@@ -145,8 +154,16 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     if (size == -1)
       break;
     const auto limit = count == 0 ? first_row_until : clock::now() + stall_max;
-    if (wait_for(session, POLLIN, -1, limit) == waited::timed_out)
-      return give_up(timed_out(count == 0 ? "first row of a snapshot" : "next row of a snapshot"));
+    for (;;) {
+      if (query.stop && *query.stop)
+        return give_up({trouble::transient, {}, "nobody waits for the rows any more"});
+      const auto next_look = query.stop ? std::min(limit, clock::now() + stop_check_period) : limit;
+      if (wait_for(session, POLLIN, -1, next_look) == waited::ready)
+        break;
+      if (clock::now() >= limit)
+        return give_up(
+            timed_out(count == 0 ? "first row of a snapshot" : "next row of a snapshot"));
+    }
     if (PQconsumeInput(session) == 0)
       return give_up(result_error(session, nullptr));
   }

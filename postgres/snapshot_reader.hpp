@@ -7,6 +7,8 @@
 #include "shapes/table.hpp"
 #include "sql/predicate.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -23,6 +25,8 @@ struct snapshot_query {
   std::string_view order_by = {}; ///< sql::rewrite_order_by(), or empty.
   std::optional<std::uint64_t> limit = {};
   std::optional<std::uint64_t> offset = {};
+  /// Becomes true when nobody wants the rows any more: copy() then ends, the session is closed.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 inline constexpr std::string_view lost_rows = "40001"; ///< serialization_failure
@@ -32,7 +36,10 @@ inline constexpr std::string_view lost_rows = "40001"; ///< serialization_failur
 /// thread only. Memory: one row at a time, whatever the size of the table.
 class snapshot_reader {
 public:
-  static pg_result_of<snapshot_reader> begin(connection& session, deadline until);
+  /// `lock_wait_max`: so long copy() waits for a lock of the table, then it fails with SQLSTATE
+  /// 55P03; 0 = until the first row is overdue.
+  static pg_result_of<snapshot_reader> begin(connection& session, deadline until,
+                                             std::chrono::milliseconds lock_wait_max = {});
 
   const snapshot& visibility() const noexcept { return visibility_; }
   /// The commit of every transaction that the snapshot sees ends at or before this position. It is
