@@ -95,11 +95,10 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
   }
   if (head.verb == method::delete_)
     return serve_deletion(*parameters);
-  if (!admit(*parameters))
-    return;
   if (head.verb == method::post)
     return receive_body(head, std::move(*parameters));
-  serve_read(*parameters, head.if_none_match);
+  if (admit(*parameters))
+    serve_read(*parameters, head.if_none_match);
 }
 
 /// False if the request was refused for want of room.
@@ -216,7 +215,9 @@ void connection::serve_post() {
     answer.add("cache-control", default_cache_control).add("content-type", json_type);
     return end_short(answer, error_body(merged.error()));
   }
-  serve_read(parameters, {});
+  // Only now: a body that takes its time would hold a place and be no work.
+  if (admit(parameters))
+    serve_read(parameters, {});
 }
 
 /// Answers, and reads no more of this connection.

@@ -165,5 +165,17 @@ TEST_F(ServerTrouble, NewShapesAreAdmittedUpToTheLimitWhileOthersGoOn) {
   EXPECT_EQ(metrics_.admission_existing.Value(), 0);
 }
 
+TEST_F(ServerTrouble, ABodyThatTakesItsTimeHoldsNoPlace) {
+  settings_.initial_requests_max = 1;
+  script_.answer = [](shape_reader& reader, const shape_query&) { reader.on_slice(slice_of("")); };
+  start();
+  auto slow = connect();
+  slow.ask("POST", initial, "content-length: 2\r\nexpect: 100-continue\r\n");
+  EXPECT_EQ(slow.read_response(false).status, 100); // its head has been dealt with
+  EXPECT_EQ(get(initial).status, 200);
+  slow.send("{}");
+  EXPECT_EQ(slow.read_response().status, 200);
+}
+
 } // namespace
 } // namespace busbar::http
