@@ -45,7 +45,7 @@ TEST(ResponseHead, EveryResponseSaysWhoAnsweredAndToWhom) {
   EXPECT_EQ(text,
             "HTTP/1.1 200 OK\r\n"
             "date: Sun, 22 Nov 2026 09:53:49 GMT\r\n"
-            "vary: accept-encoding\r\n"
+            "vary: accept-encoding, origin\r\n"
             "x-request-id: abcdefghijklmnopqrst\r\n"
             "electric-server: ElectricSQL/1\r\n"
             "access-control-allow-origin: http://app.example\r\n"
@@ -61,6 +61,12 @@ TEST(ResponseHead, OtherRoutesAllowFewerMethods) {
   head_writer{text, 404, context(), cors::elsewhere}.end_with_length(0);
   EXPECT_THAT(text, HasSubstr("access-control-allow-methods: GET, HEAD\r\n"));
   EXPECT_THAT(text, HasSubstr("access-control-allow-origin: *\r\n"));
+}
+
+TEST(ResponseHead, WhatEveryOriginMayReadIsKeptOnceForAll) {
+  std::string text;
+  head_writer{text, 200, context(), cors::shape}.end_with_length(0);
+  EXPECT_THAT(text, HasSubstr("vary: accept-encoding\r\n"));
 }
 
 TEST(ResponseHead, NoContentDoesNotVary) {
