@@ -63,7 +63,7 @@ private:
   std::uint64_t epoch_ = 0; ///< What flushed_ belongs to.
   bool was_connected_ = false;
   bool must_begin_anew_ = false; ///< The shapes were removed; storage may not know yet.
-  bool was_streaming_ = false; ///< In the last connection: then back-off begins anew.
+  bool was_streaming_ = false;   ///< In the last connection: then back-off begins anew.
   std::thread thread_;
 };
 

@@ -165,16 +165,21 @@ public:
       while (!readers.empty()) {
         auto& reader = readers.front();
         waiting_room::unlink(reader);
-        if (reader.sse_)
+        if (reader.open_)
           reader.on_gone(std::nullopt);
         else if (reader.waits_for_ == shape_reader::wait::live)
           time_out(reader);
         else
           refuse(reader, {errc::unavailable, "the server is stopping"});
       }
-    for (auto* reader : subsets_.abandon_all()) {
+    for (auto* reader : subsets_.abandon_all())
       refuse(*reader, {errc::unavailable, "the server is stopping"});
-    }
+    for (auto& [key, waiting] : resolving_)
+      for (auto& [reader, query] : std::exchange(waiting, {}))
+        if (reader) {
+          reader->resolving_ = false;
+          refuse(*reader, {errc::unavailable, "the server is stopping"});
+        }
   }
 
   const session_environment& environment() const noexcept { return env_; }

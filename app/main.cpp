@@ -80,10 +80,9 @@ int serve(const app::settings& config) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
-  auto store = storage::store::open(
-      {.directory = config.storage_dir,
-       .cache_bytes = config.cache_bytes / 4,
-       .on_fatal = [&stop](const error& why) { stop.fail(why); }});
+  auto store = storage::store::open({.directory = config.storage_dir,
+                                     .cache_bytes = config.cache_bytes / 4,
+                                     .on_fatal = [&stop](const error& why) { stop.fail(why); }});
   if (!store)
     return complain(std::move(store).error());
   auto control_key = (*store)->control_key();

@@ -61,8 +61,8 @@ head_writer::head_writer(std::string& out, int status, const response_context& c
     out_ += "connection: keep-alive\r\n";
   // What a cache keeps for one origin says so, or it would be refused to the pages of others.
   if (status != 204)
-    out_ += context.origin.empty() ? "vary: accept-encoding\r\n"
-                                   : "vary: accept-encoding, origin\r\n";
+    out_ +=
+        context.origin.empty() ? "vary: accept-encoding\r\n" : "vary: accept-encoding, origin\r\n";
   add("x-request-id", context.request_id);
   add("electric-server", context.server);
   add("access-control-allow-origin", context.origin.empty() ? "*" : context.origin);

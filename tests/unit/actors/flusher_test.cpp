@@ -1,4 +1,5 @@
-// What the FLUSHER reports, and of which epoch. It runs on its own thread, as it does in the server.
+// What the FLUSHER reports, and of which epoch. It runs on its own thread, as it does in the
+// server.
 #include "actors/flusher.hpp"
 #include "tests/unit/storage/store_fixture.hpp"
 

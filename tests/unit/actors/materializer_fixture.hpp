@@ -101,6 +101,7 @@ protected:
   /// The stream begins anew.
   void reconnect() { EXPECT_TRUE(ask<bool>(reset_atom_v)->value.value_or(false)); }
 
+  caf::actor_system& system() { return system_->system; }
   const materializer_actor& materializer() const { return others_->materializers[0]; }
   void run() { scheduler_->run(); }
 

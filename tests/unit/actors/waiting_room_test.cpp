@@ -56,8 +56,8 @@ protected:
 
   const shape_ptr shape_ = testing::made_shape(1);
   int asked_ = 0;
-  std::priority_queue<waiting_room::clock::time_point,
-                      std::vector<waiting_room::clock::time_point>, std::greater<>>
+  std::priority_queue<waiting_room::clock::time_point, std::vector<waiting_room::clock::time_point>,
+                      std::greater<>>
       due_;
 };
 

@@ -76,7 +76,8 @@ TEST(JsonBody, NullMembersTakeBackWhatTheQuerySaysHoweverManyThereAre) {
   std::string raw;
   std::string body = R"({"live":null,"table":null)";
   for (int i = 0; i < 1'000; ++i) {
-    raw += "a" + std::to_string(i) + "=1&a" + std::to_string(i) + "=2&b" + std::to_string(i) + "=1&";
+    raw +=
+        "a" + std::to_string(i) + "=1&a" + std::to_string(i) + "=2&b" + std::to_string(i) + "=1&";
     body += ",\"a" + std::to_string(i) + "\":null";
   }
   const auto parameters = merged(raw + "table=t&live=true&offset=-1&live=1", body + "}");

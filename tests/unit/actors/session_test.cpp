@@ -1,0 +1,139 @@
+// What a CLIENT SESSION says to those who wait. The test plays its I/O thread and its DIRECTORY.
+#include "actors/session.hpp"
+#include "tests/unit/actors/materializer_fixture.hpp"
+
+#include <gmock/gmock.h>
+
+#include <functional>
+
+namespace busbar {
+namespace {
+
+class noting_reader final : public shape_reader {
+public:
+  explicit noting_reader(client_session& session) : session_{session} {}
+  noting_reader(const noting_reader&) = delete;
+  noting_reader& operator=(const noting_reader&) = delete;
+  ~noting_reader() override { session_.cancel(*this); }
+
+  void on_slice(const log_slice&) override { heard.push_back("slice"); }
+  void on_stream_open(const log_slice&) override { heard.push_back("open"); }
+  void on_not_modified(const log_slice&) override { heard.push_back("not modified"); }
+  void on_gone(const std::optional<std::string>&) override { heard.push_back("gone"); }
+  void on_refused(const refusal& what) override { heard.push_back("refused: " + what.why.message); }
+  void on_subset(const subset_answer&) override { heard.push_back("subset"); }
+
+  std::vector<std::string> heard;
+
+private:
+  client_session& session_;
+};
+
+class SessionTest : public testing::MaterializerTest {
+protected:
+  void SetUp() override {
+    MaterializerTest::SetUp();
+    status_.set_phase(node_status::phase::streaming);
+    cast_->materializers.push_back(materializer());
+    cast_->directory =
+        system().spawn([this](directory_actor::pointer self) -> directory_actor::behavior_type {
+          return {[this, self](find_atom, const shape_request&) -> caf::result<shape_ptr> {
+                    ++asked_;
+                    if (found_)
+                      return found_;
+                    return pending_.emplace_back(self->make_response_promise<shape_ptr>());
+                  },
+                  [](finished_atom, const shape_ptr&, const snapshotter_actor&) {},
+                  [](publish_atom, const shape_ptr&, bool) {},
+                  [](mend_atom, const shape_ptr&) {},
+                  [](mend_atom, const shape_ptr&, const snapshotter_actor&) {},
+                  [](invalid_atom, const shape_ptr&, const std::string&) {},
+                  [](drop_atom, const shape_ptr&) {},
+                  [](purge_atom, const std::string&) { return true; },
+                  [](adopt_atom, const shape_list&) {}};
+        });
+    session_ = start_session(system(),
+                             {.others = cast_,
+                              .store = store_.get(),
+                              .index = &index_,
+                              .status = &status_,
+                              .cache = &cache_,
+                              .metrics = &metrics_},
+                             [this](std::function<void()> task) { tasks_.push_back(task); });
+    turn();
+  }
+  void TearDown() override {
+    turn();
+    session_.reset();
+    pending_.clear();
+    caf::anon_send_exit(cast_->directory, caf::exit_reason::user_shutdown);
+    run();
+    *cast_ = {};
+    MaterializerTest::TearDown();
+  }
+
+  /// Until nobody has anything to do.
+  void turn() {
+    for (run(); !tasks_.empty(); run())
+      for (auto& task : std::exchange(tasks_, {}))
+        task();
+  }
+  void read(shape_reader& reader, shape_query query) {
+    query.shape.table = "items";
+    session_->read(reader, std::move(query));
+    turn();
+  }
+  /// A request for what comes after this position of `found_`.
+  shape_query live_at(log_offset offset, bool sse) const {
+    shape_query query;
+    query.offset = offset;
+    query.handle = found_->handle();
+    query.live = true;
+    query.sse = sse;
+    return query;
+  }
+  shape_ptr started_shape() {
+    const auto shape = live_shape(1);
+    shape->update([](shape_progress& p) { p.started = p.complete = true; });
+    return shape;
+  }
+
+  const cast_ptr cast_ = std::make_shared<cast>();
+  shape_index index_;
+  piece_cache cache_{1u << 20};
+  std::vector<std::function<void()>> tasks_;
+  std::unique_ptr<client_session> session_;
+  shape_ptr found_; ///< What the directory answers; null = nothing so far.
+  std::vector<caf::typed_response_promise<shape_ptr>> pending_;
+  int asked_ = 0;
+};
+
+using ::testing::ElementsAre;
+
+TEST_F(SessionTest, AnOrderlyStopAsksThoseToComeAgainWhoHaveHadNoAnswer) {
+  found_ = started_shape();
+  noting_reader stream{*session_};
+  noting_reader beyond{*session_};
+  noting_reader poll{*session_};
+  noting_reader undefined{*session_};
+  const log_offset far{~std::uint64_t{0} >> 1, 0};
+  const auto head = found_->progress().head;
+  read(stream, live_at(head, true));
+  read(beyond, live_at(far, true));
+  read(poll, live_at(head, false));
+  found_ = nullptr;
+  shape_query other;
+  other.shape.where = "id > 1";
+  read(undefined, std::move(other));
+  ASSERT_THAT(stream.heard, ElementsAre("open"));
+  ASSERT_THAT(beyond.heard, ElementsAre());
+  session_->drain();
+  turn();
+  EXPECT_THAT(stream.heard, ElementsAre("open", "gone"));
+  EXPECT_THAT(beyond.heard, ElementsAre("refused: the server is stopping"));
+  EXPECT_THAT(poll.heard, ElementsAre("slice"));
+  EXPECT_THAT(undefined.heard, ElementsAre("refused: the server is stopping"));
+}
+
+} // namespace
+} // namespace busbar
