@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-/// Frames on their way to all materializers together; half a megabyte each at most.
+/// Frames that a materializer may not have applied yet; half a megabyte each at most.
 constexpr int frames_in_flight_max = 16;
 constexpr milliseconds backoff_min{1'000};
 constexpr milliseconds backoff_max{10'000};
@@ -25,9 +25,8 @@ constexpr seconds reset_patience{60};
 } // namespace
 
 feed::feed(caf::actor_system& system, feed_environment environment, cast_ptr others)
-    : system_{system}, env_{std::move(environment)}, others_{std::move(others)}, thread_{[this] {
-        run();
-      }} {}
+    : system_{system}, env_{std::move(environment)}, others_{std::move(others)},
+      credits_{others_->materializers.size(), frames_in_flight_max}, thread_{[this] { run(); }} {}
 
 feed::~feed() {
   stop_.store(true, std::memory_order_release);
@@ -44,14 +43,8 @@ void feed::flushed(lsn position, std::uint64_t epoch) noexcept {
     stream_->wake();
 }
 
-void feed::credit() noexcept {
-  // A frame of an earlier connection may be credited after the count began anew.
-  auto before = in_flight_.load(std::memory_order_acquire);
-  while (before > 0 &&
-         !in_flight_.compare_exchange_weak(before, before - 1, std::memory_order_acq_rel)) {
-  }
-  // It may be pausing for this very credit, or gathering until there is nothing left to do.
-  if (before == frames_in_flight_max || before == 1)
+void feed::credit(std::size_t materializer) noexcept {
+  if (credits_.applied(materializer))
     wake();
 }
 
@@ -127,7 +120,7 @@ postgres::pg_error feed::stream_once() {
   }
   if (!reset_materializers())
     return {postgres::trouble::transient, {}, "storage does not accept writes"};
-  in_flight_.store(0, std::memory_order_release);
+  credits_.reset();
   if (!*continued)
     if (auto begun = begin_anew(leader); !begun)
       return {postgres::trouble::transient, {}, begun.error().message};
@@ -154,16 +147,15 @@ postgres::pg_error feed::stream_once() {
       env_.metrics->confirmed_lsn.Set(static_cast<double>(to_number(flushed)));
     }
     const auto until = steady_clock::now() + wait_max;
-    const auto in_flight = in_flight_.load(std::memory_order_acquire);
-    if (in_flight >= frames_in_flight_max) {
+    if (credits_.full()) {
       if (auto paused = stream.pause(until); !paused)
         return paused.error();
       continue;
     }
     // While the materializers are busy, small transactions gather into one frame: an idle server
     // passes on each at once, a loaded one saves most of the cost of each.
-    auto event =
-        stream.next(in_flight == 0 ? until : steady_clock::now() + gather_max, in_flight == 0);
+    const bool idle_now = credits_.idle();
+    auto event = stream.next(idle_now ? until : steady_clock::now() + gather_max, idle_now);
     if (!event)
       return event.error();
     if (!event->transactions.empty())
@@ -289,10 +281,9 @@ void feed::send_frame(const frame& next) {
   }
   env_.metrics->transactions.Increment(ended);
   env_.metrics->changes.Increment(root.getChanges().size());
-  for (const auto& materializer : others_->materializers) {
-    in_flight_.fetch_add(1, std::memory_order_acq_rel);
+  credits_.sent();
+  for (const auto& materializer : others_->materializers)
     caf::anon_send(materializer, apply_atom_v, next);
-  }
 }
 
 } // namespace busbar

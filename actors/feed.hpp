@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/cast.hpp"
+#include "actors/frame_credits.hpp"
 #include "actors/node_status.hpp"
 #include "actors/shape_index.hpp"
 #include "monitoring/metrics.hpp"
@@ -36,7 +37,7 @@ public:
   /// Durable up to here. An epoch begins whenever the log begins anew, and positions may fall then;
   /// what is told of an earlier one is ignored. Any thread.
   void flushed(lsn position, std::uint64_t epoch) noexcept;
-  void credit() noexcept; ///< A materializer has applied one frame. Any thread.
+  void credit(std::size_t materializer) noexcept; ///< It has applied one frame. Any thread.
 
 private:
   void run();
@@ -57,7 +58,7 @@ private:
   cast_ptr others_;
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> flushed_{0};
-  std::atomic<int> in_flight_{0};
+  frame_credits credits_;
   std::mutex stream_mutex_; ///< Guards stream_ against a wake() while it changes, and epoch_.
   postgres::replication_stream* stream_ = nullptr;
   std::uint64_t epoch_ = 0; ///< What flushed_ belongs to.

@@ -68,7 +68,7 @@ void materializer_state::drain_backlog() {
     finish_frame(backlog.front());
     backlog.pop_front();
     applied_front = false;
-    self->send(others->replicator, applied_atom_v);
+    self->send(others->replicator, applied_atom_v, env.number);
   }
 }
 

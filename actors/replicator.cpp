@@ -24,9 +24,9 @@ replicator_actor spawn_replicator(caf::actor_system& system, feed_environment en
           if (position > lsn{0})
             reader->flushed(position, epoch);
         },
-        [self](applied_atom) {
+        [self](applied_atom, std::uint32_t materializer) {
           if (self->state.reader)
-            self->state.reader->credit();
+            self->state.reader->credit(materializer);
         },
     };
   });
