@@ -25,6 +25,7 @@ log_slice empty_slice(const shape_state& shape, log_offset at) {
                   .now = false,
                   .end = at,
                   .up_to_date = true,
+                  .chunk_at_head = false,
                   .last_seen_lsn = 0,
                   .weak_tag = false,
                   .no_changes = false,
@@ -73,6 +74,7 @@ result<std::optional<log_slice>> slice_at(const storage::store& store, const sha
       slice.end = **chunk_end;
       slice.up_to_date = false;
     }
+    slice.chunk_at_head = *chunk_end && **chunk_end == progress.head;
   }
   slice.rest = cursor(shape, position, slice.end);
   slice.last_seen_lsn = position.live ? slice.end.tx : std::max(last_seen, slice.end.tx);

@@ -63,6 +63,7 @@ struct log_slice {
   bool now = false;
   log_offset end;                  ///< For `electric-offset`.
   bool up_to_date = false;         ///< The up-to-date control message follows the entries.
+  bool chunk_at_head = false;      ///< A chunk has just ended here; later it ends like any other.
   std::uint64_t last_seen_lsn = 0; ///< For that message's global_last_seen_lsn.
   bool weak_tag = false;           ///< 304: the client has it in a coding, so its tag is weak.
   bool no_changes = false; ///< Live timeout or `now`: electric-has-data: false, unique ETag.

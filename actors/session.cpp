@@ -251,10 +251,7 @@ private:
       const auto p = shape->progress();
       auto same = p.gone ? result<std::optional<log_slice>>{} : slice(reader, p, 0);
       const auto match =
-          same && *same
-              ? matching_tag(query.if_none_match, shape->handle() + ':' + to_string(query.offset) +
-                                                      ':' + to_string((*same)->end))
-              : tag_match::none;
+          same && *same ? matching_tag(query.if_none_match, entity_tag(**same)) : tag_match::none;
       if (match != tag_match::none) {
         reader.shape_.reset();
         (*same)->weak_tag = match == tag_match::weak;

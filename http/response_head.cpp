@@ -1,5 +1,6 @@
 #include "http/response_head.hpp"
 
+#include "actors/entity_tag.hpp"
 #include "base/json_text.hpp"
 
 #include <algorithm>
@@ -110,11 +111,7 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
   const bool no_changes = slice.no_changes && !not_modified;
   // Bytes that a coding changed are others: RFC 9110 allows them the same tag if it is weak.
   std::string etag = mode.in != coding::identity || slice.weak_tag ? "W/\"" : "\"";
-  etag += slice.handle;
-  etag += ':';
-  etag += slice.now ? std::string{"now"} : to_string(slice.requested);
-  etag += ':';
-  etag += end;
+  etag += entity_tag(slice);
   if (no_changes) {
     etag += ':';
     append_number(etag, unique);

@@ -1,4 +1,5 @@
 // What a CLIENT SESSION says to those who wait. The test plays its I/O thread and its DIRECTORY.
+#include "actors/entity_tag.hpp"
 #include "actors/session.hpp"
 #include "tests/unit/actors/materializer_fixture.hpp"
 
@@ -16,7 +17,10 @@ public:
   noting_reader& operator=(const noting_reader&) = delete;
   ~noting_reader() override { session_.cancel(*this); }
 
-  void on_slice(const log_slice&) override { heard.push_back("slice"); }
+  void on_slice(const log_slice& slice) override {
+    heard.push_back(slice.up_to_date ? "slice, up to date" : "slice");
+    tag = entity_tag(slice);
+  }
   void on_stream_open(const log_slice&) override { heard.push_back("open"); }
   void on_not_modified(const log_slice&) override { heard.push_back("not modified"); }
   void on_gone(const std::optional<std::string>&) override { heard.push_back("gone"); }
@@ -24,6 +28,7 @@ public:
   void on_subset(const subset_answer&) override { heard.push_back("subset"); }
 
   std::vector<std::string> heard;
+  std::string tag; ///< Of the last slice.
 
 private:
   client_session& session_;
@@ -131,8 +136,36 @@ TEST_F(SessionTest, AnOrderlyStopAsksThoseToComeAgainWhoHaveHadNoAnswer) {
   turn();
   EXPECT_THAT(stream.heard, ElementsAre("open", "gone"));
   EXPECT_THAT(beyond.heard, ElementsAre("refused: the server is stopping"));
-  EXPECT_THAT(poll.heard, ElementsAre("slice"));
+  EXPECT_THAT(poll.heard, ElementsAre("slice, up to date"));
   EXPECT_THAT(undefined.heard, ElementsAre("refused: the server is stopping"));
+}
+
+class SessionChunkTest : public SessionTest {
+protected:
+  SessionChunkTest() { chunk_bytes_max_ = 1; } // every entry ends a chunk
+};
+
+TEST_F(SessionChunkTest, AChunkHasAnotherTagOnceTheLogGoesOnBehindIt) {
+  found_ = started_shape();
+  shape_query query;
+  query.offset = log_offset::snapshot_end();
+  query.handle = found_->handle();
+  apply(described().begin(200, 120).insert(oid, row(1)).commit());
+  noting_reader at_head{*session_};
+  read(at_head, query);
+  EXPECT_THAT(at_head.heard, ElementsAre("slice, up to date"));
+  query.if_none_match = '"' + at_head.tag + '"';
+  noting_reader same{*session_};
+  read(same, query);
+  EXPECT_THAT(same.heard, ElementsAre("not modified"));
+  apply(described().begin(300, 121).insert(oid, row(2)).commit());
+  noting_reader later{*session_};
+  read(later, query);
+  EXPECT_THAT(later.heard, ElementsAre("slice"));
+  query.if_none_match = '"' + later.tag + '"';
+  noting_reader as_later{*session_};
+  read(as_later, query);
+  EXPECT_THAT(as_later.heard, ElementsAre("not modified"));
 }
 
 } // namespace
