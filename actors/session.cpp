@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace busbar {
@@ -89,10 +90,12 @@ public:
         refuse(reader, {errc::unavailable, env_.status->why_not()}, cause::not_ready);
       return;
     }
-    auto& waiting = resolving_[key];
+    const auto [entry, unasked] = resolving_.try_emplace(key);
+    auto& waiting = entry->second;
     reader.resolving_ = true;
+    reader.resolving_key_ = &entry->first;
     waiting.push_back({&reader, std::move(query)});
-    if (waiting.size() > 1)
+    if (!unasked)
       return;
     request(env_.others->directory, find_patience, find_atom_v, waiting.front().query.shape)
         .then(
@@ -129,13 +132,12 @@ public:
     if (!reader.resolving_)
       return;
     reader.resolving_ = false;
-    for (auto& [key, waiting] : resolving_)
-      for (auto& item : waiting)
-        if (item.reader == &reader)
-          item.reader = nullptr;
-    if (taken_)
+    const auto is_it = [&reader](const waiting_request& item) { return item.reader == &reader; };
+    if (const auto* key = std::exchange(reader.resolving_key_, nullptr))
+      std::erase_if(resolving_.find(*key)->second, is_it);
+    else if (taken_)
       for (auto& item : *taken_)
-        if (item.reader == &reader)
+        if (is_it(item))
           item.reader = nullptr;
   }
 
@@ -175,11 +177,11 @@ public:
     for (auto* reader : subsets_.abandon_all())
       refuse(*reader, {errc::unavailable, "the server is stopping"});
     for (auto& [key, waiting] : resolving_)
-      for (auto& [reader, query] : std::exchange(waiting, {}))
-        if (reader) {
-          reader->resolving_ = false;
-          refuse(*reader, {errc::unavailable, "the server is stopping"});
-        }
+      for (auto& [reader, query] : std::exchange(waiting, {})) {
+        reader->resolving_ = false;
+        reader->resolving_key_ = nullptr;
+        refuse(*reader, {errc::unavailable, "the server is stopping"});
+      }
   }
 
   const session_environment& environment() const noexcept { return env_; }
@@ -213,7 +215,12 @@ private:
 
   taken_list take(const std::string& key) {
     auto node = resolving_.extract(key);
-    return {*this, node.empty() ? waiting_list{} : std::move(node.mapped())};
+    waiting_list waiting;
+    if (!node.empty())
+      waiting = std::move(node.mapped());
+    for (auto& item : waiting)
+      item.reader->resolving_key_ = nullptr;
+    return {*this, std::move(waiting)};
   }
 
   void begin(shape_reader& reader, const shape_query& query, const shape_ptr& shape) {

@@ -140,6 +140,34 @@ TEST_F(SessionTest, AnOrderlyStopAsksThoseToComeAgainWhoHaveHadNoAnswer) {
   EXPECT_THAT(undefined.heard, ElementsAre("refused: the server is stopping"));
 }
 
+TEST_F(SessionTest, ThoseWhoLeaveBeforeTheirShapeIsFoundAreForgottenAndTheOthersAnswered) {
+  noting_reader stays{*session_};
+  auto leaves = std::make_unique<noting_reader>(*session_);
+  read(*leaves, {});
+  read(stays, {});
+  EXPECT_EQ(asked_, 1) << "one question for both";
+  leaves.reset();
+  noting_reader comes{*session_};
+  read(comes, {});
+  EXPECT_EQ(asked_, 1);
+  pending_.at(0).deliver(started_shape());
+  turn();
+  EXPECT_EQ(stays.heard.size(), 1u);
+  EXPECT_EQ(comes.heard.size(), 1u);
+}
+
+TEST_F(SessionTest, NobodyIsLeftToHearOfAShapeThatIsFoundLate) {
+  auto leaves = std::make_unique<noting_reader>(*session_);
+  read(*leaves, {});
+  leaves.reset();
+  pending_.at(0).deliver(started_shape());
+  turn();
+  noting_reader comes{*session_};
+  read(comes, {});
+  EXPECT_EQ(comes.heard.size(), 1u);
+  EXPECT_EQ(asked_, 1) << "what was found is remembered";
+}
+
 class SessionChunkTest : public SessionTest {
 protected:
   SessionChunkTest() { chunk_bytes_max_ = 1; } // every entry ends a chunk
