@@ -168,6 +168,15 @@ TEST_F(SessionTest, NobodyIsLeftToHearOfAShapeThatIsFoundLate) {
   EXPECT_EQ(asked_, 1) << "what was found is remembered";
 }
 
+TEST_F(SessionTest, WhatHappensInsideIsNotToldToClients) {
+  noting_reader reader{*session_};
+  read(reader, {});
+  pending_.at(0).deliver(caf::make_error(caf::sec::request_receiver_down));
+  turn();
+  EXPECT_THAT(reader.heard,
+              ElementsAre("refused: the server could not do this in time: try again"));
+}
+
 class SessionChunkTest : public SessionTest {
 protected:
   SessionChunkTest() { chunk_bytes_max_ = 1; } // every entry ends a chunk
