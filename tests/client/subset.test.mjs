@@ -400,3 +400,29 @@ scenario('without PostgreSQL a subset is a 503 with retry-after, and the log goe
   await other.start()
   await until(async () => (await get(lonely, { ...at, subset__where: 'id = 1' })).status === 200, 'subsets again')
 })
+
+scenario('while subsets of a locked table are refused, those of other tables are read', async ({ cleanup }) => {
+  const locked = await newTable(server, itemColumns, itemRows)
+  const free = await newTable(server, itemColumns, itemRows)
+  await follow(server, { table: locked })
+  await follow(server, { table: free })
+  const locker = await server.client()
+  cleanup(() => locker.end())
+  await locker.query(`BEGIN; LOCK TABLE ${locked} IN ACCESS EXCLUSIVE MODE`)
+  const waiting = Array.from({ length: 2 }, () => postSubset({ table: locked }, { where: 'true' }))
+  await until(
+    async () =>
+      (await server.query(`SELECT 1 FROM pg_locks WHERE relation = '${locked}'::regclass AND NOT granted`)).length === 2,
+    'both readers to wait for the lock',
+  )
+  // The lock is not given back before all have their answers.
+  const rows = checkSubset(await postSubset({ table: free }, { order_by: 'id' }), free)
+  assert.equal(ids(rows), '1,2,3')
+  for (const response of await Promise.all(waiting)) {
+    assert.equal(response.status, 503, response.text)
+    assert.ok(response.header('retry-after'))
+    assert.match(response.text, /locked/)
+  }
+  await locker.query('COMMIT')
+  assert.equal(ids(checkSubset(await postSubset({ table: locked }, { order_by: 'id' }), locked)), '1,2,3')
+})
