@@ -135,8 +135,8 @@ private:
   bool now_ = false;
   bool live_ = false;
   bool sse_ = false;
-  bool open_ = false;      ///< SSE: the head has been sent.
-  bool resolving_ = false; ///< Its definition is being looked up.
+  bool open_ = false;                          ///< SSE: the head has been sent.
+  bool resolving_ = false;                     ///< Its definition is being looked up.
   const std::string* resolving_key_ = nullptr; ///< Among those of this key; null when it is found.
 };
 

@@ -245,7 +245,8 @@ private:
   replicator_actor spawn_replicator() {
     return system_->system.spawn(
         [this](replicator_actor::pointer) -> replicator_actor::behavior_type {
-          return {[](flushed_atom, lsn, std::uint64_t) {}, [this](applied_atom, std::uint32_t) { ++credits_; }};
+          return {[](flushed_atom, lsn, std::uint64_t) {},
+                  [this](applied_atom, std::uint32_t) { ++credits_; }};
         });
   }
 

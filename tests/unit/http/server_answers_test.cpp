@@ -57,7 +57,7 @@ TEST_F(ServerAnswers, EveryResponseCarriesTheCommonHeaders) {
   EXPECT_EQ(answer.header("electric-server"), "ElectricSQL/test");
   EXPECT_EQ(answer.header("access-control-allow-origin"), "http://app");
   EXPECT_EQ(answer.header("x-request-id"), "0123456789abcdefghij");
-  EXPECT_EQ(answer.header("vary"), "accept-encoding");
+  EXPECT_EQ(answer.header("vary"), "accept-encoding, origin");
   EXPECT_NE(answer.header("date"), "(none)");
   const auto other = get(initial, "x-request-id: short\r\n");
   EXPECT_EQ(other.header("access-control-allow-origin"), "*");

@@ -1,4 +1,5 @@
-// What a disk that refuses does to the store. A limit on the size of files stands for the full disk.
+// What a disk that refuses does to the store. A limit on the size of files stands for the full
+// disk.
 #include "tests/unit/storage/store_fixture.hpp"
 
 #include <gmock/gmock.h>
