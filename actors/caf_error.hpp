@@ -12,13 +12,8 @@ inline caf::error to_caf(const error& e) {
           caf::make_message(e.message, e.field, e.known)};
 }
 
-/// A CAF error of its own (timeout, actor down) becomes errc::unavailable.
-inline error from_caf(const caf::error& e) {
-  if (e.category() == caf::atom("busbar") &&
-      e.context().match_elements<std::string, std::string, bool>())
-    return {static_cast<errc>(e.code()), e.context().get_as<std::string>(0),
-            e.context().get_as<std::string>(1), e.context().get_as<bool>(2)};
-  return {errc::unavailable, "internal request failed: " + to_string(e)};
-}
+/// A CAF error of its own (timeout, actor down) becomes errc::unavailable; its words, which name
+/// our parts, are for our log only.
+error from_caf(const caf::error& e);
 
 } // namespace busbar

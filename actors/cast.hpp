@@ -19,9 +19,14 @@ struct cast {
   std::vector<materializer_actor> materializers;
   std::vector<snapshotter_actor> snapshotters;
   std::vector<subset_reader_actor> subset_readers;
+  std::vector<move_reader_actor> move_readers;
 
+  /// Ids that leave the same remainder have the same one (shapes/definition.hpp, shape_groups).
+  std::size_t number_of(storage::shape_id shape) const {
+    return storage::to_number(shape) % shape_groups % materializers.size();
+  }
   const materializer_actor& materializer_of(storage::shape_id shape) const {
-    return materializers[storage::to_number(shape) % materializers.size()];
+    return materializers[number_of(shape)];
   }
 };
 

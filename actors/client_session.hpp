@@ -16,7 +16,7 @@ enum class service_state : std::uint8_t {
 };
 
 /// The session's door for the HTTP code of the same I/O thread. Behind it stands a CAF actor
-/// (client_session_actor, see protocol.hpp) that runs on that very thread, so that neither locks
+/// (session_actor, see protocol.hpp) that runs on that very thread, so that neither locks
 /// nor hand-overs lie between a parsed request and its answer.
 class client_session {
 public:
@@ -30,17 +30,22 @@ public:
   virtual void cancel(shape_reader& reader) noexcept = 0;
 
   /// The next bytes of a slice, framed as `cursor.form` says (at most about 256 kB); moves the
-  /// cursor. Null together with cursor.done() if nothing is left. An error means that the log is
+  /// cursor. Null together with cursor.done() if nothing is left; null without it if a snapshot is
+  /// still being written and has not come so far: see await_more(). An error means that the log is
   /// gone or unreadable: abort the connection, do not finish the JSON.
   virtual result<body_piece> next_piece(log_cursor& cursor) = 0;
+
+  /// Tell `reader` when next_piece() may have more for this cursor. It waits as after read().
+  virtual void await_more(shape_reader& reader, const log_cursor& cursor) = 0;
 
   /// True if `handle` names a shape that this node keeps (admission class "existing").
   virtual bool knows(const std::string& handle) const = 0;
 
   /// Deletes the shape of this handle (unless empty) or of this definition; both given must mean
-  /// the same one (errc::invalid_argument otherwise). False if there is no such shape.
-  virtual result<bool> drop(const std::string& handle,
-                            const std::optional<shape_request>& definition) = 0;
+  /// the same one. A definition is checked as read() checks it, but makes no shape. `reader` is
+  /// answered with on_dropped() or on_refused(), under the same rules as there.
+  virtual void drop(shape_reader& reader, const std::string& handle,
+                    const std::optional<shape_request>& definition) = 0;
 
   /// Whether shapes can be created and streamed; if not, `why_not` names the first unmet condition.
   virtual service_state state(std::string& why_not) const = 0;

@@ -1,10 +1,21 @@
-// actors/entity_tag.hpp: If-None-Match against the tag of a slice (spec shape-protocol 13.4).
+// actors/entity_tag.hpp: the tag of a slice, and If-None-Match against it (spec
+// shape-protocol 13.4).
 #pragma once
 
+#include "actors/reader.hpp"
+
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace busbar {
+
+/// Without quotes. A chunk that ends at the head has one of its own: its body says up-to-date, and
+/// later, when the log goes on behind the chunk, the same request's body will not.
+inline std::string entity_tag(const log_slice& slice) {
+  return slice.handle + ':' + (slice.now ? "now" : to_string(slice.requested)) + ':' +
+         to_string(slice.end) + (slice.chunk_at_head ? ":head" : "");
+}
 
 enum class tag_match : std::uint8_t { none, strong, weak };
 

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-/// Frames on their way to all materializers together; half a megabyte each at most.
+/// Frames that a materializer may not have applied yet; half a megabyte each at most.
 constexpr int frames_in_flight_max = 16;
 constexpr milliseconds backoff_min{1'000};
 constexpr milliseconds backoff_max{10'000};
@@ -25,9 +25,8 @@ constexpr seconds reset_patience{60};
 } // namespace
 
 feed::feed(caf::actor_system& system, feed_environment environment, cast_ptr others)
-    : system_{system}, env_{std::move(environment)}, others_{std::move(others)}, thread_{[this] {
-        run();
-      }} {}
+    : system_{system}, env_{std::move(environment)}, others_{std::move(others)},
+      credits_{others_->materializers.size(), frames_in_flight_max}, thread_{[this] { run(); }} {}
 
 feed::~feed() {
   stop_.store(true, std::memory_order_release);
@@ -35,19 +34,17 @@ feed::~feed() {
   thread_.join();
 }
 
-void feed::flushed(lsn position) noexcept {
+void feed::flushed(lsn position, std::uint64_t epoch) noexcept {
+  const std::lock_guard guard{stream_mutex_};
+  if (epoch != epoch_)
+    return;
   flushed_.store(to_number(position), std::memory_order_release);
-  wake();
+  if (stream_)
+    stream_->wake();
 }
 
-void feed::credit() noexcept {
-  // A frame of an earlier connection may be credited after the count began anew.
-  auto before = in_flight_.load(std::memory_order_acquire);
-  while (before > 0 &&
-         !in_flight_.compare_exchange_weak(before, before - 1, std::memory_order_acq_rel)) {
-  }
-  // It may be pausing for this very credit, or gathering until there is nothing left to do.
-  if (before == frames_in_flight_max || before == 1)
+void feed::credit(std::size_t materializer) noexcept {
+  if (credits_.applied(materializer))
     wake();
 }
 
@@ -123,14 +120,11 @@ postgres::pg_error feed::stream_once() {
   }
   if (!reset_materializers())
     return {postgres::trouble::transient, {}, "storage does not accept writes"};
-  in_flight_.store(0, std::memory_order_release);
-  const auto begin = *continued ? std::max(flushed_.load(), to_number(leader.confirmed_flush))
-                                : to_number(leader.confirmed_flush);
-  if (!*continued) {
-    // After the materializers' reset, so that no report of the time before follows it.
-    caf::anon_send(others_->flusher, reset_atom_v, lsn{begin});
-    env_.status->restart(begin - 1);
-  }
+  credits_.reset();
+  if (!*continued)
+    if (auto begun = begin_anew(leader); !begun)
+      return {postgres::trouble::transient, {}, begun.error().message};
+  const auto begin = std::max(flushed_.load(), to_number(leader.confirmed_flush));
   for (std::size_t i = 0; begin > 0 && i < others_->materializers.size(); ++i)
     env_.status->processed(i, begin - 1);
   if (auto started = stream.start(lsn{begin}); !started)
@@ -153,16 +147,15 @@ postgres::pg_error feed::stream_once() {
       env_.metrics->confirmed_lsn.Set(static_cast<double>(to_number(flushed)));
     }
     const auto until = steady_clock::now() + wait_max;
-    const auto in_flight = in_flight_.load(std::memory_order_acquire);
-    if (in_flight >= frames_in_flight_max) {
+    if (credits_.full()) {
       if (auto paused = stream.pause(until); !paused)
         return paused.error();
       continue;
     }
     // While the materializers are busy, small transactions gather into one frame: an idle server
     // passes on each at once, a loaded one saves most of the cost of each.
-    auto event =
-        stream.next(in_flight == 0 ? until : steady_clock::now() + gather_max, in_flight == 0);
+    const bool idle_now = credits_.idle();
+    auto event = stream.next(idle_now ? until : steady_clock::now() + gather_max, idle_now);
     if (!event)
       return event.error();
     if (!event->transactions.empty())
@@ -232,20 +225,39 @@ result<bool> feed::take_over(const postgres::leadership& leader) {
     if (!done)
       return fail(errc::unavailable, "the shapes could not be removed from storage");
   }
-  const bool anew = !gap.empty() || leader.slot_created || *durable == lsn{0};
+  must_begin_anew_ |= !gap.empty() || leader.slot_created || *durable == lsn{0};
+  if (must_begin_anew_)
+    return false;
   if (!*stored || !(**stored == now))
     if (auto set = env_.store->set_identity(now); !set)
       return fail(std::move(set).error());
-  if (anew) {
-    // From here on the slot must never be found ahead of what storage says.
-    if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
-      return fail(std::move(synced).error());
-    flushed_.store(0, std::memory_order_release);
-    return false;
-  }
   if (!was_streaming_ && flushed_.load() == 0)
     flushed_.store(to_number(*durable), std::memory_order_release);
   return true;
+}
+
+result<void> feed::begin_anew(const postgres::leadership& leader) {
+  std::uint64_t epoch = 0;
+  {
+    const std::lock_guard guard{stream_mutex_};
+    epoch = ++epoch_;
+    flushed_.store(0, std::memory_order_release);
+  }
+  caf::scoped_actor waiting{system_};
+  bool done = false;
+  waiting->request(others_->flusher, reset_patience, reset_atom_v, leader.confirmed_flush, epoch)
+      .receive([&](bool ok) { done = ok; }, [](const caf::error&) {});
+  if (!done)
+    return fail(errc::unavailable, "storage does not accept writes");
+  // From here on the slot must never be found ahead of what storage says. Whose log it is is
+  // written last: until then a start that finds the one before removes everything again.
+  if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
+    return synced;
+  if (auto set = env_.store->set_identity(identity_of(leader)); !set)
+    return set;
+  env_.status->restart(to_number(leader.confirmed_flush) - 1);
+  must_begin_anew_ = false;
+  return {};
 }
 
 bool feed::reset_materializers() {
@@ -269,10 +281,9 @@ void feed::send_frame(const frame& next) {
   }
   env_.metrics->transactions.Increment(ended);
   env_.metrics->changes.Increment(root.getChanges().size());
-  for (const auto& materializer : others_->materializers) {
-    in_flight_.fetch_add(1, std::memory_order_acq_rel);
+  credits_.sent();
+  for (const auto& materializer : others_->materializers)
     caf::anon_send(materializer, apply_atom_v, next);
-  }
 }
 
 } // namespace busbar

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/cast.hpp"
+#include "actors/frame_credits.hpp"
 #include "actors/node_status.hpp"
 #include "actors/shape_index.hpp"
 #include "monitoring/metrics.hpp"
@@ -33,8 +34,10 @@ public:
   feed(caf::actor_system& system, feed_environment environment, cast_ptr others);
   ~feed(); ///< Stops the thread.
 
-  void flushed(lsn position) noexcept; ///< Durable up to here. Any thread.
-  void credit() noexcept;              ///< A materializer has applied one frame. Any thread.
+  /// Durable up to here. An epoch begins whenever the log begins anew, and positions may fall then;
+  /// what is told of an earlier one is ignored. Any thread.
+  void flushed(lsn position, std::uint64_t epoch) noexcept;
+  void credit(std::size_t materializer) noexcept; ///< It has applied one frame. Any thread.
 
 private:
   void run();
@@ -44,6 +47,8 @@ private:
   result<void> accept(const postgres::leadership& leader) const;
   result<bool> take_over(const postgres::leadership& leader);
   bool reset_materializers();
+  /// After that, so that nobody writes positions of the time before any more.
+  result<void> begin_anew(const postgres::leadership& leader);
   void send_frame(const frame& next);
   bool stopped() const noexcept { return stop_.load(std::memory_order_acquire); }
   void wake() noexcept;
@@ -53,11 +58,13 @@ private:
   cast_ptr others_;
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> flushed_{0};
-  std::atomic<int> in_flight_{0};
-  std::mutex stream_mutex_; ///< Guards stream_ against a wake() while it changes.
+  frame_credits credits_;
+  std::mutex stream_mutex_; ///< Guards stream_ against a wake() while it changes, and epoch_.
   postgres::replication_stream* stream_ = nullptr;
+  std::uint64_t epoch_ = 0; ///< What flushed_ belongs to.
   bool was_connected_ = false;
-  bool was_streaming_ = false; ///< In the last connection: then back-off begins anew.
+  bool must_begin_anew_ = false; ///< The shapes were removed; storage may not know yet.
+  bool was_streaming_ = false;   ///< In the last connection: then back-off begins anew.
   std::thread thread_;
 };
 

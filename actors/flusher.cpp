@@ -24,9 +24,11 @@ struct flusher_state {
           dirty |= wrote;
           schedule();
         },
-        [this](reset_atom, lsn position) {
+        [this](reset_atom, lsn position, std::uint64_t now) {
           std::fill(applied.begin(), applied.end(), position);
           durable = position;
+          epoch = now;
+          return true;
         },
         [this](flush_atom) { flush(); },
     };
@@ -65,7 +67,7 @@ struct flusher_state {
     // Everything that ends at or before `position` is shown, and a change to come may commit there.
     for (std::size_t i = 0; i < applied.size(); ++i)
       status->processed(i, to_number(position) - 1);
-    self->send(others->replicator, flushed_atom_v, position);
+    self->send(others->replicator, flushed_atom_v, position, epoch);
   }
 
   flusher_actor::pointer self;
@@ -75,6 +77,7 @@ struct flusher_state {
   cast_ptr others;
   std::vector<lsn> applied;
   lsn durable{};
+  std::uint64_t epoch = 0;
   bool dirty = false;     ///< A commit has not been synced.
   bool due_now = false;   ///< A flush message is in the mailbox,
   bool due_later = false; ///< or on its way.

@@ -13,6 +13,7 @@ struct head_move {
   storage::shape_id shape{};
   log_offset from;                       ///< The head before.
   log_offset to;                         ///< The head now.
+  std::uint64_t seen = 0;                ///< What clients may be promised at `to`.
   std::shared_ptr<const move_body> body; ///< Null if it is too large, or a chunk ends inside.
 };
 

@@ -25,6 +25,7 @@ log_slice empty_slice(const shape_state& shape, log_offset at) {
                   .now = false,
                   .end = at,
                   .up_to_date = true,
+                  .chunk_at_head = false,
                   .last_seen_lsn = 0,
                   .weak_tag = false,
                   .no_changes = false,
@@ -44,13 +45,16 @@ result<std::optional<log_slice>> slice_at(const storage::store& store, const sha
   auto slice = empty_slice(*shape, at);
   slice.now = position.now;
   slice.end = progress.head;
-  slice.last_seen_lsn = last_seen;
+  slice.last_seen_lsn = promised(progress, last_seen);
   slice.no_changes = position.now;
   if (position.now)
     return slice;
   if (at == log_offset::start() || at.in_snapshot()) {
     const auto next = static_cast<std::uint64_t>(at.op + 1);
-    if (next < progress.chunks) {
+    // Where a chunk ends is known before its last row is. A stream waits until it is whole: its
+    // later batches would queue behind it.
+    const bool is_open = next == progress.chunks && progress.pieces > 0 && !position.sse;
+    if (next < progress.chunks || is_open) {
       slice.end = {0, static_cast<std::int64_t>(next)};
       slice.up_to_date = false;
       slice.rest = cursor(shape, position, slice.end);
@@ -62,7 +66,7 @@ result<std::optional<log_slice>> slice_at(const storage::store& store, const sha
   if (at > progress.head)
     return std::optional<log_slice>{};
   if (progress.head.tx == 0 || at == progress.head) {
-    slice.last_seen_lsn = std::max(last_seen, progress.head.tx);
+    slice.last_seen_lsn = promised(progress, std::max(last_seen, progress.head.tx));
     return slice;
   }
   if (progress.has_boundaries && !position.sse) {
@@ -73,9 +77,11 @@ result<std::optional<log_slice>> slice_at(const storage::store& store, const sha
       slice.end = **chunk_end;
       slice.up_to_date = false;
     }
+    slice.chunk_at_head = *chunk_end && **chunk_end == progress.head;
   }
   slice.rest = cursor(shape, position, slice.end);
-  slice.last_seen_lsn = position.live ? slice.end.tx : std::max(last_seen, slice.end.tx);
+  slice.last_seen_lsn =
+      promised(progress, position.live ? slice.end.tx : std::max(last_seen, slice.end.tx));
   return slice;
 }
 

@@ -4,22 +4,23 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace busbar {
 
 namespace {
 
-/// Commits remembered for the splice's check; at most so many sessions can be waiting, between
-/// writing their commit record and becoming visible, for a synchronous standby.
-constexpr std::size_t recent_commits_max = 32'768;
 constexpr std::chrono::seconds disk_retry{1};
 
 } // namespace
 
 materializer_state::~materializer_state() {
-  for (auto& [id, owned] : shapes)
-    if (owned->expecting.pending())
-      owned->expecting.deliver(to_caf(error{errc::unavailable, "the server is stopping"}));
+  for (auto& [slot, waiting] : fences)
+    if (waiting.second.pending())
+      waiting.second.deliver(to_caf(error{errc::unavailable, "the server is stopping"}));
+  for (auto& [handle, one] : expected)
+    if (one.waiting->pending())
+      one.waiting->deliver(to_caf(error{errc::unavailable, "the server is stopping"}));
 }
 
 materializer_actor::behavior_type materializer_state::make_behavior() {
@@ -28,10 +29,16 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](idle_atom, lsn position) { idle(position); },
       [this](reset_atom) { return reset(); },
       [this](adopt_atom, const adoption_list& shapes) { return adopt(shapes); },
-      [this](expect_atom, const shape_ptr& shape) { return expect(shape); },
-      [this](splice_atom, shape_id id, const snapshot& sees, const facts_ptr& facts) {
-        return splice(id, sees, facts);
+      [this](expect_atom, const shape_list& list) { return expect(list); },
+      [this](splice_atom, const shape_list& list, const snapshot& sees, const facts_ptr& facts) {
+        return splice(list, sees, facts);
       },
+      [this](fence_atom, const std::string& slot, const std::string& token) {
+        return fence(slot, token);
+      },
+      [this](join_atom, shape_id id, const snapshot& sees, const facts_ptr& facts,
+             const set_contents_ptr& contents) { return join(id, sees, facts, contents); },
+      [this](move_atom) { plan_again(); },
       [this](covers_atom, const snapshot& sees, lsn upto) {
         return sees_commits(sees, to_number(upto));
       },
@@ -68,7 +75,7 @@ void materializer_state::drain_backlog() {
     finish_frame(backlog.front());
     backlog.pop_front();
     applied_front = false;
-    self->send(others->replicator, applied_atom_v);
+    self->send(others->replicator, applied_atom_v, env.number);
   }
 }
 
@@ -76,11 +83,21 @@ void materializer_state::idle(lsn position) {
   if (!backlog.empty())
     return; // another will come
   applied = std::max(applied, position);
-  self->send(others->flusher, applied_atom_v, env.number, applied, wrote);
+  report();
+}
+
+void materializer_state::report() {
+  auto held = applied;
+  for (const auto id : parked)
+    held = std::min(held, lsn{shapes.at(id)->asks->position});
+  if (last_commit > 0)
+    env.status->processed(env.number, last_commit);
+  self->send(others->flusher, applied_atom_v, env.number, held, wrote);
   wrote = false;
 }
 
-void materializer_state::apply(const frame& whole, owned_shape* only, std::uint64_t void_tx) {
+void materializer_state::apply(const frame& whole, const late_shapes* only, std::uint64_t void_tx,
+                               std::uint64_t after, std::uint64_t upto) {
   const auto root = whole.read();
   const auto changes = root.getChanges();
   const auto messages = root.getMessages();
@@ -91,7 +108,7 @@ void materializer_state::apply(const frame& whole, owned_shape* only, std::uint6
   for (std::uint32_t t = 0; t < transactions.size(); ++t) {
     const auto transaction = transactions[t];
     const auto tx = transaction.getCommitLsn();
-    if (void_tx > 0 && tx == void_tx)
+    if ((void_tx > 0 && tx == void_tx) || tx <= after || tx > upto)
       continue;
     const auto xid = transaction.getXid();
     change_position at{.commit_lsn = tx,
@@ -121,7 +138,7 @@ void materializer_state::apply(const frame& whole, owned_shape* only, std::uint6
 
 void materializer_state::route(const schema::Frame::Reader& root,
                                const schema::Change::Reader& change, const change_position& at,
-                               owned_shape* only) {
+                               const late_shapes* only) {
   // The copy for a table above has the same position: no shape is on both.
   for (auto* table : fanouts_of(change.getRelation()))
     route_to(*table, root, change, at, only);
@@ -129,10 +146,10 @@ void materializer_state::route(const schema::Frame::Reader& root,
 
 void materializer_state::route_to(table_fanout& table, const schema::Frame::Reader& root,
                                   const schema::Change::Reader& change, const change_position& at,
-                                  owned_shape* only) {
+                                  const late_shapes* only) {
   if (change.getKind() == schema::Change::Kind::TRUNCATE) {
     table.for_each([&](shape_log_writer& log) {
-      if ((!only || &only->log == &log) && log.wants(at.commit_lsn, at.xid))
+      if ((!only || only->has(log)) && log.wants(at.commit_lsn, at.xid))
         give_up(log, "the table was truncated");
     });
     return;
@@ -140,7 +157,7 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
   const table_fanout::sink to{
       .wanted =
           [&](const shape_log_writer& log) {
-            return (!only || &only->log == &log) && log.wants(at.commit_lsn, at.xid);
+            return (!only || only->has(log)) && log.wants(at.commit_lsn, at.xid);
           },
       .affected =
           [&](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
@@ -153,22 +170,34 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
                 touched.insert(&log);
             }
           },
+      .judge =
+          [&](shape_log_writer& log, row_cells old_row, row_cells new_row, entry_encoder& encoder) {
+            return judge_change(log, old_row, new_row, at, encoder);
+          },
       .broken =
           [&](shape_log_writer& log, const std::string& why) {
             give_up(log, why);
             table.remove(log);
           }};
+  hasher->forget();
   table.route(root, change, at, to);
 }
 
-void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, owned_shape* only) {
-  // While one shape catches up, `touched` may hold others that have an open transaction.
+void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only) {
+  // While shapes catch up, `touched` may hold others that have an open transaction.
   if (only) {
-    if (touched.erase(&only->log) > 0)
-      commit_log(only->log, tx);
-    note_passed(only->log, tx, xid);
+    for (auto* late : only->all) {
+      if (touched.erase(&late->log) > 0)
+        commit_log(late->log, tx);
+      if (late->set)
+        late->log.skip_to(tx);
+      note_passed(late->log, tx, xid);
+    }
     return;
   }
+  last_commit = tx;
+  open_tx = 0;
+  end_sets(tx);
   for (auto* log : touched)
     commit_log(*log, tx);
   touched.clear();
@@ -184,7 +213,6 @@ void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, owned_shape
     note_passed(owned->second->log, tx, xid);
     ++splicing_shape;
   }
-  last_commit = tx;
 }
 
 void materializer_state::commit_log(shape_log_writer& log, std::uint64_t tx) {
@@ -216,6 +244,8 @@ bool materializer_state::write_out() {
     wrote = true;
   }
   publish();
+  show_behind();
+  start_tasks();
   return true;
 }
 
@@ -228,12 +258,9 @@ void materializer_state::finish_frame(const frame& done) {
   env.metrics->log_entries.Increment(static_cast<double>(entries_made));
   env.metrics->log_bytes.Increment(static_cast<double>(bytes_made));
   entries_made = bytes_made = 0;
-  if (last_commit > 0)
-    env.status->processed(env.number, last_commit);
   if (end > 0) {
     applied = lsn{std::max(to_number(applied), end)};
-    self->send(others->flusher, applied_atom_v, env.number, applied, wrote);
-    wrote = false;
+    report();
   }
   keep_aside(done);
 }
@@ -247,6 +274,9 @@ bool materializer_state::reset() {
     log->abandon();
   }
   touched.clear();
+  for (auto* set : open_sets)
+    set->set->open.clear();
+  open_sets.clear();
   for (auto& kept : aside) {
     const auto transactions = kept.whole.read().getTransactions();
     if (open_tx > 0 && transactions.size() > 0 &&
@@ -254,6 +284,18 @@ bool materializer_state::reset() {
       kept.void_tx = open_tx;
   }
   open_tx = 0;
+  reached = std::max(reached, last_commit);
+  for (const auto id : std::exchange(unsettled, {}))
+    if (const auto found = shapes.find(id); found != shapes.end()) {
+      settle(*found->second, reached);
+      commit_open(*found->second, reached);
+    }
+  if (shapes.empty()) { // also after a purge: then nothing is known of what is to come
+    recent_commits.clear();
+    aside.clear();
+    aside_bytes = 0;
+    reached = 0;
+  }
   applied = {};
   last_commit = 0;
   disk_refuses = !write_out();
@@ -266,6 +308,7 @@ materializer_actor spawn_materializer(caf::actor_system& system,
                           materializer_actor::stateful_pointer<materializer_state> self) {
     self->state.env = environment;
     self->state.others = others;
+    self->state.hasher.emplace(environment.secret);
     return self->state.make_behavior();
   });
 }

@@ -1,7 +1,9 @@
 // actors/materializer.hpp: starts a MATERIALIZER (protocol.hpp), the writer of shape logs.
 //
 // How a new shape's log meets its snapshot (the splice):
-//   1. A snapshotter announces the shape (expect). Nothing is kept yet.
+//   1. A snapshotter announces the shape, perhaps with others of its table (expect). Nothing is
+//   kept
+//      yet.
 //   2. The shape's creation message comes by in the stream: from here on frames are kept aside.
 //   3. The snapshotter, told so, opens its snapshot and says what it sees (splice). Transactions
 //   that
@@ -21,6 +23,7 @@
 #include "storage/store.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace busbar {
 
@@ -32,6 +35,7 @@ struct materializer_environment {
   monitoring::metrics* metrics = nullptr;
   const cluster::control_codec* control = nullptr;
   std::uint64_t chunk_bytes_max = 0;
+  std::string_view secret = {}; ///< For what clients are told of hidden values.
 };
 
 materializer_actor spawn_materializer(caf::actor_system& system,

@@ -26,28 +26,41 @@ void materializer_state::control(capnp::Data::Reader content,
     }
     return;
   }
-  const auto* create = std::get_if<cluster::create_shape>(&message->what);
-  if (!create)
-    return; // a drop has been carried out where it was asked for
-  const auto found = expected.find(create->handle);
-  if (found == expected.end())
-    return; // a replay, or a creation that has failed meanwhile
-  const auto owned = shapes.find(found->second);
-  expected.erase(found);
-  if (owned == shapes.end())
+  if (const auto* fence = std::get_if<cluster::fence>(&message->what)) {
+    // What is waited for is the transaction's end, but nothing of it concerns any shape.
+    pass_fence(fence->token, transaction.getCommitLsn());
     return;
-  auto& shape = *owned->second;
-  shape.created_lsn = transaction.getCommitLsn();
-  shape.log.created(shape.created_lsn);
-  awaiting.insert(owned->first);
-  shape.expecting.deliver(lsn{shape.created_lsn});
+  }
+  const auto* created = std::get_if<cluster::create_shapes>(&message->what);
+  if (!created)
+    return; // a drop has been carried out where it was asked for
+  for (const auto& create : *created) {
+    const auto known = expected.extract(create.handle);
+    if (known.empty())
+      continue; // another's, a replay, or a creation that has failed meanwhile
+    const auto& [id, waiting] = known.mapped();
+    const auto owned = shapes.find(id);
+    if (owned == shapes.end())
+      continue;
+    auto& shape = *owned->second;
+    shape.created_lsn = transaction.getCommitLsn();
+    shape.log.created(shape.created_lsn);
+    awaiting.insert(id);
+    if (waiting->pending())
+      waiting->deliver(lsn{shape.created_lsn});
+  }
 }
 
-caf::result<lsn> materializer_state::expect(const shape_ptr& shape) {
-  auto& owned = own(shape);
-  owned.expecting = self->make_response_promise<lsn>();
-  expected[shape->handle()] = shape->id();
-  return owned.expecting;
+caf::result<lsn> materializer_state::expect(const shape_list& list) {
+  const auto waiting =
+      std::make_shared<caf::typed_response_promise<lsn>>(self->make_response_promise<lsn>());
+  for (const auto& shape : list)
+    if (auto linked = link(own(shape)); !linked)
+      return to_caf(linked.error());
+  for (const auto& shape : list) {
+    expected.insert_or_assign(shape->handle(), expectation{shape->id(), waiting});
+  }
+  return *waiting;
 }
 
 materializer_state::owned_shape& materializer_state::own(const shape_ptr& shape) {
@@ -66,40 +79,63 @@ materializer_state::owned_shape& materializer_state::own(const shape_ptr& shape)
   return *slot;
 }
 
-caf::result<bool> materializer_state::splice(shape_id id, const snapshot& sees,
+caf::result<bool> materializer_state::splice(const shape_list& list, const snapshot& sees,
                                              const facts_ptr& facts) {
-  const auto found = shapes.find(id);
-  if (found == shapes.end() || found->second->log.shape()->progress().gone)
+  late_shapes late;
+  std::uint64_t created_lsn = 0;
+  for (const auto& shape : list)
+    if (const auto found = shapes.find(shape->id());
+        found != shapes.end() && !shape->progress().gone) {
+      late.all.push_back(found->second.get());
+      late.logs.insert(&found->second->log);
+      created_lsn = std::max(created_lsn, found->second->created_lsn);
+    }
+  if (late.all.empty())
     return to_caf(error{errc::must_refetch, "the shape was removed"});
-  auto& owned = *found->second;
-  if (!sees_commits(sees, owned.created_lsn))
+  if (!sees_commits(sees, created_lsn))
     return false;
-  owned.log.accept(sees);
-  keep_facts(owned, facts, sees);
-  splicing.insert(id);
-  awaiting.erase(id);
-  for (const auto& [oid, relation] : relations_seen)
-    if (relation.feeds(owned.log.shape()->definition().table->oid))
-      check_attached(owned.log, relation);
-  for (const auto& kept : aside)
-    apply(kept.whole, &owned, kept.void_tx);
-  if (applied_front)
-    apply(backlog.front(), &owned);
+  for (auto* owned : late.all) {
+    const auto id = owned->log.shape()->id();
+    owned->log.accept(sees);
+    splicing.insert(id);
+    awaiting.erase(id);
+  }
+  keep_facts(late.all, facts, sees);
+  catch_up(late);
   trim_aside();
   if (disk_refuses || !write_out()) {
     // What was kept aside has been acknowledged, so it must be stored before anybody relies on
     // it.
-    give_up(owned.log, "storage refuses writes");
+    for (auto* owned : late.all)
+      give_up(owned->log, "storage refuses writes");
     return to_caf(error{errc::unavailable, "storage refuses writes"});
   }
-  owned.log.shape()->update([](shape_progress& p) { p.started = true; });
-  tell_watchers(id);
+  for (auto* owned : late.all) {
+    const auto& shape = owned->log.shape();
+    shape->update([](shape_progress& p) { p.started = true; });
+    tell_watchers(shape->id());
+  }
   return true;
+}
+
+void materializer_state::catch_up(const late_shapes& late) {
+  for (const auto& [oid, relation] : relations_seen)
+    for (auto* owned : late.all)
+      if (relation.feeds(owned->log.shape()->definition().table->oid))
+        check_attached(owned->log, relation);
+  for (const auto& kept : aside)
+    apply(kept.whole, &late, kept.void_tx);
+  if (applied_front)
+    apply(backlog.front(), &late);
 }
 
 bool materializer_state::adopt(const adoption_list& adopted) {
   for (const auto& from : adopted) {
     auto& owned = own(from.shape);
+    if (auto linked = link(owned); !linked) {
+      give_up(owned.log, linked.error().message);
+      continue;
+    }
     owned.created_lsn = from.created_lsn;
     owned.log.created(from.created_lsn);
     owned.log.accept(from.visibility);
@@ -107,6 +143,10 @@ bool materializer_state::adopt(const adoption_list& adopted) {
     owned.log.resume(from.shape->progress().head, from.open_chunk_bytes, from.splice_passed);
     if (!from.splice_passed)
       splicing.insert(from.shape->id());
+    if (owned.set || owned.asks)
+      if (auto read = adopt_sets(owned, std::max(owned.log.committed_tx(), from.splice_passed));
+          !read)
+        give_up(owned.log, read.error().message);
   }
   return true;
 }
@@ -117,27 +157,41 @@ bool materializer_state::sees_commits(const snapshot& sees, std::uint64_t upto) 
 }
 
 void materializer_state::keep_aside(const frame& done) {
-  if (awaiting.empty()) {
+  if (awaiting.empty() && parked.empty()) {
     aside.clear();
     aside_bytes = 0;
     return;
   }
   aside.push_back({done});
   aside_bytes += done.size_bytes();
-  while (aside_bytes > aside_bytes_max && !awaiting.empty()) {
-    const auto id = *awaiting.begin(); // ids rise, so this is the oldest
-    if (const auto owned = shapes.find(id); owned != shapes.end())
-      give_up(owned->second->log, "its snapshot could not be opened in time");
+  while (aside_bytes > aside_bytes_max && !(awaiting.empty() && parked.empty())) {
+    // Who has waited longest goes.
+    const auto [id, since] = longest_waiting();
+    auto& owned = *shapes.at(id);
+    give_up(owned.log, owned.asks && owned.asks->parked
+                           ? "the rows that its subquery brings in could not be read in time"
+                           : "its snapshot could not be opened in time");
     awaiting.erase(id);
     trim_aside();
   }
 }
 
-void materializer_state::trim_aside() {
-  auto needed_after = ~std::uint64_t{0};
+std::pair<materializer_state::shape_id, std::uint64_t> materializer_state::longest_waiting() const {
+  std::pair<shape_id, std::uint64_t> longest{shape_id{}, ~std::uint64_t{0}};
+  const auto look = [&](shape_id id, std::uint64_t since) {
+    if (since < longest.second)
+      longest = {id, since};
+  };
   for (const auto id : awaiting)
     if (const auto owned = shapes.find(id); owned != shapes.end())
-      needed_after = std::min(needed_after, owned->second->created_lsn);
+      look(id, owned->second->created_lsn);
+  for (const auto id : parked)
+    look(id, shapes.at(id)->asks->position);
+  return longest;
+}
+
+void materializer_state::trim_aside() {
+  const auto needed_after = longest_waiting().second;
   while (!aside.empty()) {
     const auto transactions = aside.front().whole.read().getTransactions();
     if (transactions.size() > 0 &&
@@ -157,6 +211,9 @@ void materializer_state::give_up_awaiting(const stream_relation& relation) {
       give_up(owned->second->log, "the table was altered while its snapshot was being opened");
     id = concerned ? awaiting.erase(id) : std::next(id);
   }
+  for (const auto id : std::vector<shape_id>(parked.begin(), parked.end()))
+    if (auto& owned = *shapes.at(id); relation.feeds(owned.log.shape()->definition().table->oid))
+      give_up(owned.log, "the table was altered while rows were being read");
 }
 
 } // namespace busbar

@@ -1,18 +1,25 @@
 // actors/materializer_state.hpp: everything one MATERIALIZER owns; only for materializer*.cpp. The
 // stream is in materializer.cpp, the beginning of a shape in materializer_splice.cpp, what becomes
-// of its table in materializer_tables.cpp, what readers hear and its end in materializer_watch.cpp.
+// of its table in materializer_tables.cpp, subqueries in materializer_moves.cpp, what readers hear
+// and its end in materializer_watch.cpp.
 #pragma once
 
 #include "actors/caf_error.hpp"
 #include "actors/materializer.hpp"
+#include "actors/subquery_state.hpp"
 #include "actors/table_fanout.hpp"
 
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace busbar {
@@ -20,6 +27,9 @@ namespace busbar {
 /// CAF destroys it with the actor, whoever still holds a handle.
 struct materializer_state {
   static constexpr const char* name = "materializer";
+  /// Commits remembered for the splice's check; at most so many sessions can be waiting, between
+  /// writing their commit record and becoming visible, for a synchronous standby.
+  static constexpr std::size_t recent_commits_max = 32'768;
   using shape_id = storage::shape_id;
 
   explicit materializer_state(materializer_actor::pointer self) : self{self} {}
@@ -32,10 +42,11 @@ struct materializer_state {
     explicit owned_shape(shape_ptr shape, std::uint64_t chunk_bytes_max)
         : log{std::move(shape), chunk_bytes_max} {}
     shape_log_writer log;
-    caf::typed_response_promise<lsn> expecting; ///< Pending until the creation message comes by.
-    std::uint64_t created_lsn = 0;              ///< 0 until then.
+    std::uint64_t created_lsn = 0; ///< 0 until the creation message has come by.
     std::vector<session_actor> watchers;
-    storage::known_facts known; ///< Of its table; nothing before its snapshot is opened.
+    storage::known_facts known;     ///< Of its table; nothing before its snapshot is opened.
+    std::unique_ptr<inner_set> set; ///< If it is one.
+    std::unique_ptr<asker> asks;    ///< If its clause has subqueries, and their sets are there.
   };
   using owned_ptr = std::unique_ptr<owned_shape>;
 
@@ -47,9 +58,16 @@ struct materializer_state {
   /// Applies what waits; the replicator's credits bound how much that can be.
   void drain_backlog();
   void idle(lsn position);
-  /// Goes over a frame: for all shapes, or only for one that catches up, and then without
-  /// `void_tx`.
-  void apply(const frame& whole, owned_shape* only, std::uint64_t void_tx = 0);
+  /// Shapes that catch up with the others, together.
+  struct late_shapes {
+    std::vector<owned_shape*> all;
+    std::unordered_set<const shape_log_writer*> logs;
+    bool has(const shape_log_writer& log) const { return logs.contains(&log); }
+  };
+  /// Goes over a frame: for all shapes, or only for those that catch up, and then without
+  /// `void_tx`, and of the transactions that commit after `after` and not after `upto`.
+  void apply(const frame& whole, const late_shapes* only, std::uint64_t void_tx = 0,
+             std::uint64_t after = 0, std::uint64_t upto = ~std::uint64_t{0});
   std::uint32_t take_relations(const schema::Frame::Reader& root, std::uint32_t next,
                                std::uint32_t before_change);
   /// The fan-outs that a relation's changes concern: its own and those of the tables above it.
@@ -57,28 +75,35 @@ struct materializer_state {
   /// A table that became a partition may have brought rows with it, which no change has told.
   void check_attached(shape_log_writer& log, const stream_relation& relation);
   void route(const schema::Frame::Reader& root, const schema::Change::Reader& change,
-             const change_position& at, owned_shape* only);
+             const change_position& at, const late_shapes* only);
   void route_to(table_fanout& table, const schema::Frame::Reader& root,
-                const schema::Change::Reader& change, const change_position& at, owned_shape* only);
-  void commit(std::uint64_t tx, std::uint32_t xid, owned_shape* only);
+                const schema::Change::Reader& change, const change_position& at,
+                const late_shapes* only);
+  void commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only);
   void commit_log(shape_log_writer& log, std::uint64_t tx);
   void note_passed(shape_log_writer& log, std::uint64_t tx, std::uint32_t xid);
   /// Makes the batch visible, then shows it; false if the disk refused.
   bool write_out();
   void finish_frame(const frame& done);
+  /// Tells how far every shape is, parked ones included.
+  void report();
   bool reset();
 
   // -- a shape's beginning: materializer_splice.cpp -----------------------------------------------
 
   void control(capnp::Data::Reader content, const schema::Transaction::Reader& transaction);
-  caf::result<lsn> expect(const shape_ptr& shape);
+  caf::result<lsn> expect(const shape_list& list);
   owned_shape& own(const shape_ptr& shape);
-  caf::result<bool> splice(shape_id id, const snapshot& sees, const facts_ptr& facts);
+  caf::result<bool> splice(const shape_list& list, const snapshot& sees, const facts_ptr& facts);
+  /// What has been kept for shapes since their creation goes into their logs.
+  void catch_up(const late_shapes& late);
   bool adopt(const adoption_list& adopted);
   /// Whether the snapshot sees all that has committed up to here, as far as we remember.
   bool sees_commits(const snapshot& sees, std::uint64_t upto) const;
   /// Frames that shapes between creation message and snapshot will want.
   void keep_aside(const frame& done);
+  /// Of those that need frames kept aside, and after which transaction; ~0 if there is none.
+  std::pair<shape_id, std::uint64_t> longest_waiting() const;
   /// Lets go of the frames that end before the first shape that still waits was created.
   void trim_aside();
   /// The frames kept aside hold rows that the relation's new description does not fit.
@@ -88,13 +113,74 @@ struct materializer_state {
 
   /// By the RECONCILER.
   void note(const catalog_facts& found);
-  /// What a frame says of tables; for all shapes, or only for one that catches up.
-  void take_tables(const schema::Frame::Reader& root, owned_shape* only);
-  /// Compares all shapes on the table, or only one, with what is known by now.
-  void compare(const facts_ptr& facts, const snapshot& seen, owned_shape* only);
-  void keep_facts(owned_shape& owned, const facts_ptr& facts, const snapshot& seen);
+  /// What a frame says of tables; for all shapes, or only for those that catch up.
+  void take_tables(const schema::Frame::Reader& root, const late_shapes* only);
+  /// Compares all shapes on the table, or only some, with what is known by now.
+  void compare(const facts_ptr& facts, const snapshot& seen, const late_shapes* only);
+  /// Of shapes that were defined against the same description of the table.
+  void keep_facts(std::span<owned_shape* const> known_by, const facts_ptr& facts,
+                  const snapshot& seen);
   /// The relation was a partition of these tables, and is none of theirs any more.
   void leave(const stream_relation& before, const stream_relation& now);
+
+  // -- subqueries: materializer_moves.cpp ---------------------------------------------------------
+
+  using value_list = std::vector<std::pair<std::uint16_t, digest>>; ///< By subquery.
+
+  /// Takes a change into a shape with subqueries, or a set. An image is empty if there is none, or
+  /// if the clause, having no subqueries, is known not to hold for it. False if the clause cannot
+  /// be evaluated.
+  bool judge_change(shape_log_writer& log, row_cells old_row, row_cells new_row,
+                    const change_position& at, entry_encoder& encoder);
+  /// One row more or less has its value in the set. False if that cannot be read.
+  bool count(owned_shape& owned, row_cells row, int by, std::uint32_t xid);
+  /// Transaction `tx` has ended for all shapes: the sets take what it did.
+  void end_sets(std::uint64_t tx);
+  /// One set has caught up with `tx`.
+  void end_set(owned_shape& owned, std::uint64_t tx);
+  /// Returns the moves, and makes all who ask the set lag behind it.
+  std::vector<set_move> fold(owned_shape& owned, std::uint64_t tx);
+  static void lag_behind(asker& asks, const inner_set& set, const set_move& move);
+  void keep_journal(owned_shape& owned, std::vector<set_move> moves);
+  void trim_journals(const asker& asks);
+  void store_lag(owned_shape& owned);
+  /// The shape is at `tx`, like the sets: it makes the moves that it lags by, or parks for them.
+  void settle(owned_shape& owned, std::uint64_t tx);
+  /// Finds out anew from where on moves are missing, for all who ask it, too …
+  void refresh_behind(owned_shape& owned);
+  /// … and lets clients be promised more, once what was missing is visible.
+  void show_behind();
+  void tell_moves(owned_shape& owned, std::uint64_t tx, std::string_view event,
+                  const value_list& values);
+  void append_move(owned_shape& owned, std::uint64_t tx, std::string json);
+  void park(owned_shape& owned, std::uint64_t tx);
+  void plan_task(owned_shape& owned);
+  void start_tasks();
+  void finish_task(const std::vector<shape_id>& members, std::uint64_t number,
+                   const move_outcome& outcome);
+  void plan_again();
+  void after_splice();
+  /// The snapshot is the state right after this transaction, of those from `from` on; nullopt if it
+  /// is not that of any.
+  std::optional<std::uint64_t> boundary(const snapshot& sees, std::uint64_t from) const;
+  /// What was kept aside of transactions after `after` and up to `upto`, for one shape. False if
+  /// the shape was given up.
+  bool replay(owned_shape& owned, std::uint64_t after, std::uint64_t upto);
+  /// False if another snapshot is needed.
+  bool make_moves(owned_shape& owned, const move_outcome& outcome);
+  bool take_rows(owned_shape& owned, const move_outcome& outcome,
+                 const std::vector<by_digest<asker::late>>& before_view, std::uint64_t tx);
+  void commit_open(owned_shape& owned, std::uint64_t tx);
+  /// The shape is at `from`: on to where the others are.
+  void go_on(owned_shape& owned, std::uint64_t from);
+  caf::result<lsn> fence(const std::string& slot, const std::string& token);
+  void pass_fence(const std::string& token, std::uint64_t tx);
+  caf::result<bool> join(shape_id id, const snapshot& sees, const facts_ptr& facts,
+                         const set_contents_ptr& contents);
+  /// Connects a shape with the sets that it asks, which must be there.
+  result<void> link(owned_shape& owned);
+  void unlink(owned_shape& owned);
+  result<void> adopt_sets(owned_shape& owned, std::uint64_t position);
 
   // -- its readers and its end: materializer_watch.cpp --------------------------------------------
 
@@ -117,8 +203,12 @@ struct materializer_state {
   std::unordered_map<std::uint32_t, table_fanout> tables;            ///< By oid.
   std::unordered_map<std::uint32_t, stream_relation> relations_seen; ///< By oid.
   std::unordered_map<std::uint32_t, facts_ptr>
-      facts_kept;                                     ///< By oid; the last, for shapes to share.
-  std::unordered_map<std::string, shape_id> expected; ///< By handle.
+      facts_kept; ///< By oid; the last, for shapes to share.
+  struct expectation {
+    shape_id id{};
+    std::shared_ptr<caf::typed_response_promise<lsn>> waiting; ///< All of one message share it.
+  };
+  std::unordered_map<std::string, expectation> expected; ///< By handle, until its message comes by.
   std::set<shape_id> awaiting; ///< Creation message seen, snapshot not opened yet.
   std::set<shape_id> splicing; ///< Snapshot opened, not yet passed by the stream.
   struct kept_frame {
@@ -140,6 +230,24 @@ struct materializer_state {
   std::uint32_t routed_oid = 0;      ///< … which has them for this relation; 0 = none.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
   std::unordered_set<shape_log_writer*> moved;   ///< Logs with unpublished commits.
+  std::optional<value_hasher> hasher;            ///< Never empty.
+  struct {
+    judged_row before;
+    judged_row after;
+  } judged;                                   ///< Of the present change.
+  std::vector<encoded_entry> made;            ///< Of the present change.
+  std::unordered_set<owned_shape*> open_sets; ///< Sets that the open transaction has touched.
+  std::uint64_t reached = 0; ///< The last commit before the stream began anew; 0 = it has not.
+  std::set<shape_id> parked;
+  std::set<shape_id> less_behind; ///< Than their clients are told so far.
+  std::set<shape_id> unsettled;   ///< They lag, and settle when the open transaction ends.
+  /// Tasks to start: table, columns and condition; and for which shapes.
+  std::map<std::tuple<const table_info*, std::vector<std::uint16_t>, std::string>,
+           std::vector<shape_id>>
+      planned;
+  std::uint64_t last_task = 0;
+  std::unordered_map<std::string, std::pair<std::string, caf::typed_response_promise<lsn>>>
+      fences; ///< By slot: the token waited for.
   struct session_pace {
     std::size_t unread = 0;              ///< Messages of moves that it has not dealt with yet.
     std::unordered_set<shape_id> behind; ///< Moved since then.

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace busbar {
@@ -34,7 +35,8 @@ std::uint32_t materializer_state::take_relations(const schema::Frame::Reader& ro
     routed_oid = 0;
     for (auto* table : fanouts_of(seen.oid)) {
       table->describe(seen);
-      table->for_each([&](shape_log_writer& log) { check_attached(log, seen); });
+      if (!seen.ancestors.empty())
+        table->for_each([&](shape_log_writer& log) { check_attached(log, seen); });
       if (!table->empty() && !seen.identity_full && !seen.ancestors.empty())
         self->send(others->directory, mend_atom_v, table->any().shape());
     }
@@ -86,7 +88,7 @@ void materializer_state::leave(const stream_relation& before, const stream_relat
   }
 }
 
-void materializer_state::take_tables(const schema::Frame::Reader& root, owned_shape* only) {
+void materializer_state::take_tables(const schema::Frame::Reader& root, const late_shapes* only) {
   if (root.getTables().size() == 0)
     return;
   const auto seen = decode(root.getTablesSeen());
@@ -102,7 +104,8 @@ void materializer_state::note(const catalog_facts& found) {
     spdlog::warn("materializer: what is known of tables is written with the next frame");
 }
 
-void materializer_state::compare(const facts_ptr& facts, const snapshot& seen, owned_shape* only) {
+void materializer_state::compare(const facts_ptr& facts, const snapshot& seen,
+                                 const late_shapes* only) {
   const auto table = tables.find(facts->table.oid);
   if (table == tables.end())
     return;
@@ -112,7 +115,7 @@ void materializer_state::compare(const facts_ptr& facts, const snapshot& seen, o
     auto& known = owned.known;
     // A frame may have been read before the shape's snapshot was taken, or before the catalog that
     // the reconciler has told of meanwhile.
-    if ((only && only != &owned) || !log.accepting() || !seen.covers(known.seen))
+    if ((only && !only->has(log)) || !log.accepting() || !seen.covers(known.seen))
       return;
     if (known.facts && (known.facts == equal || *known.facts == *facts)) {
       equal = std::exchange(known.facts, facts);
@@ -123,21 +126,29 @@ void materializer_state::compare(const facts_ptr& facts, const snapshot& seen, o
     const auto fault = known.facts ? fault_of(shape, *known.facts, known.seen, *facts)
                                    : fault_of(shape, facts->table);
     if (fault.empty())
-      keep_facts(owned, facts, seen);
+      keep_facts(std::array{&owned}, facts, seen);
     else
       give_up(log, fault);
   });
 }
 
-void materializer_state::keep_facts(owned_shape& owned, const facts_ptr& facts,
+void materializer_state::keep_facts(std::span<owned_shape* const> known_by, const facts_ptr& facts,
                                     const snapshot& seen) {
-  const auto& shape = owned.log.shape();
   auto& shared = facts_kept[facts->table.oid]; // each snapshot reads its own
   if (!shared || *shared != *facts)
     shared = facts;
-  owned.known = {shared, seen};
-  writes.put_facts(shape->id(), *facts, seen, *shape->definition().table);
-  shape->follow(facts->table);
+  const auto& defined = *known_by.front()->log.shape()->definition().table;
+  const bool as_defined = facts->table == defined;
+  std::vector<shape_id> ids;
+  ids.reserve(known_by.size());
+  for (auto* owned : known_by) {
+    const bool is_new = !owned->known.facts;
+    owned->known = {shared, seen};
+    if (!is_new || !as_defined)
+      owned->log.shape()->follow(facts->table);
+    ids.push_back(owned->log.shape()->id());
+  }
+  writes.put_facts(ids, *facts, seen, defined);
 }
 
 } // namespace busbar

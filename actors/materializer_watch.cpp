@@ -32,7 +32,9 @@ void materializer_state::publish() {
   for (auto& [address, letter] : news) {
     auto& [session, moves] = letter;
     auto& pace = paces[address];
-    if (pace.unread < unread_moves_max) {
+    // One that is behind hears of nothing before it has read all: what it was not told of would
+    // wait for as long as it is kept busy.
+    if (pace.behind.empty() && pace.unread < unread_moves_max) {
       ++pace.unread;
       self->send(session, moved_atom_v, std::move(moves), env.number);
     } else {
@@ -73,6 +75,8 @@ void materializer_state::unwatch(shape_id id, const session_actor& session) {
     return;
   auto& watchers = found->second->watchers;
   watchers.erase(std::remove(watchers.begin(), watchers.end(), session), watchers.end());
+  if (watchers.empty())
+    watchers.shrink_to_fit(); // most shapes idle most of the time
   found->second->log.watch(!watchers.empty());
 }
 
@@ -91,6 +95,19 @@ void materializer_state::give_up(shape_log_writer& log, const std::string& why) 
   // again.
   writes.mark_removed(shape->id());
   self->send(others->directory, invalid_atom_v, shape, why);
+  const auto found = shapes.find(shape->id());
+  if (found == shapes.end())
+    return;
+  auto& owned = *found->second;
+  parked.erase(shape->id());
+  open_sets.erase(&owned);
+  if (owned.asks)
+    owned.asks->parked = false;
+  if (owned.set)
+    for (const auto id : owned.set->dependents)
+      if (const auto dependent = shapes.find(id);
+          dependent != shapes.end() && !dependent->second->log.shape()->progress().gone)
+        give_up(dependent->second->log, "of its subquery: " + why);
 }
 
 void materializer_state::forget(const shape_ptr& shape) {
@@ -101,11 +118,12 @@ void materializer_state::forget(const shape_ptr& shape) {
     auto* log = &found->second->log;
     touched.erase(log);
     moved.erase(log);
-    expected.erase(shape->handle());
+    if (const auto was = expected.extract(shape->handle()); !was.empty())
+      if (auto& waiting = was.mapped().waiting; waiting.use_count() == 1 && waiting->pending())
+        waiting->deliver(to_caf(error{errc::must_refetch, "the shape was removed"}));
     awaiting.erase(id);
     splicing.erase(id);
-    if (found->second->expecting.pending())
-      found->second->expecting.deliver(to_caf(error{errc::must_refetch, "the shape was removed"}));
+    unlink(*found->second);
     const auto oid = shape->definition().table->oid;
     if (const auto table = tables.find(oid); table != tables.end()) {
       table->second.remove(*log);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/head_move.hpp"
+#include "actors/move_task.hpp"
 #include "actors/shape_state.hpp"
 #include "actors/subset_task.hpp"
 #include "base/lsn.hpp"
@@ -14,6 +15,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace busbar {
@@ -26,6 +28,8 @@ using move_list = std::vector<head_move>;
 struct resolution {
   definition_ptr definition;
   storage::shape_id fresh_id{};
+  /// The sets below it, those first that others ask, each with an id in case it is new.
+  std::vector<std::pair<definition_ptr, storage::shape_id>> sets = {};
 };
 
 /// A shape that storage still had at start.
@@ -54,6 +58,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_task_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_outcome)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::facts_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::catalog_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_task_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_outcome_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::set_contents_ptr)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
 CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
@@ -88,6 +95,9 @@ CAF_ADD_ATOM(busbar, busbar, mend_atom, "mend")
 CAF_ADD_ATOM(busbar, busbar, covers_atom, "covers")
 CAF_ADD_ATOM(busbar, busbar, subset_atom, "subset")
 CAF_ADD_ATOM(busbar, busbar, note_atom, "note")
+CAF_ADD_ATOM(busbar, busbar, fence_atom, "fence")
+CAF_ADD_ATOM(busbar, busbar, join_atom, "join")
+CAF_ADD_ATOM(busbar, busbar, move_atom, "move")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -114,13 +124,22 @@ using materializer_actor = caf::typed_actor<
     caf::replies_to<reset_atom>::with<bool>,
     // Shapes that storage had; before the first frame.
     caf::replies_to<adopt_atom, adoption_list>::with<bool>,
-    // Answers with the commit LSN of the shape's creation message once that has come by. From then
-    // on the shape's changes are kept.
-    caf::replies_to<expect_atom, shape_ptr>::with<lsn>,
+    // Shapes of one table, with one creation message: answers with its commit LSN once it has come
+    // by. From then on the shapes' changes are kept.
+    caf::replies_to<expect_atom, shape_list>::with<lsn>,
     // The snapshot's visibility, and what the table depends on as of it: true = the splice is
-    // exact; false = take another snapshot, this one was taken too early to see a transaction that
-    // the stream had already delivered.
-    caf::replies_to<splice_atom, storage::shape_id, snapshot, facts_ptr>::with<bool>,
+    // exact, for those of the shapes that are not gone; false = take another snapshot, this one was
+    // taken too early to see a transaction that the stream had already delivered.
+    caf::replies_to<splice_atom, shape_list, snapshot, facts_ptr>::with<bool>,
+    // Answers with the commit LSN of this fence once it has come by. A slot waits for one token at
+    // a time, the last that was asked for.
+    caf::replies_to<fence_atom, std::string, std::string>::with<lsn>,
+    // The same as splice, for sets (with what the snapshot holds of them) and for shapes with
+    // subqueries: all that the snapshot sees must have been streamed.
+    caf::replies_to<join_atom, storage::shape_id, snapshot, facts_ptr,
+                    set_contents_ptr>::with<bool>,
+    // INTERNAL: plan the tasks again that came to nothing.
+    caf::reacts_to<move_atom>,
     // Whether this snapshot sees every transaction that has committed up to this position.
     caf::replies_to<covers_atom, snapshot, lsn>::with<bool>,
     // What the catalog says of tables by now: ends the shapes that it proves wrong, and renews what
@@ -142,17 +161,18 @@ using materializer_actor = caf::typed_actor<
 using flusher_actor = caf::typed_actor<
     // Materializer number …, everything up to …, whether it wrote anything since.
     caf::reacts_to<applied_atom, std::uint32_t, lsn, bool>,
-    // The stream begins here, with nothing before it: positions may even fall.
-    caf::reacts_to<reset_atom, lsn>,
+    // The stream begins here, with nothing before it: positions may even fall. Reports carry this
+    // epoch from now on. Answered when done.
+    caf::replies_to<reset_atom, lsn, std::uint64_t>::with<bool>,
     // INTERNAL
     caf::reacts_to<flush_atom>>;
 
 /// The REPLICATOR: leads this node's (and so far every) stream; its feed thread reads PostgreSQL.
 using replicator_actor = caf::typed_actor<
-    // All up to here is durable here.
-    caf::reacts_to<flushed_atom, lsn>,
-    // A materializer has applied a frame: one credit back.
-    caf::reacts_to<applied_atom>>;
+    // All up to here is durable here, in this epoch (see feed.hpp). The first one starts the feed.
+    caf::reacts_to<flushed_atom, lsn, std::uint64_t>,
+    // The materializer of this number has applied a frame: one credit back.
+    caf::reacts_to<applied_atom, std::uint32_t>>;
 
 /// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. The number says when it was
 /// asked (steady_ticks(), resolver.hpp): a burst of questions about a table needs one look.
@@ -161,8 +181,8 @@ using resolver_actor =
 
 /// A SNAPSHOTTER: does one thing at a time. Detached: it blocks. Answers the DIRECTORY.
 using snapshotter_actor = caf::typed_actor<
-    // Makes the shape.
-    caf::reacts_to<create_atom, shape_ptr>,
+    // Makes the shapes, which were defined against the same description of one table.
+    caf::reacts_to<create_atom, shape_list>,
     // Gives the shape's table and its partitions REPLICA IDENTITY FULL, where they lack it.
     caf::reacts_to<mend_atom, shape_ptr>>;
 
@@ -178,14 +198,18 @@ using reconciler_actor = caf::typed_actor<
 using subset_reader_actor =
     caf::typed_actor<caf::replies_to<subset_atom, subset_task_ptr>::with<subset_outcome>>;
 
+/// A MOVE READER: reads the rows that moves of values may bring into a shape. Detached: it blocks.
+using move_reader_actor =
+    caf::typed_actor<caf::replies_to<move_atom, move_task_ptr>::with<move_outcome_ptr>>;
+
 /// The DIRECTORY: which shapes there are; creates and removes them.
 using directory_actor = caf::typed_actor<
     // The shape of this definition, made on the spot if there is none.
     caf::replies_to<find_atom, shape_request>::with<shape_ptr>,
-    // By a SNAPSHOTTER: done with this shape, well or badly (progress().failure says why).
-    caf::reacts_to<finished_atom, shape_ptr, snapshotter_actor>,
-    // By a SNAPSHOTTER: the shape's table is published; its next shape may begin. If that had to be
-    // mended (true), shapes that had started before have missed changes.
+    // By a SNAPSHOTTER: done with these shapes, well or badly (progress().failure says why).
+    caf::reacts_to<finished_atom, shape_list, snapshotter_actor>,
+    // By a SNAPSHOTTER: the shape's table is published; its next shapes may begin. If that had to
+    // be mended (true), shapes that had started before have missed changes.
     caf::reacts_to<publish_atom, shape_ptr, bool>,
     // By a MATERIALIZER or the RECONCILER: the shape's table, or a partition of it, streams without
     // full old images.

@@ -11,6 +11,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -63,6 +64,7 @@ struct log_slice {
   bool now = false;
   log_offset end;                  ///< For `electric-offset`.
   bool up_to_date = false;         ///< The up-to-date control message follows the entries.
+  bool chunk_at_head = false;      ///< A chunk has just ended here; later it ends like any other.
   std::uint64_t last_seen_lsn = 0; ///< For that message's global_last_seen_lsn.
   bool weak_tag = false;           ///< 304: the client has it in a coding, so its tag is weak.
   bool no_changes = false; ///< Live timeout or `now`: electric-has-data: false, unique ETag.
@@ -116,13 +118,19 @@ public:
   virtual void on_refused(const refusal& what) = 0;
   /// The answer to a query with a subset.
   virtual void on_subset(const subset_answer& answer) = 0;
+  /// After client_session::await_more(): ask for the piece again. If it never comes: on_refused().
+  virtual void on_more() = 0;
+  /// The answer to client_session::drop(): whether there was such a shape.
+  virtual void on_dropped(bool found) = 0;
 
 private:
   // The session's notes on a reader that waits.
   friend class session_core;
   friend class subset_desk;
   friend class waiting_room;
-  enum class wait : std::uint8_t { snapshot, live, out_of_bounds };
+  friend struct reader_probe; ///< Of the tests: parks readers without a session.
+  enum class wait : std::uint8_t { snapshot, live, out_of_bounds, more };
+  static constexpr std::size_t waits = 4;
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
       by_deadline_;
   std::shared_ptr<shape_state> shape_;
@@ -133,8 +141,9 @@ private:
   bool now_ = false;
   bool live_ = false;
   bool sse_ = false;
-  bool open_ = false;      ///< SSE: the head has been sent.
-  bool resolving_ = false; ///< Its definition is being looked up.
+  bool open_ = false;                          ///< SSE: the head has been sent.
+  bool resolving_ = false;                     ///< Its definition is being looked up.
+  const std::string* resolving_key_ = nullptr; ///< Among those of this key; null when it is found.
 };
 
 } // namespace busbar

@@ -10,7 +10,7 @@ namespace {
 using word_and_label = std::pair<std::string_view, std::string_view>;
 
 /// The first word that a sentence holds decides: a partition is detached from a table, too.
-constexpr std::array<word_and_label, 10> labels{{{"truncated", "truncated"},
+constexpr std::array<word_and_label, 12> labels{{{"truncated", "truncated"},
                                                  {"publication", "publication"},
                                                  {"partition", "partition"},
                                                  {"storage", "storage"},
@@ -19,7 +19,9 @@ constexpr std::array<word_and_label, 10> labels{{{"truncated", "truncated"},
                                                  {"snapshot", "snapshot"},
                                                  {"dropped", "table"},
                                                  {"renamed", "table"},
-                                                 {"old image", "publication"}}};
+                                                 {"REPLICA IDENTITY", "publication"},
+                                                 {"where clause", "clause"},
+                                                 {"described", "schema"}}};
 
 } // namespace
 

@@ -17,16 +17,16 @@ replicator_actor spawn_replicator(caf::actor_system& system, feed_environment en
                           replicator_actor::stateful_pointer<replicator_state> self)
                           -> replicator_actor::behavior_type {
     return {
-        [self, environment, others](flushed_atom, lsn position) {
+        [self, environment, others](flushed_atom, lsn position, std::uint64_t epoch) {
           auto& reader = self->state.reader;
           if (!reader)
             reader = std::make_unique<feed>(self->system(), environment, others);
           if (position > lsn{0})
-            reader->flushed(position);
+            reader->flushed(position, epoch);
         },
-        [self](applied_atom) {
+        [self](applied_atom, std::uint32_t materializer) {
           if (self->state.reader)
-            self->state.reader->credit();
+            self->state.reader->credit(materializer);
         },
     };
   });

@@ -29,40 +29,75 @@ struct resolver_state {
   explicit resolver_state(resolver_actor::pointer self) : self{self} {}
 
   caf::result<resolution> resolve(const shape_request& request, std::uint64_t asked) {
-    auto table = find(request, asked);
+    auto table = find(request.schema, request.table, asked);
     if (!table)
       return to_caf(table.error());
-    auto definition = define_shape(request, *table);
+    auto inner = find_inner(request, asked);
+    if (!inner)
+      return to_caf(inner.error());
+    auto definition = define_shape(request, *table, *inner);
     if (!definition)
       return to_caf(definition.error());
-    const auto id = store->next_shape_id();
+    resolution found{std::make_shared<const shape_definition>(std::move(*definition))};
+    const auto group = found.definition->inner.empty()
+                           ? std::nullopt
+                           : std::optional<std::uint32_t>{found.definition->group};
+    for (auto& set : sets_below(*found.definition)) {
+      const auto id = store->next_shape_id(group);
+      if (!id)
+        return to_caf(id.error());
+      found.sets.emplace_back(std::move(set), *id);
+    }
+    const auto id = store->next_shape_id(group);
     if (!id)
       return to_caf(id.error());
-    return resolution{std::make_shared<const shape_definition>(std::move(*definition)), *id};
+    found.fresh_id = *id;
+    return found;
   }
 
-  result<std::shared_ptr<const table_info>> find(const shape_request& request,
-                                                 std::uint64_t asked) {
+  /// The tables that subqueries of the clause name.
+  result<table_list> find_inner(const shape_request& request, std::uint64_t asked) {
+    table_list tables;
+    if (request.where.empty() || request.flaw)
+      return tables;
+    const auto names = sql::inner_tables(request.where);
+    if (!names)
+      return tables; // define_shape() tells what is wrong, if nothing is before it
+    for (const auto& [schema, name] : *names) {
+      auto table = find(schema, name, asked);
+      if (!table && table.error().code == errc::not_found)
+        table.error().code = errc::invalid_argument, table.error().field = "where";
+      if (!table)
+        return fail(std::move(table).error());
+      tables.push_back(std::move(*table));
+    }
+    return tables;
+  }
+
+  result<std::shared_ptr<const table_info>>
+  find(const std::string& schema, const std::string& table_name, std::uint64_t asked) {
     // Requests come in bursts, and a look-up costs PostgreSQL more than the rest of what is done
     // here: one that began after this request was made tells all that its own could.
-    const std::pair name{request.schema, request.table};
+    const std::pair name{schema, table_name};
     if (const auto last = known.find(name); last != known.end() && last->second.looked_up > asked)
       return last->second.table;
     const auto now = steady_ticks();
     auto found = session->use(steady_clock::now() + patience, [&](auto& open, auto until) {
-      return postgres::find_table(open, request.schema, request.table, until);
+      return postgres::find_table(open, schema, table_name, until);
     });
     if (!found) {
       spdlog::warn("resolver: {}", found.error().message);
       return fail(found.error().for_clients());
     }
-    if (!*found)
-      return fail(
-          errc::not_found,
-          "Table \"" + request.schema + "\".\"" + request.table +
-              "\" does not exist. If the table name contains capitals or special characters "
-              "you must quote it.",
-          "table");
+    if (!*found) {
+      const auto why = session->use(steady_clock::now() + patience, [&](auto& open, auto until) {
+        return postgres::why_not_found(open, schema, table_name, until);
+      });
+      if (!why)
+        return fail(why.error().for_clients());
+      return fail(errc::not_found, "Table \"" + schema + "\".\"" + table_name + "\" " + *why,
+                  "table");
+    }
     auto& info = **found;
     if (known.size() > tables_max)
       known.clear();

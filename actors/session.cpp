@@ -1,16 +1,19 @@
 #include "actors/session.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/deletion_desk.hpp"
 #include "actors/entity_tag.hpp"
 #include "actors/io_execution_unit.hpp"
 #include "actors/log_pieces.hpp"
 #include "actors/log_slices.hpp"
+#include "actors/resolver.hpp"
 #include "actors/shape_words.hpp"
 #include "actors/subset_desk.hpp"
 #include "actors/waiting_room.hpp"
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace busbar {
@@ -53,8 +56,8 @@ public:
   session_core(caf::actor_config& config, session_environment environment,
                std::shared_ptr<io_execution_unit> unit)
       : session_actor::base{config}, env_{std::move(environment)}, unit_{std::move(unit)},
-        words_{*env_.index}, subsets_{env_.others->subset_readers.size(), question()},
-        room_{bell(), env_.long_poll} {}
+        words_{*env_.index}, deletions_{*env_.index, words_, errands()},
+        subsets_{env_.others->subset_readers.size(), question()}, room_{bell(), env_.long_poll} {}
 
   void enqueue(caf::mailbox_element_ptr letter, caf::execution_unit*) override {
     session_actor::base::enqueue(std::move(letter), unit_.get());
@@ -83,16 +86,18 @@ public:
     }
     if (!env_.status->streaming()) {
       // Nothing new can be made, so PostgreSQL, which may be away, is not asked either.
-      if (const auto kept = words_.defined_by(query.shape))
+      if (const auto kept = words_.defined_by(key, query.shape))
         begin(reader, query, kept);
       else
         refuse(reader, {errc::unavailable, env_.status->why_not()}, cause::not_ready);
       return;
     }
-    auto& waiting = resolving_[key];
+    const auto [entry, unasked] = resolving_.try_emplace(key);
+    auto& waiting = entry->second;
     reader.resolving_ = true;
+    reader.resolving_key_ = &entry->first;
     waiting.push_back({&reader, std::move(query)});
-    if (waiting.size() > 1)
+    if (!unasked)
       return;
     request(env_.others->directory, find_patience, find_atom_v, waiting.front().query.shape)
         .then(
@@ -106,13 +111,15 @@ public:
             },
             [this, key](const caf::error& why) {
               const auto what = from_caf(why);
-              for (auto& [reader, query] : take(key)) {
+              auto waiting = take(key);
+              // Shapes that are there are served without PostgreSQL.
+              const auto kept = what.code == errc::unavailable
+                                    ? words_.defined_by(key, waiting.begin()->query.shape)
+                                    : nullptr;
+              for (auto& [reader, query] : waiting) {
                 if (!reader)
                   continue;
                 reader->resolving_ = false;
-                // Shapes that are there are served without PostgreSQL.
-                const auto kept =
-                    what.code == errc::unavailable ? words_.defined_by(query.shape) : nullptr;
                 if (kept)
                   begin(*reader, query, kept);
                 else
@@ -125,39 +132,42 @@ public:
   void cancel(shape_reader& reader) noexcept {
     waiting_room::unlink(reader);
     subsets_.cancel(reader);
+    deletions_.cancel(reader);
     reader.shape_.reset();
     if (!reader.resolving_)
       return;
     reader.resolving_ = false;
-    for (auto& [key, waiting] : resolving_)
-      for (auto& item : waiting)
-        if (item.reader == &reader)
-          item.reader = nullptr;
-    if (taken_)
+    const auto is_it = [&reader](const waiting_request& item) { return item.reader == &reader; };
+    if (const auto* key = std::exchange(reader.resolving_key_, nullptr))
+      std::erase_if(resolving_.find(*key)->second, is_it);
+    else if (taken_)
       for (auto& item : *taken_)
-        if (item.reader == &reader)
+        if (is_it(item))
           item.reader = nullptr;
   }
 
   result<body_piece> next_piece(log_cursor& cursor) {
-    if (cursor.shape->progress().gone)
+    const auto p = cursor.shape->progress();
+    if (p.gone)
       return fail(errc::must_refetch, "the shape was removed");
+    const bool is_open =
+        cursor.end.in_snapshot() && static_cast<std::uint64_t>(cursor.end.op) >= p.chunks;
+    if (is_open && cursor.piece >= p.pieces)
+      return body_piece{};
     return read_piece(*env_.store, *env_.cache, cursor);
   }
 
-  result<bool> drop(const std::string& handle, const std::optional<shape_request>& definition) {
-    auto shape = handle.empty() ? nullptr : env_.index->find(handle);
-    if (definition) {
-      const auto defined = words_.defined_by(*definition);
-      if (defined && !handle.empty() && defined != shape)
-        return fail(errc::invalid_argument, "the handle is not that of the shape defined");
-      shape = defined;
-    }
-    if (!shape || shape->progress().gone)
-      return false;
-    shape->update([](shape_progress& p) { p.gone = true; });
-    send(env_.others->directory, drop_atom_v, shape);
-    return true;
+  void await_more(shape_reader& reader, const log_cursor& cursor) {
+    reader.shape_ = env_.index->find(cursor.shape->handle());
+    if (reader.shape_)
+      room_.park(reader, shape_reader::wait::more);
+    else
+      refuse(reader, {errc::must_refetch, "the shape was removed"});
+  }
+
+  void drop(shape_reader& reader, const std::string& handle,
+            const std::optional<shape_request>& definition) {
+    deletions_.remove(reader, handle, definition);
   }
 
   void drain() {
@@ -165,16 +175,21 @@ public:
       while (!readers.empty()) {
         auto& reader = readers.front();
         waiting_room::unlink(reader);
-        if (reader.sse_)
+        if (reader.open_)
           reader.on_gone(std::nullopt);
         else if (reader.waits_for_ == shape_reader::wait::live)
           time_out(reader);
         else
           refuse(reader, {errc::unavailable, "the server is stopping"});
       }
-    for (auto* reader : subsets_.abandon_all()) {
+    for (auto* reader : subsets_.abandon_all())
       refuse(*reader, {errc::unavailable, "the server is stopping"});
-    }
+    for (auto& [key, waiting] : resolving_)
+      for (auto& [reader, query] : std::exchange(waiting, {})) {
+        reader->resolving_ = false;
+        reader->resolving_key_ = nullptr;
+        refuse(*reader, {errc::unavailable, "the server is stopping"});
+      }
   }
 
   const session_environment& environment() const noexcept { return env_; }
@@ -206,9 +221,27 @@ private:
     };
   }
 
+  deletion_desk::errands errands() {
+    return {
+        .resolve =
+            [this](const shape_request& words, const deletion_desk::answer& then) {
+              request(env_.others->resolver, find_patience, resolve_atom_v, words, steady_ticks())
+                  .then([then](const resolution& found) { then(found.definition); },
+                        [then](const caf::error& why) { then(fail(from_caf(why))); });
+            },
+        .drop =
+            [this](const shape_ptr& shape) { send(env_.others->directory, drop_atom_v, shape); },
+    };
+  }
+
   taken_list take(const std::string& key) {
     auto node = resolving_.extract(key);
-    return {*this, node.empty() ? waiting_list{} : std::move(node.mapped())};
+    waiting_list waiting;
+    if (!node.empty())
+      waiting = std::move(node.mapped());
+    for (auto& item : waiting)
+      item.reader->resolving_key_ = nullptr;
+    return {*this, std::move(waiting)};
   }
 
   void begin(shape_reader& reader, const shape_query& query, const shape_ptr& shape) {
@@ -232,6 +265,7 @@ private:
     reader.live_ = query.live;
     reader.sse_ = query.live && query.sse;
     reader.open_ = false;
+    reader.waits_for_ = shape_reader::wait::snapshot;
     reader.subset_.reset();
     if (subset) {
       reader.sse_ = false;
@@ -246,10 +280,7 @@ private:
       const auto p = shape->progress();
       auto same = p.gone ? result<std::optional<log_slice>>{} : slice(reader, p, 0);
       const auto match =
-          same && *same
-              ? matching_tag(query.if_none_match, shape->handle() + ':' + to_string(query.offset) +
-                                                      ':' + to_string((*same)->end))
-              : tag_match::none;
+          same && *same ? matching_tag(query.if_none_match, entity_tag(**same)) : tag_match::none;
       if (match != tag_match::none) {
         reader.shape_.reset();
         (*same)->weak_tag = match == tag_match::weak;
@@ -342,7 +373,9 @@ private:
     waiting_room::unlink(reader);
     reader.shape_.reset();
     reader.subset_.reset();
-    if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
+    if (reader.waits_for_ == shape_reader::wait::more)
+      reader.on_refused({{errc::must_refetch, "the shape was removed"}});
+    else if (p.failure && p.failure->code != errc::must_refetch && !reader.open_)
       reader.on_refused({*p.failure, cause::snapshot});
     else
       reader.on_gone(std::nullopt);
@@ -372,6 +405,9 @@ private:
       else
         answer_or_wait(reader);
       return;
+    case shape_reader::wait::more:
+      refuse(reader, {errc::unavailable, "the snapshot makes no progress"}, cause::snapshot);
+      return;
     case shape_reader::wait::live:
       break;
     }
@@ -400,7 +436,7 @@ private:
       const auto& shape = *reader.shape_;
       auto slice = empty_slice(shape, reader.requested_);
       slice.end = move.to;
-      slice.last_seen_lsn = move.to.tx;
+      slice.last_seen_lsn = move.seen;
       slice.ready = reader.sse_ ? move.body->sse_events() : move.body->json_elements();
       slice.news = reader.sse_ ? nullptr : move.body;
       if (reader.sse_)
@@ -423,6 +459,12 @@ private:
 
   /// Answers a waiting reader if there is something for it.
   void look_again(shape_reader& reader) {
+    if (reader.waits_for_ == shape_reader::wait::more && !reader.shape_->progress().gone) {
+      waiting_room::unlink(reader);
+      reader.shape_.reset();
+      reader.on_more();
+      return;
+    }
     if (has_news(reader)) {
       waiting_room::unlink(reader);
       answer_or_wait(reader);
@@ -449,6 +491,7 @@ private:
   session_environment env_;
   std::shared_ptr<io_execution_unit> unit_;
   shape_words words_;
+  deletion_desk deletions_;
   std::unordered_map<std::string, waiting_list> resolving_;
   waiting_list* taken_ = nullptr;
   subset_desk subsets_;
@@ -479,16 +522,23 @@ public:
   }
   void cancel(shape_reader& reader) noexcept override { core_->cancel(reader); }
   result<body_piece> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
+  void await_more(shape_reader& reader, const log_cursor& cursor) override {
+    core_->await_more(reader, cursor);
+  }
   bool knows(const std::string& handle) const override {
     return core_->environment().index->find(handle) != nullptr;
   }
-  result<bool> drop(const std::string& handle,
-                    const std::optional<shape_request>& definition) override {
-    return core_->drop(handle, definition);
+  void drop(shape_reader& reader, const std::string& handle,
+            const std::optional<shape_request>& definition) override {
+    core_->drop(reader, handle, definition);
   }
   service_state state(std::string& why_not) const override {
     const auto& status = *core_->environment().status;
     const auto phase = status.now();
+    if (!core_->environment().store->accepts_writes()) {
+      why_not = "storage does not accept writes";
+      return service_state::starting;
+    }
     if (phase == node_status::phase::streaming)
       return service_state::active;
     why_not = status.why_not();

@@ -3,9 +3,11 @@
 #include "actors/caf_error.hpp"
 #include "actors/removal_reason.hpp"
 #include "actors/resolver.hpp"
+#include "actors/set_links.hpp"
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <unordered_map>
@@ -18,16 +20,32 @@ namespace {
 constexpr std::chrono::seconds resolve_patience{30};
 /// Creations that wait for a snapshotter; beyond this new ones are turned away.
 constexpr std::size_t queue_max = 100'000;
+/// Shapes that a snapshotter makes together: those that keep changes only cost it next to nothing;
+/// of the others, one that has many rows holds up those that come after it.
+constexpr std::size_t together_max_changes_only = 1'000;
+constexpr std::size_t together_max = 16;
+/// Their identities travel in one message.
+constexpr std::size_t together_bytes_max = 1u << 20;
 
 struct directory_state {
   static constexpr const char* name = "directory";
   explicit directory_state(directory_actor::pointer self) : self{self} {}
 
+  /// Shapes of one table that wait to be made. Some at a time pass the publication and its wait for
+  /// open writers; their snapshots are then taken side by side.
+  struct table_queue {
+    std::deque<shape_ptr> changes_only;
+    std::deque<shape_ptr> whole;
+    bool whole_next = false;   ///< They take turns.
+    shape_ptr publishing = {}; ///< The first of those.
+    bool empty() const { return changes_only.empty() && whole.empty(); }
+  };
+
   directory_actor::behavior_type make_behavior() {
     return {
         [this](find_atom, const shape_request& request) { return find(request); },
-        [this](finished_atom, const shape_ptr& shape, const snapshotter_actor& by) {
-          finished(shape, by);
+        [this](finished_atom, const shape_list& made, const snapshotter_actor& by) {
+          finished(made, by);
         },
         [this](publish_atom, const shape_ptr& shape, bool mended) { published(shape, mended); },
         [this](mend_atom, const shape_ptr& shape) { mend(shape); },
@@ -48,6 +66,9 @@ struct directory_state {
         [this](adopt_atom, const shape_list& shapes) {
           for (const auto& shape : shapes)
             register_shape(shape);
+          for (auto idle = links.idle(); !idle.empty(); idle = links.idle())
+            for (const auto& set : idle)
+              remove(set, "unused");
         },
     };
   }
@@ -82,33 +103,74 @@ struct directory_state {
   }
 
   result<shape_ptr> find_or_create(const resolution& found) {
-    auto identity = found.definition->identity();
-    const auto known = by_identity.find(identity);
+    const auto identity = found.definition->identity();
+    const auto known = find_identity(identity);
     if (known != by_identity.end() && !known->second->progress().gone)
       return known->second;
     if (!env.status->streaming())
       return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not());
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
-    auto shape = std::make_shared<shape_state>(found.fresh_id, make_handle(identity, now_micros()),
-                                               *found.definition);
+    for (const auto& [set, fresh_id] : found.sets)
+      if (const auto made = find_identity(set->identity());
+          made == by_identity.end() || made->second->progress().gone)
+        begin(*set, fresh_id);
+    auto shape = begin(*found.definition, found.fresh_id);
+    hand_out();
+    return shape;
+  }
+
+  /// A new shape, or set. The sets that it asks are there already.
+  shape_ptr begin(const shape_definition& definition, storage::shape_id id) {
+    std::vector<storage::shape_id> inner;
+    for (const auto& set : definition.inner)
+      inner.push_back(find_identity(set->identity())->second->id());
+    auto shape =
+        std::make_shared<shape_state>(id, make_handle(definition.identity(), now_micros()),
+                                      definition, schemas.of(definition), std::move(inner));
     register_shape(shape);
     env.metrics->shapes_created.Increment();
-    enqueue(shape);
-    hand_out();
+    if (links.is_ready(*shape))
+      enqueue(shape);
+    else
+      unready.insert(shape);
     return shape;
   }
 
   void enqueue(const shape_ptr& shape) {
     auto& table = tables[shape->definition().table->oid];
-    if (table.queue.empty() && !table.publishing)
+    if (table.empty() && !table.publishing)
       ready.push_back(shape->definition().table->oid);
-    table.queue.push_back(shape);
+    const bool no_rows = shape->definition().changes_only && !stands_alone(*shape);
+    (no_rows ? table.changes_only : table.whole).push_back(shape);
     ++queued;
   }
 
+  /// Made by itself: its snapshot is taken in another way.
+  static bool stands_alone(const shape_state& shape) {
+    return shape.definition().is_set() || !shape.inner().empty();
+  }
+
+  static std::size_t hash_of(const std::string& identity) {
+    return std::hash<std::string>{}(identity);
+  }
+
+  std::unordered_multimap<std::size_t, shape_ptr>::iterator
+  find_identity(const std::string& identity) {
+    const auto [first, last] = by_identity.equal_range(hash_of(identity));
+    const auto found = std::find_if(first, last, [&](const auto& known) {
+      return known.second->definition().identity() == identity;
+    });
+    return found == last ? by_identity.end() : found;
+  }
+
   void register_shape(const shape_ptr& shape) {
-    by_identity[shape->definition().identity()] = shape;
+    links.add(shape);
+    const auto identity = shape->definition().identity();
+    if (const auto known = find_identity(identity); known != by_identity.end())
+      known->second = shape;
+    else
+      by_identity.emplace(hash_of(identity), shape);
     env.index->add(shape);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
   }
@@ -138,20 +200,45 @@ struct directory_state {
       const auto oid = ready.front();
       ready.pop_front();
       auto& table = tables[oid];
-      while (!table.queue.empty()) {
-        const auto shape = table.queue.front();
-        table.queue.pop_front();
-        --queued;
-        if (shape->progress().gone)
-          continue;
-        table.publishing = shape;
-        self->send(idle.back(), create_atom_v, shape);
-        idle.pop_back();
-        break;
-      }
-      if (!table.publishing && table.queue.empty())
+      auto next = take_together(table);
+      if (next.empty()) {
         tables.erase(oid);
+        continue;
+      }
+      table.publishing = next.front();
+      self->send(idle.back(), create_atom_v, std::move(next));
+      idle.pop_back();
     }
+  }
+
+  /// The table's next shapes. What costs a snapshotter most, it does once for all of them.
+  shape_list take_together(table_queue& table) {
+    shape_list next;
+    std::size_t bytes = 0;
+    while (next.empty() && !table.empty()) {
+      table.whole_next = table.changes_only.empty() || (table.whole_next && !table.whole.empty());
+      auto& queue = table.whole_next ? table.whole : table.changes_only;
+      // Whole shapes are read side by side as long as there are snapshotters.
+      const auto share = (queue.size() + idle.size() - 1) / idle.size();
+      const auto count =
+          table.whole_next ? std::min(share, together_max) : together_max_changes_only;
+      while (next.size() < count && bytes < together_bytes_max && !queue.empty()) {
+        const auto& shape = queue.front();
+        const bool gone = shape->progress().gone;
+        if (!gone && !next.empty() &&
+            (stands_alone(*shape) || stands_alone(*next.front()) ||
+             shape->definition().table != next.front()->definition().table)) // it was altered
+          break;
+        if (!gone) {
+          bytes += shape->definition().identity().size();
+          next.push_back(shape);
+        }
+        queue.pop_front();
+        --queued;
+      }
+      table.whole_next = !table.whole_next;
+    }
+    return next;
   }
 
   /// Every materializer with a shape on the table asks for it.
@@ -162,14 +249,14 @@ struct directory_state {
     hand_out();
   }
 
-  /// The table's next shape may begin.
+  /// The table's next shapes may begin.
   void release(const shape_ptr& shape) {
     const auto oid = shape->definition().table->oid;
     const auto found = tables.find(oid);
     if (found == tables.end() || found->second.publishing != shape)
       return;
     found->second.publishing = nullptr;
-    if (found->second.queue.empty())
+    if (found->second.empty())
       tables.erase(found);
     else
       ready.push_back(oid);
@@ -180,7 +267,7 @@ struct directory_state {
       // The table was not (fully) published until now: what followed it before has missed changes.
       const auto oid = shape->definition().table->oid;
       shape_list missed;
-      for (const auto& [identity, other] : by_identity)
+      for (const auto& [hash, other] : by_identity)
         if (other != shape && other->definition().table->oid == oid && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
@@ -188,18 +275,37 @@ struct directory_state {
         remove(other, "publication");
       }
     }
-    release(shape);
+    // Those without a snapshot are made soon, and meanwhile more of them gather.
+    if (!shape->definition().changes_only)
+      release(shape);
     hand_out();
   }
 
-  void finished(const shape_ptr& shape, const snapshotter_actor& by) {
+  void finished(const shape_list& made, const snapshotter_actor& by) {
     idle.push_back(by);
-    release(shape);
-    if (shape->progress().failure)
-      remove(shape, "snapshot_failed");
-    else if (shape->progress().gone)
-      self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    release(made.front());
+    for (const auto& shape : made) {
+      const auto p = shape->progress();
+      if (p.failure) {
+        tell_askers(shape, p.failure);
+        remove(shape, "snapshot_failed");
+      } else if (!p.gone) {
+        for (const auto& asker : links.askers_of(*shape))
+          if (!asker->progress().gone && links.is_ready(*asker) && unready.erase(asker) > 0)
+            enqueue(asker);
+      } else
+        self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    }
     hand_out();
+  }
+
+  /// What cannot be made without it has failed, too.
+  void tell_askers(const shape_ptr& set, const std::shared_ptr<const error>& failure) {
+    for (const auto& asker : links.askers_of(*set)) {
+      if (!asker->progress().started)
+        asker->update([&](shape_progress& of) { of.failure = failure; });
+      tell_askers(asker, failure);
+    }
   }
 
   static void log_removal(const shape_state& shape, std::string_view why) {
@@ -210,7 +316,9 @@ struct directory_state {
   /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
   /// given the dead handle again.
   void remove(const shape_ptr& shape, std::string_view reason) {
-    const auto known = by_identity.find(shape->definition().identity());
+    const auto [askers, idle_sets] = links.remove(shape);
+    unready.erase(shape);
+    const auto known = find_identity(shape->definition().identity());
     if (known != by_identity.end() && known->second == shape)
       by_identity.erase(known);
     env.index->remove(shape->handle());
@@ -220,29 +328,38 @@ struct directory_state {
     if (auto marked = env.store->mark_removed(shape->id()); !marked)
       spdlog::error("shape {}: {}", shape->handle(), marked.error().message);
     self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    for (const auto& asker : askers) {
+      if (asker->progress().gone)
+        continue;
+      log_removal(*asker, "what its subquery selects was removed");
+      remove(asker, reason);
+    }
+    for (const auto& set : idle_sets)
+      if (!set->progress().gone)
+        remove(set, "unused");
   }
 
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", by_identity.size(), why);
     std::vector<shape_ptr> all;
-    for (const auto& [identity, shape] : by_identity)
+    for (const auto& [hash, shape] : by_identity)
       all.push_back(shape);
     for (const auto& shape : all)
-      remove(shape, "purged");
+      if (!shape->progress().gone)
+        remove(shape, "purged");
     return env.store->remove_all_shapes().has_value();
   }
 
   directory_actor::pointer self;
   directory_environment env;
   cast_ptr others;
-  std::unordered_map<std::string, shape_ptr> by_identity;
+  /// By its hash: the identity itself is as long as a clause, and can be asked of the shape.
+  std::unordered_multimap<std::size_t, shape_ptr> by_identity;
+  set_links links;
+  std::unordered_set<shape_ptr>
+      unready; ///< Their turn comes when the last of their sets is complete.
+  shared_schemas schemas;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
-  /// Shapes of one table that wait to be made. One at a time passes the publication and its wait
-  /// for open writers; their snapshots are then taken side by side.
-  struct table_queue {
-    std::deque<shape_ptr> queue;
-    shape_ptr publishing;
-  };
   std::unordered_map<std::uint32_t, table_queue> tables; ///< By oid; only those with work.
   std::deque<std::uint32_t> ready; ///< Tables with a queue and nothing publishing.
   std::size_t queued = 0;

@@ -15,13 +15,24 @@ bool shape_log_writer::append(std::uint64_t tx, encoded_entry entry, storage::ba
   const bool first = !work_->held_back;
   if (!first)
     seal(tx, false, writes);
+  work_->last_op = entry.op;
   work_->held_back = std::move(entry);
   return first;
 }
 
+void shape_log_writer::append_move(std::uint64_t tx, std::string json, storage::batch& writes) {
+  if (!work_)
+    work_ = std::make_unique<work>();
+  if (work_->held_back)
+    seal(tx, true, writes);
+  else
+    work_->last_op = committed_.tx == tx ? committed_.op : -1;
+  work_->held_back = encoded_entry{.op = ++work_->last_op, .json = std::move(json)};
+}
+
 void shape_log_writer::seal(std::uint64_t tx, bool last, storage::batch& writes) {
   auto& entry = *work_->held_back;
-  if (last)
+  if (last && entry.last_at > 0)
     entry.json.insert(entry.last_at, last_header);
   work_->block.add(entry.op, entry.json);
   chunk_bytes_ += entry.json.size();
@@ -72,11 +83,13 @@ void shape_log_writer::abandon() noexcept {
 std::optional<head_move> shape_log_writer::publish() {
   if (committed_ == published_)
     return std::nullopt;
-  head_move move{.shape = shape_->id(), .from = published_, .to = committed_, .body = nullptr};
-  shape_->update([&](shape_progress& p) {
+  head_move move{
+      .shape = shape_->id(), .from = published_, .to = committed_, .seen = 0, .body = nullptr};
+  const auto now = shape_->update([&](shape_progress& p) {
     p.head = committed_;
     p.has_boundaries |= boundary_;
   });
+  move.seen = promised(now, committed_.tx);
   if (work_) {
     // In the middle of a transaction the news would hold entries that nobody may see yet.
     const bool in_transaction = work_->held_back.has_value();

@@ -9,6 +9,7 @@
 #include "shapes/entry_block.hpp"
 #include "storage/store.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -29,7 +30,7 @@ public:
   /// True if a transaction belongs into this log: it committed after the shape's creation, is not
   /// in the log already (a replay), and the snapshot has not seen it.
   bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {
-    return accepting_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
+    return accepting_ && !parked_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
            (is_past_splice(commit_lsn) || !visibility_.sees(xid));
   }
 
@@ -41,6 +42,9 @@ public:
 
   /// Adds an entry of the open transaction. Returns true if it is the transaction's first here.
   bool append(std::uint64_t tx, encoded_entry entry, storage::batch& writes);
+  /// Adds an entry that follows the changes of transaction `tx` and is none of them: a move of rows
+  /// by a subquery, at the next free position.
+  void append_move(std::uint64_t tx, std::string json, storage::batch& writes);
   /// The open transaction has committed: its entries become the log's end with this batch.
   void commit(std::uint64_t tx, storage::batch& writes);
   /// The open transaction will be sent again: forget it.
@@ -62,6 +66,20 @@ public:
     chunk_bytes_ = committed_chunk_bytes_ = open_chunk_bytes;
     splice_passed_ = splice_passed;
   }
+  /// The snapshot is the state right after transaction `commit_lsn`, so that nothing has to be
+  /// asked about visibility.
+  void begin_after(std::uint64_t commit_lsn) noexcept {
+    created_lsn_ = splice_passed_ = commit_lsn;
+  }
+  /// Everything up to this commit is in already, though nothing in the log may show it.
+  void skip_to(std::uint64_t commit_lsn) noexcept {
+    created_lsn_ = std::max(created_lsn_, commit_lsn);
+  }
+  /// The stream goes by without it, until it is unparked.
+  void park(bool yes) noexcept { parked_ = yes; }
+  /// The last transaction with entries in the log.
+  std::uint64_t committed_tx() const noexcept { return committed_.tx; }
+
   /// The shape is given up: no more entries.
   void stop() noexcept {
     accepting_ = false;
@@ -99,6 +117,7 @@ private:
   snapshot visibility_;
   bool accepting_ = false;
   bool watched_ = false;
+  bool parked_ = false;
   std::uint64_t splice_passed_ = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
 
   log_offset committed_ = log_offset::snapshot_end(); ///< Head once the present batch is visible.
@@ -113,6 +132,7 @@ private:
     block_builder block;
     std::optional<encoded_entry> held_back;
     bool boundary_open = false; ///< A chunk has ended in the open transaction.
+    std::int64_t last_op = -1;  ///< Of the open transaction.
     std::string news;           ///< Unpublished entries for the watchers …
     std::vector<std::uint32_t> news_ends;
     bool news_incomplete = false; ///< … unless some are missing here.

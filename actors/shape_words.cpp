@@ -11,7 +11,7 @@ bool means(const shape_request& words, const shape_state& shape) {
   const auto& table = shape.definition().table;
   if (table->schema != words.schema || table->name != words.table)
     return false;
-  const auto meant = define_shape(words, table);
+  const auto meant = define_shape(words, table, tables_below(shape.definition()));
   return meant && meant->identity() == shape.definition().identity();
 }
 
@@ -46,9 +46,22 @@ void shape_words::remember(const std::string& key, const shape_ptr& shape) {
     known_bytes_ += key.size();
 }
 
-shape_ptr shape_words::defined_by(const shape_request& words) const {
-  return index_.find_if(
-      [&](const shape_state& s) { return !s.progress().gone && means(words, s); });
+shape_ptr shape_words::defined_by(const std::string& key, const shape_request& words) {
+  table_list inner;
+  if (const auto named = sql::inner_tables(words.where); named && !words.where.empty())
+    for (const auto& [schema, name] : *named)
+      for (const auto& table : index_.descriptions(schema, name))
+        inner.push_back(table);
+  for (const auto& table : index_.descriptions(words.schema, words.table)) {
+    const auto meant = define_shape(words, table, inner);
+    if (!meant)
+      continue;
+    if (auto shape = index_.find_identity(meant->identity())) {
+      remember(key, shape);
+      return shape;
+    }
+  }
+  return nullptr;
 }
 
 } // namespace busbar

@@ -21,8 +21,9 @@ public:
   shape_ptr recall(const std::string& key, const shape_query& query);
   void remember(const std::string& key, const shape_ptr& shape);
 
-  /// The shape of this definition, if there is one. Looks at every shape.
-  shape_ptr defined_by(const shape_request& words) const;
+  /// The shape of this definition, if there is one, whose table is taken as the shapes on it know
+  /// it. Compiles the clause, but once only if there is one.
+  shape_ptr defined_by(const std::string& key, const shape_request& words);
 
 private:
   const shape_index& index_;

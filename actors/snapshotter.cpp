@@ -1,19 +1,23 @@
 #include "actors/snapshotter.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/fence_maker.hpp"
 #include "actors/kept_session.hpp"
 #include "actors/snapshot_writer.hpp"
 #include "postgres/catalog.hpp"
 #include "postgres/publication.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
+#include "shapes/tagged_rows.hpp"
 #include "shapes/upkeep.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <thread>
+#include <unordered_map>
 
 namespace busbar {
 
@@ -36,21 +40,37 @@ struct snapshotter_state {
   static constexpr const char* name = "snapshotter";
   explicit snapshotter_state(snapshotter_actor::pointer self) : self{self} {}
 
-  void create(const shape_ptr& shape) {
+  void create(const shape_list& list) {
     const auto begin = steady_clock::now();
-    if (auto made = make(shape); !made) {
-      env.metrics->snapshot_failures.Increment();
-      spdlog::warn("shape {} of {}.{} could not be made: {}", shape->handle(),
-                   shape->definition().table->schema, shape->definition().table->name,
-                   made.error().message);
-      shape->update([&](shape_progress& p) {
-        p.failure = std::make_shared<const error>(std::move(made).error());
-      });
-    } else {
-      env.metrics->snapshot_seconds.Observe(
-          std::chrono::duration<double>(steady_clock::now() - begin).count());
+    const auto done = make(list);
+    const auto took = std::chrono::duration<double>(steady_clock::now() - begin).count();
+    for (const auto& shape : list) {
+      if (!done)
+        give_up(shape, done.error());
+      if (!shape->progress().failure)
+        env.metrics->snapshot_seconds.Observe(took);
     }
-    self->send(others->directory, finished_atom_v, shape, snapshotter_actor{self});
+    self->send(others->directory, finished_atom_v, list, snapshotter_actor{self});
+  }
+
+  /// The first reason counts.
+  void give_up(const shape_ptr& shape, const error& why) {
+    if (const auto p = shape->progress(); p.failure || p.complete)
+      return;
+    env.metrics->snapshot_failures.Increment();
+    spdlog::warn("shape {} of {}.{} could not be made: {}", shape->handle(),
+                 shape->definition().table->schema, shape->definition().table->name, why.message);
+    shape->update([&](shape_progress& p) { p.failure = std::make_shared<const error>(why); });
+  }
+
+  /// Sets and shapes with subqueries, which come in lists of one.
+  static bool stands_alone(const shape_state& shape) {
+    return shape.definition().is_set() || !shape.definition().inner.empty();
+  }
+
+  static bool is_wanted(const shape_ptr& shape) {
+    const auto p = shape->progress();
+    return !p.failure && !p.gone;
   }
 
   void mend(const shape_ptr& shape) {
@@ -71,16 +91,19 @@ struct snapshotter_state {
     return fail(why.for_clients());
   }
 
-  result<void> make(const shape_ptr& shape) {
-    if (auto published = publish(shape); !published)
+  /// What goes wrong with one of them is its own failure(); an error is one of all.
+  result<void> make(const shape_list& list) {
+    if (auto published = publish(list.front()); !published)
       return published;
-    // From now on data may be stored for the shape; if we die, recover() finds this and clears it.
-    if (auto noted = env.store->put_shape(shape->id(), record_of(*shape, {}, 0, false), false);
-        !noted)
+    // From now on data may be stored for the shapes; if we die, recover() finds this and clears it.
+    std::vector<storage::shape_id> ids;
+    for (const auto& shape : list)
+      ids.push_back(shape->id());
+    if (auto noted = env.store->begin_shapes(ids); !noted)
       return noted;
-    if (auto announced = announce(shape); !announced)
+    if (auto announced = announce(list); !announced)
       return announced;
-    return copy(shape);
+    return copy(list);
   }
 
   result<void> publish(const shape_ptr& shape) {
@@ -106,26 +129,47 @@ struct snapshotter_state {
   }
 
   /// Writes the creation message and waits until it has come back through the slot.
-  result<void> announce(const shape_ptr& shape) {
+  result<void> announce(const shape_list& list) {
     caf::scoped_actor waiting{self->system()};
-    const auto& materializer = others->materializer_of(shape->id());
-    auto pending = waiting->request(materializer, announce_patience, expect_atom_v, shape);
-    const auto message = env.control->encode(
-        {.term = env.status->term.load(),
-         .what = cluster::create_shape{shape->handle(), shape->definition().identity()}});
+    cluster::create_shapes created;
+    for (const auto& shape : list)
+      created.push_back({shape->handle(), shape->definition().identity()});
+    auto parts = by_materializer(list);
+    const auto expect = [&](const shape_list& part) {
+      return waiting->request(others->materializer_of(part.front()->id()), announce_patience,
+                              expect_atom_v, part);
+    };
+    std::vector<decltype(expect(list))> pending;
+    for (const auto& part : parts)
+      pending.push_back(expect(part));
+    const auto message =
+        env.control->encode({.term = env.status->term.load(), .what = std::move(created)});
     const auto written =
         admin->use(steady_clock::now() + announce_patience, [&](auto& session, auto until) {
           return postgres::emit_message(session, message, until);
         });
     if (!written)
       return failed("announce", written.error());
-    result<void> outcome;
-    pending.receive([&](lsn position) { created_lsn = to_number(position); },
-                    [&](const caf::error& why) { outcome = fail(from_caf(why)); });
-    return outcome;
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      pending[i].receive([&](lsn position) { created_lsn = to_number(position); },
+                         [&](const caf::error& why) {
+                           for (const auto& shape : parts[i])
+                             give_up(shape, from_caf(why));
+                         });
+    return {};
   }
 
-  result<void> copy(const shape_ptr& shape) {
+  /// Those of the shapes that are still wanted, by who writes their logs; no part is empty.
+  std::vector<shape_list> by_materializer(const shape_list& list) const {
+    std::vector<shape_list> parts(others->materializers.size());
+    for (const auto& shape : list)
+      if (is_wanted(shape))
+        parts[others->number_of(shape->id())].push_back(shape);
+    std::erase_if(parts, [](const shape_list& part) { return part.empty(); });
+    return parts;
+  }
+
+  result<void> copy(const shape_list& list) {
     auto& session = reader ? *reader : *admin;
     const auto give_up = steady_clock::now() + visibility_patience;
     for (auto pause = first_pause; steady_clock::now() < give_up;
@@ -135,9 +179,11 @@ struct snapshotter_state {
       });
       if (!snap)
         return failed("begin a snapshot", snap.error());
-      auto exact = splice(shape, session.current(), snap->visibility());
+      auto exact = stands_alone(*list.front())
+                       ? join(list.front(), session.current(), *snap)
+                       : splice(list, session.current(), snap->visibility());
       if (exact && *exact == splice_outcome::exact) {
-        auto copied = copy_rows(shape, *snap);
+        auto copied = copy_rows(list, session.current(), *snap);
         if (!copied)
           session.drop();
         return copied;
@@ -149,7 +195,7 @@ struct snapshotter_state {
       // Somebody has taken the table out of the publication since. Once it is back, a snapshot sees
       // all that was missed.
       if (*exact == splice_outcome::unpublished) {
-        if (auto again = publish(shape); !again)
+        if (auto again = publish(list.front()); !again)
           return again;
       } else {
         std::this_thread::sleep_for(pause);
@@ -162,10 +208,10 @@ struct snapshotter_state {
                  true});
   }
 
-  /// What the shape depends on, as of the snapshot; the table must still be what it was when the
-  /// shape was defined.
-  result<facts_ptr> look_up(postgres::connection& session, const shape_definition& definition) {
-    const auto oid = definition.table->oid;
+  /// What the shapes depend on, as of the snapshot; the table must still be what it was when they
+  /// were defined.
+  result<facts_ptr> look_up(postgres::connection& session, const shape_list& list) {
+    const auto oid = list.front()->definition().table->oid;
     auto found = postgres::find_facts(session, env.publication, {&oid, 1},
                                       steady_clock::now() + first_row_patience);
     if (!found)
@@ -173,25 +219,60 @@ struct snapshotter_state {
     if (found->catalog.tables.empty())
       return fail(errc::must_refetch, "the table was dropped, or has no stream any more");
     auto& facts = found->catalog.tables.front();
-    if (auto fault = fault_of(definition, facts->table); !fault.empty())
-      return fail(errc::must_refetch, std::move(fault));
+    for (const auto& shape : list)
+      if (auto fault = fault_of(shape->definition(), facts->table); !fault.empty())
+        give_up(shape, {errc::must_refetch, std::move(fault)});
     return std::move(facts);
   }
 
   enum class splice_outcome : std::uint8_t { exact, too_early, unpublished };
 
-  result<splice_outcome> splice(const shape_ptr& shape, postgres::connection& session,
+  result<splice_outcome> splice(const shape_list& list, postgres::connection& session,
                                 const snapshot& visibility) {
-    auto facts = look_up(session, shape->definition());
+    auto facts = look_up(session, list);
     if (!facts)
       return fail(std::move(facts).error());
     if ((*facts)->published_by.empty() && (*facts)->published_above.empty())
       return splice_outcome::unpublished;
+    const auto parts = by_materializer(list);
+    bool exact = true;
+    // A part must not begin with a snapshot that another cannot use.
+    for (const auto& part : parts)
+      if (parts.size() > 1 && exact)
+        exact = agrees(part, exact, covers_atom_v, visibility, lsn{created_lsn});
+    for (const auto& part : parts)
+      if (exact)
+        exact = agrees(part, exact, splice_atom_v, part, visibility, *facts);
+    return exact ? splice_outcome::exact : splice_outcome::too_early;
+  }
+
+  /// The same for sets, whose values are read first, and for shapes with subqueries: all that the
+  /// snapshot sees has been streamed before the materializer hears of it.
+  result<splice_outcome> join(const shape_ptr& shape, postgres::connection& session,
+                              postgres::snapshot_reader& snap) {
+    auto facts = look_up(session, {shape});
+    if (!facts)
+      return fail(std::move(facts).error());
+    if (!is_wanted(shape))
+      return splice_outcome::exact; // there is nothing to be done
+    if ((*facts)->published_by.empty() && (*facts)->published_above.empty())
+      return splice_outcome::unpublished;
+    auto fenced = fence->pass(others->materializer_of(shape->id()), env.status->term.load(),
+                              steady_clock::now() + announce_patience);
+    if (!fenced)
+      return fail(std::move(fenced).error());
+    set_contents_ptr contents;
+    if (shape->definition().is_set()) {
+      auto read = read_set(*shape, snap);
+      if (!read)
+        return fail(std::move(read).error());
+      contents = std::move(*read);
+    }
     caf::scoped_actor waiting{self->system()};
     result<splice_outcome> outcome;
     waiting
-        ->request(others->materializer_of(shape->id()), announce_patience, splice_atom_v,
-                  shape->id(), visibility, *facts)
+        ->request(others->materializer_of(shape->id()), announce_patience, join_atom_v, shape->id(),
+                  snap.visibility(), *facts, contents)
         .receive(
             [&](bool exact) {
               outcome = exact ? splice_outcome::exact : splice_outcome::too_early;
@@ -200,57 +281,183 @@ struct snapshotter_state {
     return outcome;
   }
 
-  result<void> copy_rows(const shape_ptr& shape, postgres::snapshot_reader& snap) {
-    const auto& definition = shape->definition();
-    const auto& materializer = others->materializer_of(shape->id());
-    snapshot_writer writer{*env.store, shape->id(), env.chunk_bytes_max, [&](std::uint64_t chunks) {
-                             shape->update([&](shape_progress& p) { p.chunks = chunks; });
-                             self->send(materializer, check_atom_v, shape->id());
-                           }};
-    result<void> stored;
-    if (!definition.changes_only) {
-      entry_encoder encoder{*definition.table, definition.selected, definition.replica_full};
-      const postgres::snapshot_query query{.table = definition.table.get(),
-                                           .columns = definition.selected,
-                                           .where = definition.filter ? definition.filter->to_sql()
-                                                                      : std::string_view{}};
-      auto copied = snap.copy(query, steady_clock::now() + first_row_patience, stall_patience,
-                              [&](std::span<const sql::cell> cells) {
-                                stored = writer.add_row([&](std::string& json) {
-                                  encoder.append_snapshot_row(json, cells);
-                                });
-                                return stored.has_value() && !shape->progress().gone;
-                              });
-      if (!stored)
-        return stored;
-      if (shape->progress().gone)
-        return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
-      if (!copied && copied.error().sqlstate == postgres::lost_rows)
-        return fail(errc::must_refetch, copied.error().message); // readers may have some already
-      if (!copied)
-        return failed("copy a table's rows", copied.error());
-      env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));
+  result<set_contents_ptr> read_set(const shape_state& shape, postgres::snapshot_reader& snap) {
+    if (auto cleared = env.store->clear_set(shape.id()); !cleared)
+      return fail(std::move(cleared).error());
+    const auto& definition = shape.definition();
+    value_hasher hasher{env.secret};
+    std::unordered_map<digest, std::uint32_t, digest_hash> counts;
+    std::vector<sql::cell> row(definition.table->columns.size());
+    bool readable = true;
+    const postgres::snapshot_query query{.table = definition.table.get(),
+                                         .columns = definition.selected,
+                                         .where = definition.filter ? definition.filter->to_sql()
+                                                                    : std::string_view{}};
+    const auto copied = snap.copy(query, steady_clock::now() + first_row_patience, stall_patience,
+                                  [&](std::span<const sql::cell> cells) {
+                                    for (std::size_t i = 0; i < cells.size(); ++i)
+                                      row[definition.selected[i]] = cells[i];
+                                    hasher.forget();
+                                    digest value;
+                                    switch (hasher.read(definition.values, row, value)) {
+                                    case value_hasher::reading::value:
+                                      ++counts[value];
+                                      break;
+                                    case value_hasher::reading::null:
+                                      break;
+                                    case value_hasher::reading::unreadable:
+                                      readable = false;
+                                    }
+                                    return readable && !shape.progress().gone;
+                                  });
+    if (!readable)
+      return fail(errc::must_refetch, "what a subquery selects cannot be read");
+    if (shape.progress().gone)
+      return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
+    if (!copied && copied.error().sqlstate == postgres::lost_rows)
+      return fail(errc::must_refetch, copied.error().message);
+    if (!copied)
+      return failed("copy what a subquery selects", copied.error());
+    auto contents = std::make_shared<set_contents>();
+    contents->values.assign(counts.begin(), counts.end());
+    constexpr std::size_t batch = 10'000;
+    for (std::size_t i = 0; i < contents->values.size(); i += batch)
+      if (auto stored = env.store->put_set_values(
+              shape.id(),
+              std::span{contents->values}.subspan(i, std::min(batch, contents->values.size() - i)));
+          !stored)
+        return fail(std::move(stored).error());
+    return set_contents_ptr{std::move(contents)};
+  }
+
+  /// The answer of the part's materializer; `otherwise` if it has none for these shapes.
+  template <class... Question>
+  bool agrees(const shape_list& part, bool otherwise, const Question&... question) {
+    caf::scoped_actor waiting{self->system()};
+    waiting->request(others->materializer_of(part.front()->id()), announce_patience, question...)
+        .receive([&](bool answer) { otherwise = answer; },
+                 [&](const caf::error& why) {
+                   for (const auto& shape : part)
+                     give_up(shape, from_caf(why));
+                 });
+    return otherwise;
+  }
+
+  result<void> copy_rows(const shape_list& list, postgres::connection& session,
+                         postgres::snapshot_reader& snap) {
+    const auto& table = *list.front()->definition().table;
+    shape_list copied;
+    std::vector<std::unique_ptr<snapshot_writer>> writers; // of those copied; null for sets
+    bool reads_rows = false;
+    for (const auto& shape : list) {
+      if (!is_wanted(shape))
+        continue;
+      std::unique_ptr<snapshot_writer> writer;
+      if (!shape->definition().is_set())
+        writer = std::make_unique<snapshot_writer>(
+            *env.store, shape->id(), env.chunk_bytes_max,
+            [this, shape](std::uint64_t chunks, std::uint32_t pieces) {
+              shape->update([&](shape_progress& p) {
+                p.chunks = chunks;
+                p.pieces = pieces;
+              });
+              tell_readers(shape);
+            });
+      if (writer && !shape->definition().changes_only) {
+        reads_rows = true;
+        if (auto read = copy_one(shape, list.size() == 1, *writer, snap); !read) {
+          if (!session.usable())
+            return read; // and no other shape's rows can be read either
+          give_up(shape, read.error());
+          continue;
+        }
+      }
+      copied.push_back(shape);
+      writers.push_back(std::move(writer));
     }
-    const auto& sees = snap.visibility();
-    if (stored = writer.end(snapshot_end_json(sees.xmin, sees.xmax, sees.xip)); !stored)
-      return stored;
+    if (reads_rows && !copied.empty())
+      if (auto checked = snap.check_rows(table, steady_clock::now() + stall_patience); !checked) {
+        if (checked.error().sqlstate == postgres::lost_rows)
+          return fail(errc::must_refetch, checked.error().message); // readers may have some already
+        return failed("copy a table's rows", checked.error());
+      }
     if (auto ended = snap.finish(steady_clock::now() + first_row_patience); !ended)
       spdlog::debug("snapshot session: {}", ended.error().message);
-    const auto done = env.store->finish_snapshot(
-        shape->id(), record_of(*shape, sees, writer.chunks(), true), writer.needs_flush());
-    if (!done)
-      return done;
-    shape->update([&](shape_progress& p) {
-      p.complete = true;
-      p.chunks = writer.chunks();
-    });
-    self->send(materializer, check_atom_v, shape->id());
+    if (copied.empty())
+      return {};
+    // Only now, because who has a last chunk believes that the snapshot is whole.
+    const auto& sees = snap.visibility();
+    std::vector<storage::store::finished_shape> finished;
+    bool flush = false;
+    for (std::size_t i = 0; i < copied.size(); ++i) {
+      auto* writer = writers[i].get();
+      if (writer)
+        if (auto ended = writer->end(snapshot_end_json(sees.xmin, sees.xmax, sees.xip)); !ended)
+          return ended;
+      flush |= writer && writer->needs_flush();
+      finished.emplace_back(copied[i]->id(),
+                            record_of(*copied[i], sees, writer ? writer->chunks() : 0));
+    }
+    if (auto stored = env.store->finish_snapshots(finished, flush); !stored)
+      return stored;
+    for (const auto& shape : copied) {
+      shape->update([](shape_progress& p) { p.complete = true; });
+      tell_readers(shape);
+    }
     return {};
   }
 
+  result<void> copy_one(const shape_ptr& shape, bool is_alone, snapshot_writer& writer,
+                        postgres::snapshot_reader& snap) {
+    const auto& definition = shape->definition();
+    entry_encoder encoder{*definition.table, definition.selected, definition.replica_full};
+    tagged_rows tagged{definition, env.secret, shape->handle()};
+    std::string headers;
+    const postgres::snapshot_query query{.table = definition.table.get(),
+                                         .columns = tagged.columns(),
+                                         .where = definition.filter ? definition.filter->to_sql()
+                                                                    : std::string_view{},
+                                         .expressions = tagged.expressions()};
+    result<void> stored;
+    auto copied = snap.copy_one(query, steady_clock::now() + first_row_patience, stall_patience,
+                                [&](std::span<const sql::cell> cells) {
+                                  if (shape->progress().gone)
+                                    return !is_alone; // to cancel it would end the others, too
+                                  stored = writer.add_row([&](std::string& json) {
+                                    headers.clear();
+                                    const auto shown = tagged.read(cells, headers);
+                                    encoder.append_snapshot_row(json, shown, headers);
+                                  });
+                                  return stored.has_value();
+                                });
+    if (!stored)
+      return stored;
+    if (shape->progress().gone)
+      return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
+    if (auto why = copied ? std::nullopt : copied.error().of_clause("where");
+        why && definition.filter) {
+      spdlog::info("copy a table's rows: {}", copied.error().to_error().message);
+      return fail(*std::move(why));
+    }
+    if (!copied)
+      return failed("copy a table's rows", copied.error());
+    env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));
+    return {};
+  }
+
+  void tell_readers(const shape_ptr& shape) {
+    self->send(others->materializer_of(shape->id()), check_atom_v, shape->id());
+  }
+
   storage::shape_record record_of(const shape_state& shape, const snapshot& sees,
-                                  std::uint64_t chunks, bool complete) const {
+                                  std::uint64_t chunks) const {
     const auto& d = shape.definition();
+    std::vector<std::uint64_t> inner;
+    for (const auto id : shape.inner())
+      inner.push_back(storage::to_number(id));
+    std::vector<std::uint16_t> values;
+    for (const auto& form : d.values)
+      values.push_back(form.column);
     return {.handle = shape.handle(),
             .created_lsn = created_lsn,
             .table = *d.table,
@@ -261,9 +468,12 @@ struct snapshotter_state {
             .canonical_where = d.filter ? d.filter->canonical() : std::string{},
             .replica_full = d.replica_full,
             .changes_only = d.changes_only,
-            .snapshot_complete = complete,
+            .snapshot_complete = true,
             .snapshot_chunks = chunks,
-            .visibility = sees};
+            .visibility = sees,
+            .inner = std::move(inner),
+            .values = std::move(values),
+            .without_null = d.without_null};
   }
 
   snapshotter_actor::pointer self;
@@ -271,6 +481,7 @@ struct snapshotter_state {
   cast_ptr others;
   std::optional<kept_session> admin;  ///< Never empty.
   std::optional<kept_session> reader; ///< Only if rows are read through another URL.
+  std::optional<fence_maker> fence;   ///< Never empty.
   std::set<std::uint32_t>
       barriers; ///< Tables whose writer barrier this snapshotter has seen through
   std::uint64_t barriers_term = 0; ///< under this leader.
@@ -290,7 +501,8 @@ snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_envir
         if (environment.snapshot_url->conninfo() != environment.url->conninfo())
           self->state.reader.emplace(*environment.snapshot_url, "snapshot");
         self->state.others = others;
-        return {[self](create_atom, const shape_ptr& shape) { self->state.create(shape); },
+        self->state.fence.emplace(self->system(), *environment.url, *environment.control);
+        return {[self](create_atom, const shape_list& list) { self->state.create(list); },
                 [self](mend_atom, const shape_ptr& shape) { self->state.mend(shape); }};
       });
 }

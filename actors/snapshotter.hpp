@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace busbar {
 
@@ -28,6 +29,7 @@ struct snapshotter_environment {
   monitoring::metrics* metrics = nullptr;
   const cluster::control_codec* control = nullptr;
   std::uint64_t chunk_bytes_max = 0;
+  std::string_view secret = {}; ///< As the materializers have it.
 };
 
 snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_environment environment,

@@ -4,6 +4,7 @@
 #include "actors/kept_session.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
+#include "shapes/tagged_rows.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -23,6 +24,8 @@ constexpr seconds begin_patience{10};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{20};
 constexpr seconds covers_patience{10};
+/// Other subsets wait behind one that waits for a lock.
+constexpr seconds lock_patience{2};
 /// A snapshot is taken anew if it is older than what the client has.
 constexpr std::chrono::milliseconds retry_pause_max{50};
 constexpr std::size_t charge_step = 256 * 1024;
@@ -58,6 +61,10 @@ subset_outcome failed(error why, bool said_by_postgres = false) {
           .unreachable = false};
 }
 
+subset_outcome given_up() {
+  return failed({errc::unavailable, "nobody waits for this subset"});
+}
+
 /// Its words name hosts and databases, which are not for clients.
 subset_outcome no_database(const postgres::pg_error& what) {
   spdlog::warn("subset reader: {}", what.message);
@@ -68,18 +75,13 @@ subset_outcome no_database(const postgres::pg_error& what) {
           .unreachable = true};
 }
 
-/// The text of a data exception may quote a row that is not the shape's, because PostgreSQL is free
-/// to ask the subset's condition first: it is for our log only.
 subset_outcome failed(const postgres::pg_error& what) {
   if (what.sqlstate == "42883")
     return failed(
         {errc::invalid_argument, "a column has a type that has no order", "subset.order_by"});
   spdlog::info("a subset query failed: {}", what.to_error().message);
-  if (what.sqlstate.starts_with("22"))
-    return failed({errc::invalid_argument,
-                   "PostgreSQL cannot evaluate the condition (SQLSTATE " + what.sqlstate + ")",
-                   "subset.where"},
-                  true);
+  if (auto why = what.of_clause("subset.where"))
+    return failed(*std::move(why), true);
   if (what.sqlstate.empty() || what.lost())
     return no_database(what);
   return failed(what.for_clients());
@@ -104,12 +106,12 @@ struct subset_reader_state {
   explicit subset_reader_state(subset_reader_actor::pointer self) : self{self} {}
 
   subset_outcome read(const subset_task& task) {
-    if (task.abandoned)
-      return failed({errc::unavailable, "nobody waits for this subset"});
     for (std::chrono::milliseconds pause{1}; steady_clock::now() < task.give_up;
          pause = std::min(2 * pause, retry_pause_max)) {
+      if (task.abandoned)
+        return given_up();
       auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {
-        return postgres::snapshot_reader::begin(open, until);
+        return postgres::snapshot_reader::begin(open, until, lock_patience);
       });
       if (!snap)
         return session->usable() ? failed(snap.error()) : no_database(snap.error());
@@ -154,6 +156,8 @@ struct subset_reader_state {
     const auto& shape = task.shape->definition();
     const auto mark = static_cast<std::uint32_t>(random() & 0x7fffffffu);
     const auto mark_header = ",\"snapshot_mark\":" + std::to_string(mark);
+    tagged_rows tagged{shape, env->secret, task.shape->handle()};
+    std::string headers;
     auto body = std::make_shared<charged_body>(env->budget);
     auto& out = body->bytes;
     out = opening(snap, mark);
@@ -163,18 +167,22 @@ struct subset_reader_state {
       return filter ? std::string_view{filter->to_sql()} : std::string_view{};
     };
     const postgres::snapshot_query query{.table = shape.table.get(),
-                                         .columns = shape.selected,
+                                         .columns = tagged.columns(),
                                          .where = text(shape.filter),
                                          .also = text(task.what.filter),
                                          .order_by = task.what.order_by,
                                          .limit = task.what.limit,
-                                         .offset = task.what.offset};
+                                         .offset = task.what.offset,
+                                         .stop = &task.abandoned,
+                                         .expressions = tagged.expressions()};
     bool first = true;
     std::optional<error> stopped;
     const auto add_row = [&](std::span<const sql::cell> cells) {
       if (!std::exchange(first, false))
         out += ',';
-      encoder.append_snapshot_row(out, cells, mark_header);
+      headers = mark_header;
+      const auto shown = tagged.read(cells, headers);
+      encoder.append_snapshot_row(out, shown, headers);
       if (out.size() > env->body_bytes_max)
         stopped = error{errc::invalid_argument,
                         "the subset is larger than " + std::to_string(env->body_bytes_max) +
@@ -190,6 +198,8 @@ struct subset_reader_state {
     const auto copied = snap.copy(query, until, stall_patience, add_row);
     if (stopped)
       return failed(std::move(*stopped));
+    if (!copied && task.abandoned)
+      return given_up();
     if (!copied && copied.error().sqlstate == postgres::lost_rows)
       return std::nullopt;
     if (!copied)

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <string_view>
 
 namespace busbar {
 
@@ -24,6 +25,7 @@ struct subset_budget {
 struct subset_reader_environment {
   postgres::connection_url url; ///< May go through a pooler.
   std::shared_ptr<subset_budget> budget;
+  std::string_view secret = {};           ///< As the materializers have it.
   std::size_t body_bytes_max = 64u << 20; ///< Of one answer; larger: 400.
 };
 

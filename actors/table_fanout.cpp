@@ -1,68 +1,170 @@
 #include "actors/table_fanout.hpp"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 
 namespace busbar {
 
 namespace {
 
-std::string clause_of(const shape_log_writer& log) {
-  const auto& filter = log.shape()->definition().filter;
-  return filter ? filter->canonical() : std::string{};
+/// A shape without a clause has every row.
+const std::array<sql::conjunction, 1> every_row{sql::conjunction{.atoms = {}, .complete = true}};
+
+/// Takes the member out without a gap: the last one takes its place. Returns that one.
+template <class Member>
+Member* take_out(std::vector<Member*>& from, std::uint32_t at) {
+  from[at] = from.back();
+  from.pop_back();
+  return at < from.size() ? from[at] : nullptr;
+}
+
+row_effect effect_of(bool was_in, bool is_in) {
+  return was_in && is_in ? row_effect::update
+         : is_in         ? row_effect::insert
+         : was_in        ? row_effect::remove
+                         : row_effect::none;
 }
 
 } // namespace
 
+// -- shapes come and go ---------------------------------------------------------------------------
+
 void table_fanout::add(shape_log_writer& log) {
   const auto& shape = log.shape()->definition();
-  auto view = std::find_if(views_.begin(), views_.end(),
-                           [&](const auto& v) { return *v->table == *shape.table; });
-  if (view == views_.end()) {
-    views_.push_back(std::make_unique<table_view>());
-    view = std::prev(views_.end());
-    (*view)->table = shape.table;
-  }
-  auto& encodings = (*view)->encodings;
-  auto encoding = std::find_if(encodings.begin(), encodings.end(), [&](const auto& e) {
-    return e->selected == shape.selected && e->replica_full == shape.replica_full;
-  });
-  if (encoding == encodings.end()) {
-    encodings.push_back(std::make_unique<table_view::encoding>(
-        table_view::encoding{.selected = shape.selected,
-                             .replica_full = shape.replica_full,
-                             .encoder = {*shape.table, shape.selected, shape.replica_full}}));
-    encoding = std::prev(encodings.end());
-  }
-  ++(*encoding)->users;
-  auto& group = (*view)->filters[clause_of(log)];
-  group.filter = shape.filter;
-  (*view)->maps.clear(); // the new shape's columns have to be looked at
-  group.members.push_back({&log, static_cast<std::size_t>(encoding - encodings.begin())});
+  auto& view = view_of(shape.table);
+  auto& filter = filter_of(view, shape);
+  auto& demand = demand_of(view, shape);
+  auto& bytes = encoding_of(view, shape);
+  ++bytes.users;
+  ++view.members;
+  auto& made = members_[&log];
+  made = {.log = &log,
+          .view = &view,
+          .filter = &filter,
+          .bytes = &bytes,
+          .demand = &demand,
+          .in_filter = static_cast<std::uint32_t>(filter.members.size()),
+          .in_demand = static_cast<std::uint32_t>(demand.members.size()),
+          .judges = shape.is_set() || !shape.inner.empty()};
+  filter.members.push_back(&made);
+  demand.members.push_back(&made);
 }
 
 void table_fanout::remove(const shape_log_writer& log) {
-  for (auto view = views_.begin(); view != views_.end(); ++view) {
-    auto& filters = (*view)->filters;
-    const auto filter = filters.find(clause_of(log));
-    if (filter == filters.end())
-      continue;
-    auto& members = filter->second.members;
-    const auto member =
-        std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.log == &log; });
-    if (member == members.end())
-      continue;
-    --(*view)->encodings[member->encoding]->users;
-    *member = members.back();
-    members.pop_back();
-    for (auto& [oid, map] : (*view)->maps)
-      std::erase_if(map.misfits, [&](const auto& misfit) { return misfit.first == &log; });
-    if (members.empty())
-      filters.erase(filter);
-    if (filters.empty())
-      views_.erase(view);
+  const auto found = members_.find(&log);
+  if (found == members_.end())
+    return;
+  const auto gone = found->second;
+  auto& view = *gone.view;
+  if (auto* moved = take_out(gone.filter->members, gone.in_filter))
+    moved->in_filter = gone.in_filter;
+  if (auto* moved = take_out(gone.demand->members, gone.in_demand))
+    moved->in_demand = gone.in_demand;
+  members_.erase(found);
+  if (--view.members == 0) {
+    std::erase_if(views_, [&](const auto& v) { return v.get() == &view; });
     return;
   }
+  if (gone.filter->members.empty())
+    drop(view, *gone.filter);
+  if (gone.demand->members.empty())
+    drop(view, *gone.demand);
+  if (--gone.bytes->users == 0) {
+    const auto& shape = log.shape()->definition();
+    view.encodings.erase({shape.selected, shape.replica_full});
+  }
 }
+
+table_fanout::table_view& table_fanout::view_of(const std::shared_ptr<const table_info>& table) {
+  const auto view = std::find_if(views_.begin(), views_.end(), [&](const auto& v) {
+    return v->table == table || *v->table == *table;
+  });
+  if (view != views_.end())
+    return **view;
+  auto& made = *views_.emplace_back(std::make_unique<table_view>());
+  made.table = table;
+  return made;
+}
+
+table_fanout::filter_group& table_fanout::filter_of(table_view& view,
+                                                    const shape_definition& shape) {
+  const auto clause =
+      shape.filter ? std::string_view{shape.filter->canonical()} : std::string_view{};
+  if (const auto found = view.filters.find(clause); found != view.filters.end())
+    return *found->second;
+  auto made = std::make_unique<filter_group>(filter_group{.filter = shape.filter});
+  if (view.free_numbers.empty()) {
+    made->number = static_cast<routing_index::target>(view.by_number.size());
+    view.by_number.push_back(made.get());
+  } else {
+    made->number = view.free_numbers.back();
+    view.free_numbers.pop_back();
+    view.by_number[made->number] = made.get();
+  }
+  if (shape.filter)
+    view.index.add(made->number, shape.filter->conjunctions());
+  else
+    view.index.add(made->number, every_row);
+  return *view.filters.emplace(clause, std::move(made)).first->second;
+}
+
+void table_fanout::drop(table_view& view, filter_group& filter) {
+  view.index.remove(filter.number);
+  view.by_number[filter.number] = nullptr;
+  view.free_numbers.push_back(filter.number);
+  // The name in the map is the filter's own, so it has to go first.
+  const auto keep = std::move(view.filters.find(filter.clause())->second);
+  view.filters.erase(keep->clause());
+}
+
+table_fanout::encoding& table_fanout::encoding_of(table_view& view, const shape_definition& shape) {
+  encoding_key key{shape.selected, shape.replica_full};
+  if (const auto found = view.encodings.find(key); found != view.encodings.end())
+    return found->second;
+  encoding made{.encoder = {*shape.table, shape.selected, shape.replica_full}};
+  return view.encodings.emplace(std::move(key), std::move(made)).first->second;
+}
+
+table_fanout::demand_group& table_fanout::demand_of(table_view& view,
+                                                    const shape_definition& shape) {
+  demand_key needs{shape.selected,
+                   shape.selects_all && shape.selected.size() == view.table->columns.size()};
+  if (shape.filter) {
+    const auto used = shape.filter->columns_used();
+    std::vector<std::uint16_t> both;
+    std::set_union(shape.selected.begin(), shape.selected.end(), used.begin(), used.end(),
+                   std::back_inserter(both));
+    needs.first = std::move(both);
+  }
+  const auto [place, is_new] = view.demands.try_emplace(std::move(needs));
+  auto& demand = place->second;
+  if (is_new) {
+    demand.needs = &place->first;
+    for (auto& [oid, map] : view.maps)
+      if (std::string why; !meets(view, map, sources_.at(oid), *demand.needs, why))
+        map.misfits.emplace_back(&demand, why);
+  }
+  return demand;
+}
+
+void table_fanout::drop(table_view& view, demand_group& demand) {
+  for (auto& [oid, map] : view.maps)
+    std::erase_if(map.misfits, [&](const auto& misfit) { return misfit.first == &demand; });
+  view.demands.erase(view.demands.find(*demand.needs));
+}
+
+void table_fanout::for_each(const std::function<void(shape_log_writer&)>& visit) {
+  // A visit may remove shapes, so it goes over a copy.
+  std::vector<shape_log_writer*> logs;
+  logs.reserve(members_.size());
+  for (const auto& [key, member] : members_)
+    logs.push_back(member.log);
+  for (auto* log : logs)
+    visit(*log);
+}
+
+// -- what the stream says of the table ------------------------------------------------------------
 
 void table_fanout::describe(const stream_relation& relation) {
   sources_[relation.oid] = relation;
@@ -70,23 +172,7 @@ void table_fanout::describe(const stream_relation& relation) {
     view->maps.erase(relation.oid);
 }
 
-const shape_log_writer& table_fanout::any() const {
-  return *views_.front()->filters.begin()->second.members.front().log;
-}
-
-void table_fanout::for_each(const std::function<void(shape_log_writer&)>& visit) {
-  // A visit may remove shapes, so it goes over a copy.
-  std::vector<shape_log_writer*> logs;
-  for (const auto& view : views_)
-    for (const auto& [clause, filter] : view->filters)
-      for (const auto& member : filter.members)
-        logs.push_back(member.log);
-  for (auto* log : logs)
-    visit(*log);
-}
-
-table_fanout::source_map table_fanout::make_map(const table_view& view,
-                                                const stream_relation& relation) {
+table_fanout::source_map table_fanout::make_map(table_view& view, const stream_relation& relation) {
   source_map map;
   map.from_stream.assign(view.table->columns.size(), -1);
   for (std::size_t i = 0; i < view.table->columns.size(); ++i)
@@ -97,35 +183,26 @@ table_fanout::source_map table_fanout::make_map(const table_view& view,
   if (view.table->oid == relation.oid &&
       (view.table->schema != relation.schema || view.table->name != relation.name))
     map.mismatch = "the table was renamed";
-  for (const auto& [clause, filter] : view.filters)
-    for (const auto& member : filter.members)
-      if (std::string why; !fits(view, map, relation, member.log->shape()->definition(), why))
-        map.misfits.emplace_back(member.log, why);
+  for (auto& [needs, demand] : view.demands)
+    if (std::string why; !meets(view, map, relation, needs, why))
+      map.misfits.emplace_back(&demand, why);
   return map;
 }
 
-bool table_fanout::fits(const table_view& view, const source_map& map,
-                        const stream_relation& relation, const shape_definition& shape,
-                        std::string& why) {
+bool table_fanout::meets(const table_view& view, const source_map& map,
+                         const stream_relation& relation, const demand_key& needs,
+                         std::string& why) {
   if (!map.mismatch.empty()) {
     why = map.mismatch;
     return false;
   }
-  const auto missing = [&](std::uint16_t index) {
-    if (map.from_stream[index] >= 0)
-      return false;
-    why = "column \"" + view.table->columns[index].name + "\" was dropped, renamed or retyped";
-    return true;
-  };
-  if (std::any_of(shape.selected.begin(), shape.selected.end(), missing))
+  const auto missing = std::find_if(needs.first.begin(), needs.first.end(),
+                                    [&](auto index) { return map.from_stream[index] < 0; });
+  if (missing != needs.first.end()) {
+    why = "column \"" + view.table->columns[*missing].name + "\" was dropped, renamed or retyped";
     return false;
-  if (shape.filter) {
-    const auto used = shape.filter->columns_used();
-    if (std::any_of(used.begin(), used.end(), missing))
-      return false;
   }
-  if (shape.selects_all && shape.selected.size() == view.table->columns.size() &&
-      shape.selected.size() != relation.columns.size()) {
+  if (needs.second && view.table->columns.size() != relation.columns.size()) {
     why = "a column was added to the table";
     return false;
   }
@@ -158,108 +235,140 @@ bool table_fanout::parse(std::string_view image, const std::vector<std::int32_t>
   return true;
 }
 
-void table_fanout::route(const schema::Frame::Reader& frame, const schema::Change::Reader& change,
-                         const change_position& at, const sink& to) {
+std::string table_fanout::read_rows(table_view& view, const schema::Frame::Reader& frame,
+                                    const schema::Change::Reader& change) {
+  auto map = view.maps.find(change.getRelation());
+  if (map == view.maps.end()) {
+    const auto source = sources_.find(change.getRelation());
+    if (source == sources_.end())
+      return "the stream has not described the table";
+    map = view.maps.emplace(source->first, make_map(view, source->second)).first;
+  }
+  const bool has_old = change.getOldBytes() > 0;
+  const bool has_new = change.getNewBytes() > 0;
+  if (change.getKeyOnly() || (change.getKind() != schema::Change::Kind::INSERT && !has_old))
+    return "the table has lost REPLICA IDENTITY FULL";
   const auto rows = frame.getRows();
   const auto image = [&](std::uint32_t from, std::uint32_t bytes) {
     return std::string_view{reinterpret_cast<const char*>(rows.begin()) + from, bytes};
   };
-  const bool has_old = change.getOldBytes() > 0;
-  const bool has_new = change.getNewBytes() > 0;
-  const auto kind = change.getKind();
-  const bool lacks_old = change.getKeyOnly() || (kind != schema::Change::Kind::INSERT && !has_old);
+  const auto& order = map->second.from_stream;
+  if ((has_old &&
+       !parse(image(change.getOldAt(), change.getOldBytes()), order, stream_cells_, old_cells_)) ||
+      (has_new &&
+       !parse(image(change.getNewAt(), change.getNewBytes()), order, stream_cells_, new_cells_)))
+    return "a row of the stream does not have the columns that the stream announced";
+  return {};
+}
 
-  const auto source = sources_.find(change.getRelation());
+// -- a change -------------------------------------------------------------------------------------
 
+void table_fanout::route(const schema::Frame::Reader& frame, const schema::Change::Reader& change,
+                         const change_position& at, const sink& to) {
+  ++change_;
+  losses lost;
+  const auto lose = [&](const demand_group& demand, const std::string& why) {
+    for (const auto* member : demand.members)
+      if (to.wanted(*member->log))
+        lost.emplace_back(member->log, why);
+  };
+  const auto give_up_lost = [&] {
+    for (const auto& [log, why] : lost)
+      to.broken(*log, why);
+    lost.clear();
+  };
   // Giving a shape up takes it out of its view, and with the last shape the view goes.
   for (std::size_t v = 0; v < views_.size();) {
     auto* view = views_[v].get();
-    std::string trouble;
-    auto found = view->maps.find(change.getRelation());
-    if (found == view->maps.end()) {
-      if (source == sources_.end())
-        trouble = "the stream has not described the table";
-      else
-        found = view->maps.emplace(source->first, make_map(*view, source->second)).first;
-    }
-    if (trouble.empty() && lacks_old)
-      trouble = "the table has lost REPLICA IDENTITY FULL";
-    if (trouble.empty() &&
-        ((has_old && !parse(image(change.getOldAt(), change.getOldBytes()),
-                            found->second.from_stream, stream_cells_, old_cells_)) ||
-         (has_new && !parse(image(change.getNewAt(), change.getNewBytes()),
-                            found->second.from_stream, stream_cells_, new_cells_))))
-      trouble = "a row of the stream does not have the columns that the stream announced";
-    std::vector<std::pair<shape_log_writer*, std::string>> lost;
-    if (!trouble.empty()) {
-      for (const auto& [clause, filter] : view->filters)
-        for (const auto& member : filter.members)
-          if (to.wanted(*member.log))
-            lost.emplace_back(member.log, trouble);
-    } else {
-      for (const auto& [log, why] : found->second.misfits)
-        if (to.wanted(*log))
-          lost.emplace_back(log, why);
-    }
-    for (const auto& [log, why] : lost)
-      to.broken(*log, why);
-    if (v >= views_.size() || views_[v].get() != view)
-      continue;
+    const auto is_there = [&] { return v < views_.size() && views_[v].get() == view; };
+    const auto trouble = read_rows(*view, frame, change);
     if (trouble.empty())
-      route_in(*view, has_old, has_new, at, to);
-    if (v < views_.size() && views_[v].get() == view)
+      for (const auto& [demand, why] : view->maps.at(change.getRelation()).misfits)
+        lose(*demand, why);
+    else
+      for (const auto& [needs, demand] : view->demands)
+        lose(demand, trouble);
+    give_up_lost();
+    if (trouble.empty() && is_there()) {
+      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0);
+      route_in(at, to, lost);
+      give_up_lost();
+    }
+    if (is_there())
       ++v;
   }
 }
 
-void table_fanout::route_in(table_view& view, bool has_old, bool has_new, const change_position& at,
-                            const sink& to) {
-  for (auto& encoding : view.encodings)
-    encoding->is_made.fill(false);
-  std::vector<std::pair<shape_log_writer*, const char*>> lost;
-  for (auto& [clause, group] : view.filters) {
-    auto before = has_old ? sql::truth::yes : sql::truth::no;
-    auto after = has_new ? sql::truth::yes : sql::truth::no;
-    if (group.filter) {
-      if (has_old)
-        before = group.filter->evaluate(old_cells_);
-      if (has_new)
-        after = group.filter->evaluate(new_cells_);
+void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new) {
+  candidates_.clear();
+  if (has_old)
+    ask(view, old_cells_, &filter_group::before);
+  if (has_new)
+    ask(view, new_cells_, &filter_group::after);
+}
+
+void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer) {
+  view.index.find(row, found_);
+  for (const auto& [number, certain] : found_) {
+    auto& filter = *view.by_number[number];
+    if (!filter.is_candidate) {
+      filter.is_candidate = true;
+      filter.before = filter.after = sql::truth::no;
+      candidates_.push_back(&filter);
     }
-    if (before == sql::truth::failed || after == sql::truth::failed) {
+    // Only the sink knows what subqueries select.
+    const bool is_open = !filter.filter || filter.filter->subqueries() != nullptr;
+    filter.*answer = certain || is_open ? sql::truth::yes : filter.judge(row);
+  }
+}
+
+void table_fanout::route_in(const change_position& at, const sink& to, losses& lost) {
+  for (auto* filter : candidates_) {
+    filter->is_candidate = false;
+    if (filter->before == sql::truth::failed || filter->after == sql::truth::failed) {
       // PostgreSQL would fail the shape's query on this row, so there is no right answer.
-      for (const auto& member : group.members)
-        if (to.wanted(*member.log))
-          lost.emplace_back(member.log,
+      for (const auto* member : filter->members)
+        if (to.wanted(*member->log))
+          lost.emplace_back(member->log,
                             "the where clause cannot be evaluated on a row of the table");
       continue;
     }
-    const bool was_in = before == sql::truth::yes;
-    const bool is_in = after == sql::truth::yes;
-    const auto effect = was_in && is_in ? row_effect::update
-                        : is_in         ? row_effect::insert
-                        : was_in        ? row_effect::remove
-                                        : row_effect::none;
-    if (effect == row_effect::none)
-      continue;
-    for (const auto& member : group.members) {
-      if (!to.wanted(*member.log))
-        continue;
-      auto& encoding = *view.encodings[member.encoding];
-      const auto slot = static_cast<std::size_t>(effect);
-      if (!encoding.is_made[slot]) {
-        encoding.made[slot].clear();
-        encoding.encoder.encode(effect, old_cells_, new_cells_, at, encoding.made[slot]);
-        encoding.is_made[slot] = true;
-      }
-      if (encoding.made[slot].empty())
-        continue;
-      const bool may_take = encoding.users == 1;
-      to.affected(*member.log, encoding.made[slot], may_take);
-    }
+    const auto effect =
+        effect_of(filter->before == sql::truth::yes, filter->after == sql::truth::yes);
+    if (effect != row_effect::none)
+      deliver(*filter, effect, at, to, lost);
   }
-  for (const auto& [log, why] : lost)
-    to.broken(*log, why);
+}
+
+void table_fanout::deliver(const filter_group& filter, row_effect effect, const change_position& at,
+                           const sink& to, losses& lost) {
+  const auto slot = static_cast<std::size_t>(effect);
+  for (const auto* member : filter.members) {
+    if (!to.wanted(*member->log))
+      continue;
+    auto& bytes = *member->bytes;
+    if (member->judges) {
+      const auto image = [](sql::truth holds, const std::vector<sql::cell>& cells) {
+        return holds == sql::truth::yes ? row_cells{cells} : row_cells{};
+      };
+      if (!to.judge(*member->log, image(filter.before, old_cells_), image(filter.after, new_cells_),
+                    bytes.encoder))
+        lost.emplace_back(member->log,
+                          "the where clause cannot be evaluated on a row of the table");
+      continue;
+    }
+    if (bytes.change != change_) {
+      bytes.change = change_;
+      bytes.is_made.fill(false);
+    }
+    if (!bytes.is_made[slot]) {
+      bytes.made[slot].clear();
+      bytes.encoder.encode(effect, old_cells_, new_cells_, at, bytes.made[slot]);
+      bytes.is_made[slot] = true;
+    }
+    if (!bytes.made[slot].empty())
+      to.affected(*member->log, bytes.made[slot], bytes.users == 1);
+  }
 }
 
 } // namespace busbar

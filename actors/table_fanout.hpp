@@ -6,14 +6,18 @@
 #include "base/result.hpp"
 #include "schema/frame.hpp"
 #include "shapes/entry.hpp"
+#include "shapes/routing_index.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace busbar {
@@ -47,13 +51,14 @@ struct stream_relation {
   }
 };
 
-/// All shapes of one MATERIALIZER on one table. Each distinct filter is asked once a row, each
-/// distinct encoding made once a change, however many shapes share them.
+/// All shapes of one MATERIALIZER on one table. A change is shown only to those filters that its
+/// row can satisfy; each distinct filter is asked once a row, each distinct encoding made once a
+/// change, however many shapes share them. A shape comes and goes in O(log n).
 class table_fanout {
 public:
   void add(shape_log_writer& log);
   void remove(const shape_log_writer& log);
-  bool empty() const noexcept { return views_.empty(); }
+  bool empty() const noexcept { return members_.empty(); }
 
   /// The stream's description of the table, or of a table below it, from here on. Shapes that it no
   /// longer fits are found at its next change.
@@ -62,10 +67,15 @@ public:
   /// Calls `affected` with the log and the entries for each shape that the change concerns, and
   /// `broken` for each that must be given up, with the reason. `wanted` says whether a log takes
   /// part in this transaction at all; if not, nothing in it can do the shape harm. The change is
-  /// one of the table or of a table below it.
+  /// one of the table or of a table below it. Only `broken` may remove shapes meanwhile.
   struct sink {
     std::function<bool(const shape_log_writer&)> wanted;
     std::function<void(shape_log_writer&, std::vector<encoded_entry>&, bool may_take)> affected;
+    /// For shapes with subqueries, and sets: they judge and encode for themselves. An image is
+    /// empty if there is none, or if a clause without subqueries does not hold for it. False =
+    /// broken.
+    std::function<bool(shape_log_writer&, row_cells old_row, row_cells new_row, entry_encoder&)>
+        judge;
     std::function<void(shape_log_writer&, const std::string&)> broken;
   };
   void route(const schema::Frame::Reader& frame, const schema::Change::Reader& change,
@@ -74,56 +84,115 @@ public:
   /// Every shape on the table.
   void for_each(const std::function<void(shape_log_writer&)>& visit);
   /// One of them; the fan-out must not be empty.
-  const shape_log_writer& any() const;
+  const shape_log_writer& any() const { return *members_.begin()->second.log; }
 
 private:
-  /// Shapes with the same filter.
+  struct table_view;
+  struct filter_group;
+  struct encoding;
+  struct demand_group;
+
+  /// A shape's place here.
+  struct member {
+    shape_log_writer* log = nullptr;
+    table_view* view = nullptr;
+    filter_group* filter = nullptr;
+    encoding* bytes = nullptr;
+    demand_group* demand = nullptr;
+    std::uint32_t in_filter = 0; ///< Index into its members …
+    std::uint32_t in_demand = 0; ///< … and into those.
+    bool judges = false;         ///< The sink judges its rows.
+  };
+  /// Shapes with the same filter. The index says for which rows it is looked at; what it then says
+  /// of a row is its own business.
   struct filter_group {
     std::shared_ptr<const sql::predicate> filter; ///< Null = every row.
-    struct member {
-      shape_log_writer* log;
-      std::size_t encoding;
-    };
-    std::vector<member> members = {};
+    routing_index::target number = 0;
+    std::vector<member*> members = {};
+    // What the present change is to it, while it is among the candidates.
+    sql::truth before = sql::truth::no;
+    sql::truth after = sql::truth::no;
+    bool is_candidate = false;
+
+    sql::truth judge(row_cells row) const { return filter->evaluate(row); }
+    std::string_view clause() const {
+      return filter ? std::string_view{filter->canonical()} : std::string_view{};
+    }
+  };
+  /// Shapes that show the same of a row.
+  struct encoding {
+    entry_encoder encoder;
+    std::size_t users = 0;
+    // What the present change became, by row_effect, made when first needed.
+    std::uint64_t change = 0;
+    std::array<std::vector<encoded_entry>, 4> made = {};
+    std::array<bool, 4> is_made = {};
+  };
+  using encoding_key = std::pair<std::vector<std::uint16_t>, bool>; ///< selected, replica_full
+  /// What a shape needs of the stream's rows: columns, and perhaps that there are no others.
+  using demand_key = std::pair<std::vector<std::uint16_t>, bool>;
+  struct demand_group {
+    const demand_key* needs = nullptr;
+    std::vector<member*> members = {};
   };
   /// How one relation's rows, as streamed, are read as rows of a view's table.
   struct source_map {
     std::vector<std::int32_t>
         from_stream;      ///< By table column: index in the stream, -1 = not there.
     std::string mismatch; ///< Why the stream's rows do not fit any shape of this view.
-    /// Shapes that the stream's rows do not fit, and why. They fail at the next change they want.
-    std::vector<std::pair<shape_log_writer*, std::string>> misfits;
+    /// Demands that the stream's rows do not meet, and why. Their shapes fail at the next change
+    /// they want.
+    std::vector<std::pair<demand_group*, std::string>> misfits;
   };
   /// Shapes that were defined against the same state of the catalog.
   struct table_view {
     std::shared_ptr<const table_info> table;
-    std::unordered_map<std::uint32_t, source_map> maps;    ///< By oid; made when first needed.
-    std::unordered_map<std::string, filter_group> filters; ///< By canonical clause.
-    struct encoding {
-      std::vector<std::uint16_t> selected;
-      bool replica_full;
-      entry_encoder encoder;
-      // What the present change became, by row_effect, made when first needed.
-      std::array<std::vector<encoded_entry>, 4> made = {};
-      std::array<bool, 4> is_made = {};
-      std::size_t users = 0;
-    };
-    std::vector<std::unique_ptr<encoding>> encodings;
+    std::size_t members = 0;
+    std::unordered_map<std::uint32_t, source_map> maps; ///< By oid; made when first needed.
+    routing_index index;
+    /// By canonical clause, which the group's filter holds.
+    std::unordered_map<std::string_view, std::unique_ptr<filter_group>> filters;
+    std::vector<filter_group*> by_number;
+    std::vector<routing_index::target> free_numbers;
+    std::map<encoding_key, encoding> encodings;
+    std::map<demand_key, demand_group> demands;
   };
+  using losses = std::vector<std::pair<shape_log_writer*, std::string>>;
 
-  static source_map make_map(const table_view& view, const stream_relation& relation);
-  static bool fits(const table_view& view, const source_map& map, const stream_relation& relation,
-                   const shape_definition& shape, std::string& why);
-  void route_in(table_view& view, bool has_old, bool has_new, const change_position& at,
-                const sink& to);
+  table_view& view_of(const std::shared_ptr<const table_info>& table);
+  static filter_group& filter_of(table_view& view, const shape_definition& shape);
+  static encoding& encoding_of(table_view& view, const shape_definition& shape);
+  demand_group& demand_of(table_view& view, const shape_definition& shape);
+  static void drop(table_view& view, filter_group& filter);
+  static void drop(table_view& view, demand_group& demand);
+
+  static source_map make_map(table_view& view, const stream_relation& relation);
+  static bool meets(const table_view& view, const source_map& map, const stream_relation& relation,
+                    const demand_key& needs, std::string& why);
+  /// Brings the change's rows into the order of the view's table; if that fails, says why.
+  std::string read_rows(table_view& view, const schema::Frame::Reader& frame,
+                        const schema::Change::Reader& change);
   static bool parse(std::string_view image, const std::vector<std::int32_t>& from_stream,
                     std::vector<sql::cell>& stream_cells, std::vector<sql::cell>& cells);
 
+  /// Asks the filters that may be concerned; they are then in `candidates_`.
+  void find_candidates(table_view& view, bool has_old, bool has_new);
+  void ask(table_view& view, row_cells row, sql::truth filter_group::*answer);
+  void route_in(const change_position& at, const sink& to, losses& lost);
+  void deliver(const filter_group& filter, row_effect effect, const change_position& at,
+               const sink& to, losses& lost);
+
+  std::unordered_map<const shape_log_writer*, member> members_;
   std::vector<std::unique_ptr<table_view>> views_;
   std::unordered_map<std::uint32_t, stream_relation> sources_; ///< By oid.
+
+  // Of the present change.
+  std::uint64_t change_ = 0;
   std::vector<sql::cell> stream_cells_;
   std::vector<sql::cell> old_cells_;
   std::vector<sql::cell> new_cells_;
+  std::vector<routing_index::candidate> found_;
+  std::vector<filter_group*> candidates_;
 };
 
 } // namespace busbar

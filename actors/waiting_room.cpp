@@ -7,7 +7,7 @@ namespace busbar {
 namespace {
 
 constexpr std::chrono::seconds snapshot_patience{60};
-/// Deadlines are looked at no more often than this.
+/// A deadline is looked at no sooner than this: those that are near are taken together.
 constexpr std::chrono::milliseconds tick_min{10};
 
 } // namespace
@@ -88,6 +88,7 @@ std::chrono::milliseconds waiting_room::patience(shape_reader::wait kind) const 
   case shape_reader::wait::out_of_bounds:
     return long_poll_ / 2;
   case shape_reader::wait::snapshot:
+  case shape_reader::wait::more:
     break;
   }
   return snapshot_patience;

@@ -5,6 +5,7 @@
 #include "actors/reader.hpp"
 #include "actors/shape_state.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <functional>
@@ -38,10 +39,13 @@ public:
   void put_back(shape_reader& reader);
   /// Takes everybody.
   std::vector<reader_list> take_all();
-  /// Takes those whose time is over.
+  /// Takes those whose time is over. A call that another was asked for to overtake does nothing, or
+  /// every such call would ask for more of them.
   template <class Each>
   void expired(Each&& each) {
     const auto now = clock::now();
+    if (next_tick_ == clock::time_point{} || now < next_tick_)
+      return;
     next_tick_ = {};
     for (auto& list : deadlines_)
       while (!list.empty() && list.front().deadline_ <= now) {
@@ -49,9 +53,12 @@ public:
         unlink(reader);
         each(reader);
       }
+    auto next = clock::time_point::max();
     for (const auto& list : deadlines_)
       if (!list.empty())
-        schedule(list.front().deadline_);
+        next = std::min(next, list.front().deadline_);
+    if (next != clock::time_point::max())
+      schedule(next);
   }
 
   shape_ptr shape(storage::shape_id id) const;
@@ -79,8 +86,8 @@ private:
   const bell ring_;
   const std::chrono::milliseconds long_poll_;
   std::unordered_map<storage::shape_id, watched_shape> watched_;
-  std::array<deadline_list, 3> deadlines_; ///< By kind of wait.
-  clock::time_point next_tick_{};
+  std::array<deadline_list, shape_reader::waits> deadlines_; ///< By kind of wait.
+  clock::time_point next_tick_{}; ///< When the earliest wake_after() is due; none = not asked.
 };
 
 } // namespace busbar

@@ -1,6 +1,7 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
 #include "actors/flusher.hpp"
 #include "actors/materializer.hpp"
+#include "actors/move_reader.hpp"
 #include "actors/reconciler.hpp"
 #include "actors/replicator.hpp"
 #include "actors/resolver.hpp"
@@ -28,6 +29,8 @@ using namespace busbar;
 
 /// Each is a thread and a connection; subsets are small, so they seldom wait for each other long.
 constexpr std::size_t subset_readers = 2;
+/// The same for rows that come into shapes by a subquery.
+constexpr std::size_t move_readers = 2;
 constexpr std::size_t subset_bytes_max = 256u << 20;
 
 int complain(const error& why) {
@@ -80,13 +83,15 @@ int serve(const app::settings& config) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
-  auto store = storage::store::open(
-      {.directory = config.storage_dir, .cache_bytes = config.cache_bytes / 4});
+  auto store = storage::store::open({.directory = config.storage_dir,
+                                     .cache_bytes = config.cache_bytes / 4,
+                                     .on_fatal = [&stop](const error& why) { stop.fail(why); }});
   if (!store)
     return complain(std::move(store).error());
   auto control_key = (*store)->control_key();
   if (!control_key)
     return complain(std::move(control_key).error());
+  const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
   auto recovered = app::recover_shapes(**store);
   if (!recovered)
@@ -123,7 +128,8 @@ int serve(const app::settings& config) {
                                                         .status = &status,
                                                         .metrics = &metrics,
                                                         .control = &control,
-                                                        .chunk_bytes_max = config.chunk_bytes},
+                                                        .chunk_bytes_max = config.chunk_bytes,
+                                                        .secret = secret},
                                                        others));
   others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
   others->resolver = spawn_resolver(system, *url, **store);
@@ -136,12 +142,18 @@ int serve(const app::settings& config) {
                                                       .status = &status,
                                                       .metrics = &metrics,
                                                       .control = &control,
-                                                      .chunk_bytes_max = config.chunk_bytes},
+                                                      .chunk_bytes_max = config.chunk_bytes,
+                                                      .secret = secret},
                                                      others));
   const auto budget = std::make_shared<subset_budget>(subset_bytes_max);
   for (std::size_t i = 0; i < subset_readers; ++i)
-    others->subset_readers.push_back(
-        spawn_subset_reader(system, {.url = *snapshot_url, .budget = budget}, others));
+    others->subset_readers.push_back(spawn_subset_reader(
+        system, {.url = *snapshot_url, .budget = budget, .secret = secret}, others));
+  for (std::size_t i = 0; i < move_readers; ++i)
+    others->move_readers.push_back(spawn_move_reader(
+        system,
+        {.url = *url, .snapshot_url = *snapshot_url, .status = &status, .control = &control},
+        others));
   others->directory = spawn_directory(
       system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index},
       others);
@@ -165,7 +177,7 @@ int serve(const app::settings& config) {
     shape_list all;
     for (auto& shape : *recovered) {
       all.push_back(shape.shape);
-      shares[storage::to_number(shape.shape->id()) % materializers].push_back(std::move(shape));
+      shares[others->number_of(shape.shape->id())].push_back(std::move(shape));
     }
     caf::scoped_actor waiting{system};
     for (std::size_t i = 0; i < materializers; ++i)
@@ -186,6 +198,8 @@ int serve(const app::settings& config) {
       watch(snapshotter);
     for (const auto& reader : others->subset_readers)
       watch(reader);
+    for (const auto& reader : others->move_readers)
+      watch(reader);
     for (const auto& materializer : others->materializers)
       watch(materializer);
     self->set_down_handler([&stop](const caf::down_msg& down) {
@@ -203,6 +217,8 @@ int serve(const app::settings& config) {
     for (const auto& snapshotter : others->snapshotters)
       caf::anon_send_exit(snapshotter, caf::exit_reason::user_shutdown);
     for (const auto& reader : others->subset_readers)
+      caf::anon_send_exit(reader, caf::exit_reason::user_shutdown);
+    for (const auto& reader : others->move_readers)
       caf::anon_send_exit(reader, caf::exit_reason::user_shutdown);
     for (const auto& materializer : others->materializers)
       caf::anon_send_exit(materializer, caf::exit_reason::user_shutdown);
@@ -243,7 +259,7 @@ int serve(const app::settings& config) {
     end_actors();
     return complain(std::move(server).error());
   }
-  caf::anon_send(others->replicator, flushed_atom_v, lsn{0}); // begin
+  caf::anon_send(others->replicator, flushed_atom_v, lsn{0}, std::uint64_t{0}); // begin
   spdlog::info("busbar {} serves http://{}:{}/v1/shape", BUSBAR_VERSION, config.listen_address,
                (*server)->port());
 

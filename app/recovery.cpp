@@ -30,6 +30,29 @@ shape_request request_of(const storage::shape_record& record) {
   return request;
 }
 
+result<shape_definition> define(const storage::recovered_shape& from,
+                                const std::shared_ptr<const table_info>& table,
+                                const std::map<std::uint64_t, shape_ptr>& sets) {
+  table_list inner;
+  for (const auto id : from.record.inner) {
+    const auto set = sets.find(id);
+    if (set == sets.end())
+      return fail(errc::must_refetch, "what its subquery selects is not there any more");
+    inner.push_back(set->second->definition().table);
+    for (auto& below : tables_below(set->second->definition()))
+      inner.push_back(std::move(below));
+  }
+  if (from.record.values.empty())
+    return define_shape(request_of(from.record), table, inner);
+  inner.push_back(table);
+  return define_set(
+      {.columns = from.record.values,
+       .select = from.record.where,
+       .group = static_cast<std::uint32_t>(storage::to_number(from.id) % shape_groups),
+       .without_null = from.record.without_null},
+      *table, inner);
+}
+
 } // namespace
 
 result<adoption_list> recover_shapes(storage::store& store) {
@@ -38,13 +61,15 @@ result<adoption_list> recover_shapes(storage::store& store) {
     return fail(std::move(found).error());
   std::map<std::uint32_t, std::shared_ptr<const table_info>> tables; // shapes of a table share it
   std::map<std::uint32_t, facts_ptr> facts;
-  adoption_list shapes;
+  shared_schemas schemas;
+  std::map<std::uint64_t, shape_ptr> sets;
+  adoption_list shapes; // by id, so that sets come before those that ask them
   shapes.reserve(found->size());
   for (auto& from : *found) {
     auto& table = tables[from.record.table.oid];
     if (!table || !(*table == from.record.table))
       table = std::make_shared<const table_info>(from.record.table);
-    auto definition = define_shape(request_of(from.record), table);
+    auto definition = define(from, table, sets);
     if (!definition) {
       spdlog::warn("shape {} is removed: its definition is not accepted any more: {}",
                    from.record.handle, definition.error().message);
@@ -52,13 +77,21 @@ result<adoption_list> recover_shapes(storage::store& store) {
         return fail(std::move(removed).error());
       continue;
     }
-    auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition));
+    std::vector<storage::shape_id> inner;
+    for (const auto id : from.record.inner)
+      inner.push_back(storage::shape_id{id});
+    auto schema = schemas.of(*definition);
+    auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition),
+                                               std::move(schema), std::move(inner));
+    if (shape->definition().is_set())
+      sets[storage::to_number(from.id)] = shape;
     if (from.known.facts) {
       auto& known = facts[from.record.table.oid]; // shapes of a table share them, too
       if (!known || !(*known == *from.known.facts))
         known = from.known.facts;
       from.known.facts = known;
-      shape->follow(known->table);
+      if (known->table != *table)
+        shape->follow(known->table);
     }
     auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
     if (!boundary)

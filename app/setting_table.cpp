@@ -209,8 +209,9 @@ result<void> read_concurrent_requests(draft& d, std::string_view text) {
 setting concurrent_requests() {
   auto out = row({"BUSBAR_MAX_CONCURRENT_REQUESTS",
                   {"ELECTRIC_MAX_CONCURRENT_REQUESTS"},
-                  "How many requests may be answered at once, long polls included: those that ask "
-                  "for a shape for the first time, and those that continue one. More get 503."});
+                  "How many requests may be answered at once: those that ask for a shape for the "
+                  "first time, and those that continue one. More get 503. A long poll or a stream "
+                  "does not count while it waits."});
   out.takes = R"(JSON with "initial" and "existing")";
   out.read = read_concurrent_requests;
   out.write = [](const settings& s) {

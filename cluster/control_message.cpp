@@ -10,6 +10,7 @@
 #include <openssl/hmac.h>
 
 #include <cstring>
+#include <utility>
 
 namespace busbar::cluster {
 
@@ -30,6 +31,10 @@ std::string to_text(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
 }
 
+create_shape to_create_shape(schema::CreateShape::Reader in) {
+  return {to_text(in.getHandle()), to_text(in.getIdentity())};
+}
+
 } // namespace
 
 std::string control_codec::encode(const control_message& message) const {
@@ -37,12 +42,16 @@ std::string control_codec::encode(const control_message& message) const {
   auto out = builder.initRoot<schema::Control>();
   out.setStreamId(stream_id_);
   out.setTerm(message.term);
-  if (const auto* create = std::get_if<create_shape>(&message.what)) {
-    auto to = out.initCreateShape();
-    to.setHandle(create->handle);
-    to.setIdentity(create->identity);
+  if (const auto* create = std::get_if<create_shapes>(&message.what)) {
+    auto list = out.initCreateShapes(static_cast<unsigned>(create->size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setHandle((*create)[i].handle);
+      list[i].setIdentity((*create)[i].identity);
+    }
+  } else if (const auto* drop = std::get_if<drop_shape>(&message.what)) {
+    out.setDropShape(drop->handle);
   } else {
-    out.setDropShape(std::get<drop_shape>(message.what).handle);
+    out.setFence(std::get<fence>(message.what).token);
   }
   const auto words = capnp::messageToFlatArray(builder);
   const auto bytes = words.asBytes();
@@ -70,11 +79,20 @@ result<control_message> control_codec::decode(std::string_view content) const {
     message.term = in.getTerm();
     switch (in.which()) {
     case schema::Control::CREATE_SHAPE:
-      message.what = create_shape{to_text(in.getCreateShape().getHandle()),
-                                  to_text(in.getCreateShape().getIdentity())};
+      message.what = create_shapes{to_create_shape(in.getCreateShape())};
       return;
+    case schema::Control::CREATE_SHAPES: {
+      create_shapes shapes;
+      for (const auto shape : in.getCreateShapes())
+        shapes.push_back(to_create_shape(shape));
+      message.what = std::move(shapes);
+      return;
+    }
     case schema::Control::DROP_SHAPE:
       message.what = drop_shape{to_text(in.getDropShape())};
+      return;
+    case schema::Control::FENCE:
+      message.what = fence{to_text(in.getFence())};
       return;
     }
     known = false;

@@ -8,22 +8,30 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace busbar::cluster {
 
-/// From its commit on, transactions belong into the log of this shape.
+/// From the commit of its message on, transactions belong into the log of this shape.
 struct create_shape {
   std::string handle;
   std::string identity;
 };
+/// Those that are asked for at the same time share a message.
+using create_shapes = std::vector<create_shape>;
 /// The shape is gone for every node.
 struct drop_shape {
   std::string handle;
 };
 
+/// All that committed before this has been streamed once this comes by.
+struct fence {
+  std::string token;
+};
+
 struct control_message {
   std::uint64_t term = 0;
-  std::variant<create_shape, drop_shape> what;
+  std::variant<create_shapes, drop_shape, fence> what;
 };
 
 /// Signs and checks the messages of one stream. Immutable; any thread.

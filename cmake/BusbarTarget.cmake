@@ -6,6 +6,11 @@ if(BUSBAR_SANITIZE)
   target_compile_options(busbar_flags INTERFACE -fsanitize=${BUSBAR_SANITIZE}
                                                 -fno-omit-frame-pointer)
   target_link_options(busbar_flags INTERFACE -fsanitize=${BUSBAR_SANITIZE})
+  if(BUSBAR_SANITIZE MATCHES "address.*undefined" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # As shared libraries of GCC's they share the symbol that sets where reports go, and UBSan's log_path
+    # is without effect: its remarks would be lost in the output of a test's server.
+    target_link_options(busbar_flags INTERFACE -static-libubsan -Wl,--exclude-libs,libubsan.a)
+  endif()
   # g++ 12 reports false positives in the standard library when it instruments.
   target_compile_options(busbar_flags INTERFACE -Wno-maybe-uninitialized -Wno-tsan)
 endif()

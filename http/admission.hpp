@@ -9,8 +9,8 @@ namespace busbar::http {
 
 enum class admission_class : std::uint8_t { none, initial, existing };
 
-/// Shared by all I/O threads. A request counts from its head until its answer is written; one that
-/// merely waits for news (long poll, SSE) costs no work and gives its place back.
+/// Shared by all I/O threads. A request counts from its head, or its body, until its answer is
+/// written; one that merely waits for news (long poll, SSE) costs no work and gives its place back.
 class admission {
 public:
   admission(std::size_t initial_max, std::size_t existing_max)

@@ -269,6 +269,11 @@ bool connection::write_piece() {
       return false;
     }
     piece = std::move(*next);
+    if (!piece.bytes && !body.slice.rest.done()) {
+      in_session_ = true;
+      worker_.session().await_more(*this, body.slice.rest);
+      return false;
+    }
   }
   std::string_view entries = piece.bytes ? std::string_view{*piece.bytes} : std::string_view{};
   const bool last = body.slice.rest.done();

@@ -64,6 +64,8 @@ public:
   void on_gone(const std::optional<std::string>& handle) override;
   void on_refused(const refusal& what) override;
   void on_subset(const subset_answer& answer) override;
+  void on_dropped(bool found) override;
+  void on_more() override;
 
   // For the worker.
   void on_phase_expired();
@@ -135,7 +137,7 @@ private:
   void begin_request(const request_head& head);
   void remember(const request_head& head);
   void serve_shape(const request_head& head, std::string_view raw_query);
-  void serve_read(const query& parameters, std::string_view if_none_match);
+  void serve_read(const query& parameters, std::string if_none_match);
   void ask_session(shape_query query);
   void receive_body(const request_head& head, query parameters);
   std::size_t take_body(std::string_view input);
@@ -184,7 +186,7 @@ private:
   bool reading_now_ : 1 = false;
   head_scanner scanner_;
   std::uint64_t discard_ = 0; // bytes of the request's body still to throw away
-  std::int64_t cursor_ = 0;
+  std::string cursor_;
   std::string pending_; // input not yet used: part of a head, or pipelined requests
   std::string echo_;    // the request's origin, a zero byte and its x-request-id; or empty
   socket_writer writer_;

@@ -92,8 +92,8 @@ void connection::on_refused(const refusal& what) {
     return;
   in_session_ = false;
   set_parked(false);
-  if (state_ == state::streaming)
-    break_off();
+  if (state_ == state::streaming || state_ == state::answering)
+    break_off(); // of a body that was to go on: see on_more()
   else if (state_ == state::waiting && what.because == cause::not_ready && question_ &&
            question_->query && !worker_.draining())
     worker_.arm(*this, phase::readiness);
@@ -114,6 +114,25 @@ void connection::on_subset(const subset_answer& answer) {
   const std::array<fragment, 2> fragments{{{worker_.head_text()}, {body, &answer.body}}};
   if (write(fragments))
     finish_answer();
+}
+
+void connection::on_more() {
+  if (broken_ || !body_)
+    return;
+  in_session_ = false;
+  if (writer_.idle())
+    pump();
+}
+
+void connection::on_dropped(bool found) {
+  if (broken_ || state_ != state::waiting)
+    return;
+  in_session_ = false;
+  if (!found)
+    return answer_json(404, message_body("there is no such shape"));
+  auto head = begin_head(202);
+  head.add("cache-control", "no-cache").add("electric-has-data", "true");
+  end_short(head, {});
 }
 
 // --- Answers -------------------------------------------------------------------------------------
@@ -199,7 +218,8 @@ void connection::answer_refused(const refusal& what) {
   case errc::unavailable:
   case errc::misconfigured: {
     auto head = begin_head(503);
-    add_error_cache_headers(head, verb_);
+    // Also after a POST: spec 17.2 says so, and 13.2 speaks of errors in general.
+    add_error_cache_headers(head, what.because == cause::database ? method::get : verb_);
     add_trouble_headers(head, what);
     return end_short(head, trouble_body(what));
   }
@@ -214,7 +234,7 @@ void connection::answer_refused(const refusal& what) {
 void connection::add_log_headers_of(head_writer& head, const log_slice& slice, coding in,
                                     bool not_modified) {
   const auto& settings = worker_.settings();
-  std::optional<std::int64_t> cursor;
+  std::string cursor;
   if (live_)
     cursor =
         next_cursor(cursor_, std::chrono::floor<std::chrono::seconds>(settings.long_poll),

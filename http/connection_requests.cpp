@@ -31,8 +31,8 @@ prometheus::Gauge& gauge_of(monitoring::metrics& metrics, admission_class which)
 void connection::remember(const request_head& head) {
   verb_ = head.verb;
   http_1_1_ = head.http_1_1;
-  accepts_ =
-      worker_.settings().compression ? preferred_coding(head.accept_encoding) : coding::identity;
+  accepts_ = worker_.settings().compression ? preferred_coding(head.accept_encoding.text())
+                                            : coding::identity;
   close_after_ = !head.keep_alive || worker_.draining();
   linger_ = false;
   live_ = false;
@@ -95,11 +95,10 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
   }
   if (head.verb == method::delete_)
     return serve_deletion(*parameters);
-  if (!admit(*parameters))
-    return;
   if (head.verb == method::post)
     return receive_body(head, std::move(*parameters));
-  serve_read(*parameters, head.if_none_match);
+  if (admit(*parameters))
+    serve_read(*parameters, head.if_none_match.text());
 }
 
 /// False if the request was refused for want of room.
@@ -124,15 +123,15 @@ bool connection::admit(const query& parameters) {
   return false;
 }
 
-void connection::serve_read(const query& parameters, std::string_view if_none_match) {
+void connection::serve_read(const query& parameters, std::string if_none_match) {
   auto read = parse_shape_read(parameters);
   if (!read)
     return answer_invalid(read.error());
   const bool waits_for_news = read->query.live && !read->query.subset;
   live_ = waits_for_news;
   sse_ = read->query.sse && waits_for_news;
-  cursor_ = read->cursor;
-  read->query.if_none_match = if_none_match;
+  cursor_ = std::move(read->cursor);
+  read->query.if_none_match = std::move(if_none_match);
   if (sse_)
     accepts_ = coding::identity; // an event must not wait in a compressor
   read->query.accepts = accepts_;
@@ -216,7 +215,9 @@ void connection::serve_post() {
     answer.add("cache-control", default_cache_control).add("content-type", json_type);
     return end_short(answer, error_body(merged.error()));
   }
-  serve_read(parameters, {});
+  // Only now: a body that takes its time would hold a place and be no work.
+  if (admit(parameters))
+    serve_read(parameters, {});
 }
 
 /// Answers, and reads no more of this connection.
@@ -248,14 +249,9 @@ void connection::serve_deletion(const query& parameters) {
   const auto deletion = parse_shape_deletion(parameters);
   if (!deletion)
     return answer_invalid(deletion.error());
-  const auto dropped = worker_.session().drop(deletion->handle, deletion->definition);
-  if (!dropped)
-    return answer_refused({dropped.error()});
-  if (!*dropped)
-    return answer_json(404, message_body("there is no such shape"));
-  auto answer = begin_head(202);
-  answer.add("cache-control", "no-cache").add("electric-has-data", "true");
-  end_short(answer, {});
+  state_ = state::waiting;
+  in_session_ = true;
+  worker_.session().drop(*this, deletion->handle, deletion->definition);
 }
 
 void connection::serve_preflight(std::string_view requested_headers) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <set>
 
 namespace busbar::http {
 
@@ -12,10 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-/// Nothing that we look at lies deeper; what does (where_expr, which we ignore) is dropped while it
-/// is read.
+/// Nothing that we look at lies deeper; what does is dropped while it is read.
 constexpr int depth_max = 4;
-/// More values than a clause could use would only fill memory.
+/// More values than a clause could use would only fill memory. What is ignored does not count.
 constexpr std::size_t values_max = 50'000;
 /// Beyond it a number has lost digits by being read.
 constexpr double exact_max = 9007199254740992.0;
@@ -27,16 +28,46 @@ bool is_subset_key(std::string_view name) {
   return std::find(subset_keys.begin(), subset_keys.end(), name) != subset_keys.end();
 }
 
+/// Says, while JSON is read, what of it is kept: nothing within where_expr and order_by_expr, in
+/// which clients repeat as trees what the other members say in SQL.
+class sieve {
+public:
+  bool operator()(int depth, json::parse_event_t event, const json& read) {
+    using is = json::parse_event_t;
+    if (event == is::key)
+      enter(depth, read.get_ref<const std::string&>());
+    else if (event == is::object_end && depth < ignored_below_)
+      ignored_below_ = 0;
+    if (ignored_below_ > 0)
+      return depth <= ignored_below_;
+    if (event == is::value || event == is::object_start || event == is::array_start)
+      ++values_;
+    return depth <= depth_max && !overfull();
+  }
+  bool overfull() const noexcept { return values_ > values_max; }
+
+private:
+  /// A key of an object at `depth`; 1 is the outermost.
+  void enter(int depth, const std::string& name) {
+    if (ignored_below_ > 0 && depth > ignored_below_)
+      return;
+    ignored_below_ = 0;
+    if (depth == 1)
+      in_subset_ = name == "subset";
+    if ((depth == 1 || (depth == 2 && in_subset_)) &&
+        (name == "where_expr" || name == "order_by_expr"))
+      ignored_below_ = depth;
+  }
+
+  std::size_t values_ = 0;
+  bool in_subset_ = false;
+  int ignored_below_ = 0; ///< The depth of the key whose value is emptied; 0 = none.
+};
+
 tl::expected<json, std::string> parse_object(std::string_view text, const char* what) {
-  std::size_t values = 0;
-  const auto keep = [&values](int depth, json::parse_event_t event, json&) {
-    if (event == json::parse_event_t::value || event == json::parse_event_t::object_start ||
-        event == json::parse_event_t::array_start)
-      ++values;
-    return depth <= depth_max && values <= values_max;
-  };
-  auto read = json::parse(text.begin(), text.end(), keep, false);
-  if (values > values_max)
+  sieve keep;
+  auto read = json::parse(text.begin(), text.end(), std::ref(keep), false);
+  if (keep.overfull())
     return tl::unexpected{std::string{what} + " holds too many values"};
   if (read.is_discarded())
     return tl::unexpected{std::string{what} + " is not valid JSON"};
@@ -122,6 +153,14 @@ tl::expected<void, std::string> merge_json_body(std::string_view body, query& pa
   const auto add_to_subset = [&](const std::string& name, const json& value) {
     parameters.set("subset__" + name, in_subset(name, value));
   };
+  const auto is_of_subset = [&](std::string_view name) {
+    return has_nested ? name == "subset" : is_subset_key(name);
+  };
+  std::set<std::string_view> taken_back;
+  for (auto member = read->begin(); member != read->end(); ++member)
+    if (member->is_null() && !is_of_subset(member.key()))
+      taken_back.insert(member.key());
+  parameters.remove(taken_back);
   for (const auto& [name, value] : read->items()) {
     if (!has_nested && is_subset_key(name)) {
       add_to_subset(name, value);
@@ -129,11 +168,7 @@ tl::expected<void, std::string> merge_json_body(std::string_view body, query& pa
       parameters.set("subset__", {}); // also an empty one asks for a subset
       for (const auto& [inner_name, inner] : value.items())
         add_to_subset(inner_name, inner);
-    } else if (name.empty()) {
-      continue;
-    } else if (value.is_null()) {
-      parameters.remove(name);
-    } else {
+    } else if (!name.empty() && !value.is_null()) {
       parameters.set(name, top_level(value));
     }
   }

@@ -72,11 +72,15 @@ void query::add(std::string key, std::string value) {
     nested(name, query_value::form::list).items.push_back(std::move(value));
     return;
   }
-  auto& members = nested(name, query_value::form::object).members;
-  if (const auto close = inside.find(']'); close != std::string_view::npos)
-    members.emplace_back(std::string{inside.substr(0, close)}, std::nullopt);
-  else
-    members.emplace_back(std::string{inside}, std::move(value));
+  auto& object = nested(name, query_value::form::object);
+  const auto close = inside.find("][");
+  if (close == std::string_view::npos) {
+    object.members.emplace_back(std::string{inside}, std::move(value));
+    return;
+  }
+  object.members.emplace_back(std::string{inside.substr(0, close)}, std::nullopt);
+  object.inner.push_back({std::string{inside.substr(0, close)},
+                          std::string{inside.substr(close + 2)}, std::move(value)});
 }
 
 query_value& query::nested(std::string_view name, query_value::form form) {
@@ -99,8 +103,9 @@ void query::set(std::string name, query_value value) {
   values_.emplace_back(std::move(name), std::move(value)); // the last one counts
 }
 
-void query::remove(std::string_view name) {
-  std::erase_if(values_, [name](const auto& entry) { return entry.first == name; });
+void query::remove(const std::set<std::string_view>& names) {
+  if (!names.empty())
+    std::erase_if(values_, [&names](const auto& entry) { return names.contains(entry.first); });
 }
 
 bool query::has_key_with_prefix(std::string_view prefix) const noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,13 @@ struct query_value {
   /// In order of appearance, a repeated key several times. A member that is itself a list or an
   /// object has no text.
   std::vector<std::pair<std::string, std::optional<std::string>>> members;
+  /// Of `a[key][name]=text`, where `key` is also among the members.
+  struct inner_member {
+    std::string key;
+    std::string name;
+    std::string text;
+  };
+  std::vector<inner_member> inner;
 };
 
 class query {
@@ -33,7 +41,8 @@ public:
 
   /// From now on `name` has this value only.
   void set(std::string name, query_value value);
-  void remove(std::string_view name);
+  /// One pass, however many names there are.
+  void remove(const std::set<std::string_view>& names);
 
 private:
   void add(std::string key, std::string value);

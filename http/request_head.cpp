@@ -108,7 +108,7 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
     return {};
   case 13:
     if (equals_ignoring_case(name, "if-none-match"))
-      head.if_none_match = value;
+      head.if_none_match.add(value);
     return {};
   case 14:
     if (equals_ignoring_case(name, "content-length")) {
@@ -122,7 +122,7 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
     return {};
   case 15:
     if (equals_ignoring_case(name, "accept-encoding"))
-      head.accept_encoding = value;
+      head.accept_encoding.add(value);
     return {};
   case 17:
     if (equals_ignoring_case(name, "transfer-encoding")) {

@@ -10,7 +10,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace busbar::http {
 
@@ -20,6 +22,28 @@ struct head_limits {
   std::size_t request_line_bytes_max = 10'000; ///< Longer: 414.
   std::size_t header_bytes_max = 10'000;       ///< Longer: 431.
   std::size_t headers_max = 50;                ///< More: 431.
+};
+
+/// The values of a header that is a list and may come in several lines, which count as one (RFC
+/// 9110, 5.3).
+class header_list {
+public:
+  void add(std::string_view line) {
+    if (first_.empty())
+      first_ = line;
+    else if (!line.empty())
+      more_.push_back(line);
+  }
+  std::string text() const {
+    std::string all{first_};
+    for (const auto line : more_)
+      all.append(", ").append(line);
+    return all;
+  }
+
+private:
+  std::string_view first_;
+  std::vector<std::string_view> more_;
 };
 
 /// What we need of a request. The views point into the bytes it was parsed from.
@@ -34,8 +58,8 @@ struct request_head {
   // Empty if absent.
   std::string_view host;
   std::string_view origin;
-  std::string_view if_none_match;
-  std::string_view accept_encoding;
+  header_list if_none_match;
+  header_list accept_encoding;
   std::string_view request_id;
   std::string_view preflight_headers; ///< access-control-request-headers
 };

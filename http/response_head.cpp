@@ -1,5 +1,6 @@
 #include "http/response_head.hpp"
 
+#include "actors/entity_tag.hpp"
 #include "base/json_text.hpp"
 
 #include <algorithm>
@@ -59,8 +60,10 @@ head_writer::head_writer(std::string& out, int status, const response_context& c
     out_ += "connection: close\r\n";
   else if (!context.http_1_1)
     out_ += "connection: keep-alive\r\n";
+  // What a cache keeps for one origin says so, or it would be refused to the pages of others.
   if (status != 204)
-    out_ += "vary: accept-encoding\r\n";
+    out_ +=
+        context.origin.empty() ? "vary: accept-encoding\r\n" : "vary: accept-encoding, origin\r\n";
   add("x-request-id", context.request_id);
   add("electric-server", context.server);
   add("access-control-allow-origin", context.origin.empty() ? "*" : context.origin);
@@ -102,17 +105,13 @@ void head_writer::end_without_body() {
 }
 
 void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
-                     const cache_policy& policy, std::optional<std::int64_t> cursor,
-                     std::uint64_t unique, bool not_modified) {
+                     const cache_policy& policy, std::string_view cursor, std::uint64_t unique,
+                     bool not_modified) {
   const auto end = to_string(slice.end);
   const bool no_changes = slice.no_changes && !not_modified;
   // Bytes that a coding changed are others: RFC 9110 allows them the same tag if it is weak.
   std::string etag = mode.in != coding::identity || slice.weak_tag ? "W/\"" : "\"";
-  etag += slice.handle;
-  etag += ':';
-  etag += slice.now ? std::string{"now"} : to_string(slice.requested);
-  etag += ':';
-  etag += end;
+  etag += entity_tag(slice);
   if (no_changes) {
     etag += ':';
     append_number(etag, unique);
@@ -122,8 +121,8 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
   head.add("content-type", mode.sse && !not_modified ? "text/event-stream" : json_type);
   if (mode.in != coding::identity)
     head.add("content-encoding", name_of(mode.in));
-  if (cursor)
-    head.add("electric-cursor", static_cast<std::uint64_t>(*cursor));
+  if (!cursor.empty())
+    head.add("electric-cursor", cursor);
   head.add("etag", etag);
   head.add("electric-handle", slice.handle);
   if (!mode.live && !not_modified && slice.schema_json)

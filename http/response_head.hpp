@@ -65,8 +65,8 @@ struct read_mode {
 /// The headers of a 200 or 304 with log entries. `cursor` for live requests; `unique` makes the
 /// ETag of a response without changes its own.
 void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
-                     const cache_policy& policy, std::optional<std::int64_t> cursor,
-                     std::uint64_t unique, bool not_modified);
+                     const cache_policy& policy, std::string_view cursor, std::uint64_t unique,
+                     bool not_modified);
 
 /// The headers of a 200 with a subset.
 void add_subset_headers(head_writer& head, const subset_answer& subset);

@@ -5,6 +5,7 @@
 #include "http/subset_params.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace busbar::http {
 
@@ -236,8 +237,11 @@ tl::expected<shape_deletion, field_errors> parse_shape_deletion(const query& par
   const bool defined = check.given("table") != nullptr;
   if (check.errors.empty() && defined) {
     check_table(check, read.query.shape);
-    if (check.errors.empty())
+    if (check.errors.empty()) {
       check_definition(check, read.query.shape);
+      if (!check.errors.empty())
+        read.query.shape.flaw = flaw_of(std::exchange(check.errors, {}));
+    }
   } else if (check.errors.empty() && read.query.handle.empty()) {
     check.complain("handle", "is required unless table is given");
   }

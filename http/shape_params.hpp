@@ -24,7 +24,7 @@ using field_errors = std::vector<field_error>;
 
 struct shape_read {
   shape_query query;
-  std::int64_t cursor = 0; ///< The client's; see cursor.hpp.
+  std::string cursor; ///< The client's; see cursor.hpp.
   /// What query.shape.flaw stands for: complaints that the session must not be denied, but which
   /// are told only once all that comes before them has been found right.
   field_errors later;
@@ -42,7 +42,7 @@ struct shape_deletion {
   std::optional<shape_request> definition; ///< If `table` is given.
 };
 
-/// For DELETE (spec section 16).
+/// For DELETE (spec section 16). What is malformed behind the table's name is definition->flaw.
 tl::expected<shape_deletion, field_errors> parse_shape_deletion(const query& parameters);
 
 /// The text of a parameter that is present and not blank; empty otherwise.

@@ -22,21 +22,24 @@ public:
     errors.push_back({"subset." + std::string{name}, std::move(message)});
   }
 
-  /// Empty if absent or blank, or of the wrong type, which is complained of.
-  std::string text(const std::string& name) {
+  /// Empty if absent or blank, or not `what` it must be, which is complained of.
+  std::string text(const std::string& name, std::string_view what = "a text") {
     std::string found;
+    bool is_text = true;
     if (const auto* flat = parameters_.find("subset__" + name)) {
-      if (flat->is != query_value::form::text)
-        complain(name, "must be a text");
+      is_text = flat->is == query_value::form::text;
       found = flat->text;
     } else if (const auto* nested = parameters_.find("subset")) {
       for (const auto& [member, value] : nested->members) {
         if (member != name)
           continue;
-        if (!value)
-          complain(name, "must be a text");
+        is_text = value.has_value();
         found = value.value_or(std::string{});
       }
+    }
+    if (!is_text) {
+      complain(name, std::string{"must be "}.append(what));
+      return {};
     }
     if (found.find_first_not_of(" \t\n\v\f\r") == std::string::npos)
       return {};
@@ -48,7 +51,7 @@ public:
   }
 
   std::optional<std::uint64_t> number(const std::string& name, std::uint64_t least) {
-    const auto digits = text(name);
+    const auto digits = text(name, "a whole number");
     if (digits.empty())
       return std::nullopt;
     std::uint64_t value = 0;
@@ -62,6 +65,31 @@ public:
       return std::nullopt;
     }
     return value;
+  }
+
+  /// `params`, from a JSON object in a text or from subset[params][1]=value.
+  std::vector<std::string> params() {
+    json_members members;
+    const auto* nested = parameters_.find("subset");
+    if (nested && !parameters_.find("subset__params"))
+      for (const auto& [key, name, value] : nested->inner)
+        if (key == "params")
+          members.emplace_back(name, value);
+    if (members.empty()) {
+      const auto json = text("params", "a JSON object");
+      if (json.empty())
+        return {};
+      auto read = parse_json_members(json);
+      if (!read) {
+        complain("params", std::move(read).error());
+        return {};
+      }
+      members = *std::move(read);
+    }
+    auto values = number_parameters(members);
+    if (!values)
+      complain("params", std::move(values).error());
+    return values ? *std::move(values) : std::vector<std::string>{};
   }
 
 private:
@@ -78,23 +106,16 @@ bool asks_for_subset(const query& parameters) noexcept {
 }
 
 tl::expected<subset_request, field_errors> parse_subset(const query& parameters) {
+  if (const auto* whole = parameters.find("subset"); whole && whole->is == query_value::form::list)
+    return tl::unexpected{field_errors{{"subset", "must be an object"}}};
   subset_checker check{parameters};
   subset_request subset;
   subset.where = check.text("where");
   subset.order_by = check.text("order_by");
   subset.limit = check.number("limit", 1);
   subset.offset = check.number("offset", 0);
-  if (const auto text = check.text("params"); !text.empty()) {
-    const auto members = parse_json_members(text);
-    auto values =
-        members
-            ? number_parameters(*members)
-            : tl::expected<std::vector<std::string>, std::string>{tl::unexpected{members.error()}};
-    if (!values)
-      check.complain("params", std::move(values).error());
-    else if (!subset.where.empty())
-      subset.parameters = std::move(*values);
-  }
+  if (auto values = check.params(); !subset.where.empty())
+    subset.parameters = std::move(values);
   if (check.errors.empty() && subset.order_by.empty())
     for (const auto* name : {"limit", "offset"})
       if (std::string_view{name} == "limit" ? subset.limit.has_value() : subset.offset.has_value())

@@ -36,7 +36,8 @@ Histogram& seconds(Registry& registry, const char* name, const char* help) {
 }
 
 constexpr auto in_use = "busbar_admission_in_use";
-constexpr auto in_use_help = "Requests being answered, long polls included, by admission class.";
+constexpr auto in_use_help =
+    "Requests being answered, by admission class; what waits for news does not count.";
 constexpr auto rejected = "busbar_admission_rejected_total";
 constexpr auto rejected_help = "Requests answered 503 because their admission class was full.";
 constexpr auto refetch = "busbar_must_refetch_total";

@@ -97,6 +97,19 @@ table_column to_column(const table_row& row) {
   return column;
 }
 
+/// Why a table has rows that its stream does not carry, or the other way round; null if it has
+/// none.
+const char* fault_of(const table_row& row) {
+  using f = table_field;
+  if (row.is(f::has_children))
+    return "it has inheritance children, whose rows would be in it and not in its stream";
+  if (row.is(f::has_foreign))
+    return "a partition is a foreign or unlogged table, which has no stream";
+  if (row.is(f::row_security))
+    return "row security applies to this role, but not to the stream";
+  return nullptr;
+}
+
 /// The table whose rows begin with `row`, which is moved behind them. Nullopt if no shape can be
 /// built on it.
 std::optional<table_info> take_table(table_row& row) {
@@ -112,13 +125,7 @@ std::optional<table_info> take_table(table_row& row) {
   for (; row.number < row.all.count() && row.at(f::oid) == first.at(f::oid); ++row.number)
     if (!row.is_null(f::column_number))
       table.columns.push_back(to_column(row));
-  const char* reason = nullptr;
-  if (first.is(f::has_children))
-    reason = "it has inheritance children, whose rows would be in it and not in its stream";
-  else if (first.is(f::has_foreign))
-    reason = "a partition is a foreign or unlogged table, which has no stream";
-  else if (first.is(f::row_security))
-    reason = "row security applies to this role, but not to the stream";
+  const char* reason = fault_of(first);
   if (reason == nullptr)
     return table;
   spdlog::warn("table {}.{} cannot be synced: {}", table.schema, table.name, reason);
@@ -200,6 +207,24 @@ pg_result_of<std::optional<table_info>> find_table(connection& session, std::str
     if (auto completed = complete_types(session, {&*table, 1}, until); !completed)
       return broken(std::move(completed).error());
   return table;
+}
+
+pg_result_of<std::string> why_not_found(connection& session, std::string_view schema,
+                                        std::string_view name, deadline until) {
+  const std::string missing = "does not exist. If the table name contains capitals or special "
+                              "characters you must quote it.";
+  const auto kind = session.command(kind_query(schema, name), until);
+  if (!kind)
+    return broken(kind.error());
+  if (kind->count() == 0)
+    return missing;
+  if (const auto text = kind->at(0, 0))
+    return "cannot be synced: it is " + std::string{*text};
+  const auto found = session.command(table_query(session.server_version(), schema, name), until);
+  if (!found)
+    return broken(found.error());
+  const char* fault = found->count() == 0 ? nullptr : fault_of(table_row{*found});
+  return fault == nullptr ? missing : std::string{"cannot be synced: "} + fault;
 }
 
 pg_result_of<found_facts> find_facts(connection& session, std::string_view publication,

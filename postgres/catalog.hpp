@@ -19,6 +19,10 @@ namespace busbar::postgres {
 pg_result_of<std::optional<table_info>> find_table(connection& session, std::string_view schema,
                                                    std::string_view name, deadline until);
 
+/// Why find_table() has found none, as the end of a sentence that begins with the table's name.
+pg_result_of<std::string> why_not_found(connection& session, std::string_view schema,
+                                        std::string_view name, deadline until);
+
 struct found_facts {
   catalog_facts catalog; ///< Of those tables that exist and that a shape can be built on.
   /// Those of them that have REPLICA IDENTITY FULL not on every table that holds rows.

@@ -155,6 +155,22 @@ std::string table_query(int server_version, std::string_view schema, std::string
                "n.nspname = " + quote_literal(schema) + " AND c.relname = " + quote_literal(name));
 }
 
+std::string kind_query(std::string_view schema, std::string_view name) {
+  return "SET LOCAL search_path = ''; "
+         "SELECT CASE"
+         " WHEN c.relkind = 'v' THEN 'a view, which has no stream'"
+         " WHEN c.relkind = 'm' THEN 'a materialized view, which has no stream'"
+         " WHEN c.relkind = 'f' THEN 'a foreign table, which has no stream'"
+         " WHEN c.relkind NOT IN ('r', 'p') THEN 'not a table'"
+         " WHEN c.relpersistence = 'u' THEN 'an unlogged table, which has no stream'"
+         " WHEN c.relpersistence <> 'p' THEN 'a temporary table, which has no stream'"
+         " WHEN n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
+         "   THEN 'a table of the system, which has no stream' END"
+         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+         " WHERE n.nspname = " +
+         quote_literal(schema) + " AND c.relname = " + quote_literal(name);
+}
+
 std::string facts_query(int server_version, std::string_view publication, const std::string& oids) {
   // Read from pg_inherits, because pg_partition_tree() shows the present, not our snapshot.
   const auto step = [&](const std::string& parent) {

@@ -44,6 +44,9 @@ enum class table_field : int {
 /// The tables of that name (one at most) that a shape could be on by their kind.
 std::string table_query(int server_version, std::string_view schema, std::string_view name);
 
+/// One row if there is anything of that name, with what it is if no shape can be on its kind.
+std::string kind_query(std::string_view schema, std::string_view name);
+
 /// The same for tables by their oids, with the fields of table_facts. `oids` is a list with commas.
 std::string facts_query(int server_version, std::string_view publication, const std::string& oids);
 

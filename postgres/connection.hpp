@@ -60,6 +60,11 @@ struct pg_error {
   /// may name hosts, roles or databases are left out.
   error for_clients() const;
 
+  /// What a client is told whose clause, the request's `field`, met a value that it cannot be
+  /// evaluated on: errc::invalid_argument, because to ask again cannot help. PostgreSQL's words may
+  /// quote rows that are not the client's, so only the SQLSTATE is told. Nullopt for other errors.
+  std::optional<error> of_clause(std::string field) const;
+
   /// True if the session is lost with it.
   bool lost() const { return sqlstate.starts_with("08") || sqlstate.starts_with("57P"); }
 };

@@ -100,6 +100,15 @@ error pg_error::for_clients() const {
   return {errc::corrupt, message + " (SQLSTATE " + sqlstate + ")"};
 }
 
+std::optional<error> pg_error::of_clause(std::string field) const {
+  if (!sqlstate.starts_with("22"))
+    return std::nullopt;
+  return error{errc::invalid_argument,
+               "PostgreSQL cannot evaluate the condition on a row of the table (SQLSTATE " +
+                   sqlstate + ")",
+               std::move(field)};
+}
+
 std::string one_line(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -430,9 +430,11 @@ pg_result_of<void> replication_stream::pause(deadline until) {
 
 pg_result_of<void> replication_stream::confirm(lsn flushed) {
   auto& s = *state_;
-  if (to_number(flushed) <= s.confirmed)
+  const auto received = std::max(s.idle, to_number(s.decoder.last_end()));
+  const auto position = std::min(to_number(flushed), received);
+  if (position <= s.confirmed)
     return {};
-  s.confirmed = to_number(flushed);
+  s.confirmed = position;
   return s.streaming ? s.send_feedback() : pg_result_of<void>{};
 }
 

@@ -77,7 +77,8 @@ public:
   /// Like next(), but does not read: for back-pressure. Returns at wake() or `until`.
   pg_result_of<void> pause(deadline until);
 
-  /// Tells PostgreSQL that all up to `flushed` is durable; never moves back. Sends at once if it
+  /// Tells PostgreSQL that all up to `flushed` is durable; never moves back, and never beyond what
+  /// this connection has brought, which PostgreSQL would not send again. Sends at once if it
   /// advanced.
   pg_result_of<void> confirm(lsn flushed);
 

@@ -6,11 +6,16 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <algorithm>
+
 namespace busbar::postgres {
 
 namespace {
 
 using clock = std::chrono::steady_clock;
+
+/// Between two looks at snapshot_query::stop.
+constexpr std::chrono::milliseconds stop_check_period{100};
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
@@ -23,6 +28,8 @@ std::string copy_statement(const snapshot_query& query) {
       sql += ", ";
     sql += quote_identifier(query.table->columns[query.columns[i]].name);
   }
+  for (const auto& expression : query.expressions)
+    sql.append(", ").append(expression);
   // Rows of inheritance children are not in the parent's stream; those of partitions are.
   sql += query.table->partitioned ? " FROM " : " FROM ONLY ";
   sql += quote_identifier(query.table->schema) + "." + quote_identifier(query.table->name);
@@ -68,19 +75,23 @@ struct copied_row {
 
 } // namespace
 
-pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadline until) {
+pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadline until,
+                                                     std::chrono::milliseconds lock_wait_max) {
   // SET takes no snapshot; the SELECT does, and the transaction keeps it. The settings are those of
   // the replication session, so that a row has the same text there and here (spec 1.17).
+  const auto lock_timeout =
+      "SET LOCAL lock_timeout = " + std::to_string(lock_wait_max.count()) + "; ";
   auto begun = session.command("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                                "SET LOCAL bytea_output = 'hex'; SET LOCAL DateStyle = 'ISO, DMY'; "
                                "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1; "
                                "SET LOCAL IntervalStyle = 'iso_8601'; "
                                "SET LOCAL search_path = ''; "
                                "SET LOCAL standard_conforming_strings = on; "
-                               "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
-                               "SET LOCAL idle_in_transaction_session_timeout = 0; "
-                               "SELECT pg_catalog.pg_current_snapshot(), "
-                               "pg_catalog.pg_current_wal_insert_lsn()",
+                               "SET LOCAL statement_timeout = 0; " +
+                                   lock_timeout +
+                                   "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                                   "SELECT pg_catalog.pg_current_snapshot(), "
+                                   "pg_catalog.pg_current_wal_insert_lsn()",
                                until);
   if (!begun) {
     if (session.usable())
@@ -98,10 +109,44 @@ pg_result_of<std::uint64_t>
 snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
                       std::chrono::seconds stall_max,
                       const std::function<bool(std::span<const sql::cell>)>& on_row) {
+  auto count = stream(copy_statement(query), query, first_row_until, stall_max, on_row);
+  if (count && session_->usable()) // else there was enough of them
+    if (auto checked = check_rows(*query.table, clock::now() + stall_max); !checked)
+      return broken(std::move(checked).error());
+  return count;
+}
+
+pg_result_of<std::uint64_t>
+snapshot_reader::copy_one(const snapshot_query& query, deadline first_row_until,
+                          std::chrono::seconds stall_max,
+                          const std::function<bool(std::span<const sql::cell>)>& on_row) {
+  auto count = stream("SAVEPOINT shape; " + copy_statement(query), query, first_row_until,
+                      stall_max, on_row);
+  if (!count && session_->usable())
+    if (auto undone = session_->command("ROLLBACK TO SAVEPOINT shape", clock::now() + stall_max);
+        !undone)
+      session_->close();
+  return count;
+}
+
+pg_result_of<void> snapshot_reader::check_rows(const table_info& table, deadline until) {
+  auto lost = session_->command(lost_rows_query(table), until);
+  if (!lost)
+    return broken(std::move(lost).error());
+  if (lost->at(0, 0) != "f")
+    return broken({trouble::transient, std::string{lost_rows},
+                   "the table was rewritten before its rows could be read"});
+  return {};
+}
+
+pg_result_of<std::uint64_t>
+snapshot_reader::stream(const std::string& statement, const snapshot_query& query,
+                        deadline first_row_until, std::chrono::seconds stall_max,
+                        const std::function<bool(std::span<const sql::cell>)>& on_row) {
   if (!session_->usable())
     return broken({trouble::transient, {}, "the connection is closed"});
   PGconn* session = session_->raw();
-  if (PQsendQuery(session, copy_statement(query).c_str()) == 0)
+  if (PQsendQuery(session, statement.c_str()) == 0)
     return broken(result_error(session, nullptr));
   // Cancels what still runs and closes the session, whose state is unknown to us then.
   const auto give_up = [&](pg_error why) {
@@ -109,14 +154,16 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     session_->close();
     return broken(std::move(why));
   };
-  {
-    auto started = next_result(session, first_row_until);
+  for (bool copies = false; !copies;) {
+    auto started = next_result(session, first_row_until, query.stop);
     if (!started) {
       session_->close();
       return broken(std::move(started).error());
     }
     const rows taken{*started};
-    if (PQresultStatus(*started) != PGRES_COPY_OUT) {
+    const auto status = PQresultStatus(*started);
+    copies = status == PGRES_COPY_OUT;
+    if (!copies && status != PGRES_COMMAND_OK) { // what comes before COPY returns no rows
       auto why = result_error(session, *started);
       (void)all_results(session, first_row_until);
       return broken(std::move(why));
@@ -124,13 +171,14 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
   }
   std::uint64_t count = 0;
   std::vector<sql::cell> cells;
-  cells.reserve(query.columns.size());
+  const auto columns = query.columns.size() + query.expressions.size();
+  cells.reserve(columns);
   for (;;) {
     char* bytes = nullptr;
     const int size = PQgetCopyData(session, &bytes, 1);
     const copied_row row{bytes};
     if (size > 0) {
-      if (!split_copy_line(bytes, static_cast<std::size_t>(size), query.columns.size(), cells))
+      if (!split_copy_line(bytes, static_cast<std::size_t>(size), columns, cells))
         return give_up({trouble::transient, {}, "a row of COPY is malformed"});
       ++count;
       if (!on_row(cells)) {
@@ -145,21 +193,22 @@ snapshot_reader::copy(const snapshot_query& query, deadline first_row_until,
     if (size == -1)
       break;
     const auto limit = count == 0 ? first_row_until : clock::now() + stall_max;
-    if (wait_for(session, POLLIN, -1, limit) == waited::timed_out)
-      return give_up(timed_out(count == 0 ? "first row of a snapshot" : "next row of a snapshot"));
+    for (;;) {
+      if (query.stop && *query.stop)
+        return give_up({trouble::transient, {}, "nobody waits for the rows any more"});
+      const auto next_look = query.stop ? std::min(limit, clock::now() + stop_check_period) : limit;
+      if (wait_for(session, POLLIN, -1, next_look) == waited::ready)
+        break;
+      if (clock::now() >= limit)
+        return give_up(
+            timed_out(count == 0 ? "first row of a snapshot" : "next row of a snapshot"));
+    }
     if (PQconsumeInput(session) == 0)
       return give_up(result_error(session, nullptr));
   }
-  const auto until = clock::now() + stall_max;
-  auto ended = all_results(session, until);
+  auto ended = all_results(session, clock::now() + stall_max);
   if (!ended)
     return broken(std::move(ended).error());
-  auto lost = session_->command(lost_rows_query(*query.table), until);
-  if (!lost)
-    return broken(std::move(lost).error());
-  if (lost->at(0, 0) != "f")
-    return broken({trouble::transient, std::string{lost_rows},
-                   "the table was rewritten before its rows could be read"});
   return count;
 }
 

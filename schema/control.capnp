@@ -9,8 +9,10 @@ struct Control {
   term @1 :UInt64;           # of the leader at the time of writing; 0 if none was known
 
   union {
-    createShape @2 :CreateShape;
+    createShape @2 :CreateShape; # one; written before createShapes existed
     dropShape @3 :Text;      # the handle
+    createShapes @4 :List(CreateShape);
+    fence @5 :Text;          # whoever waits for this has been sent all that committed before
   }
 }
 

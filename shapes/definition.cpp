@@ -6,6 +6,9 @@ namespace busbar {
 
 namespace {
 
+/// Of all parameters of a shape's clause, which is kept, and compared with others, in its entirety.
+constexpr std::size_t parameter_bytes_max = 256 * 1024;
+
 std::optional<std::uint16_t> find_column(const table_info& table, std::string_view name) {
   for (std::size_t i = 0; i < table.columns.size(); ++i)
     if (table.columns[i].name == name)
@@ -104,7 +107,8 @@ sql::column clause_column(const table_column& c) {
                   .ordered_bytewise = c.ordered_bytewise,
                   .deterministic = c.deterministic,
                   .generated = c.generated,
-                  .cases = cases_of(c.ctype)};
+                  .cases = cases_of(c.ctype),
+                  .not_null = c.not_null};
   if (!c.enum_name.empty())
     out.labels = std::make_shared<const sql::enum_type>(
         sql::enum_type{c.enum_schema, c.enum_name, c.labels});
@@ -126,8 +130,110 @@ sql::collation clause_collation(const table_info& table) {
           .cases = cases_of(table.database_ctype)};
 }
 
+namespace {
+
+std::vector<sql::inner_table> clause_tables(const table_list& inner) {
+  std::vector<sql::inner_table> tables;
+  for (const auto& table : inner)
+    tables.push_back(
+        {table->schema, table->name, clause_columns(*table), clause_collation(*table)});
+  return tables;
+}
+
+/// `negated` subqueries of the plan.
+std::vector<bool> negated_of(const sql::subquery_plan& plan) {
+  std::vector<bool> negated(plan.subqueries.size());
+  for (const auto& position : plan.positions)
+    if (!position.leaf && position.negated)
+      negated[position.subquery] = true;
+  return negated;
+}
+
+/// The sets that a clause asks, without their group.
+std::vector<std::shared_ptr<shape_definition>> sets_of(const sql::predicate& clause,
+                                                       const table_list& inner) {
+  std::vector<std::shared_ptr<shape_definition>> sets;
+  const auto* plan = clause.subqueries();
+  if (plan == nullptr)
+    return sets;
+  const auto negated = negated_of(*plan);
+  for (std::size_t i = 0; i < plan->subqueries.size(); ++i) {
+    const auto& query = plan->subqueries[i];
+    const auto table = std::find_if(inner.begin(), inner.end(), [&](const auto& t) {
+      return t->schema == query.schema && t->name == query.table;
+    });
+    auto set = std::make_shared<shape_definition>();
+    set->table = *table; // or the clause would not have compiled
+    set->selected = query.columns;
+    std::sort(set->selected.begin(), set->selected.end());
+    set->selected.erase(std::unique(set->selected.begin(), set->selected.end()),
+                        set->selected.end());
+    set->values = query.keys;
+    set->without_null = negated[i];
+    set->where = query.sql;
+    if (query.where) {
+      set->filter = query.where;
+      for (auto& below : sets_of(*query.where, inner))
+        set->inner.push_back(std::move(below));
+    }
+    sets.push_back(std::move(set));
+  }
+  return sets;
+}
+
+/// A copy of the set and all below it, as part of the group.
+std::shared_ptr<const shape_definition> in_group(const shape_definition& set, std::uint32_t group) {
+  auto copy = std::make_shared<shape_definition>(set);
+  copy->group = group;
+  for (auto& below : copy->inner)
+    below = in_group(*below, group);
+  return copy;
+}
+
+void add_sets(const shape_definition& shape,
+              std::vector<std::shared_ptr<const shape_definition>>& all) {
+  for (const auto& set : shape.inner) {
+    add_sets(*set, all);
+    if (std::none_of(all.begin(), all.end(),
+                     [&](const auto& s) { return s->identity() == set->identity(); }))
+      all.push_back(set);
+  }
+}
+
+} // namespace
+
+std::vector<std::shared_ptr<const shape_definition>> sets_below(const shape_definition& shape) {
+  std::vector<std::shared_ptr<const shape_definition>> all;
+  add_sets(shape, all);
+  return all;
+}
+
+table_list tables_below(const shape_definition& shape) {
+  table_list tables;
+  for (const auto& set : sets_below(shape))
+    tables.push_back(set->table);
+  return tables;
+}
+
+result<shape_definition> define_set(const set_words& words, const table_info& table,
+                                    const table_list& inner) {
+  std::string text;
+  for (const auto index : words.columns)
+    text += (text.empty() ? "(" : ", ") + sql::quoted_identifier(table.columns[index].name);
+  text += ") IN (" + words.select + ")";
+  const auto clause = sql::predicate::compile(text, {}, clause_columns(table),
+                                              clause_collation(table), clause_tables(inner));
+  if (!clause)
+    return fail(clause.error());
+  const auto sets = sets_of(**clause, inner);
+  auto set = *in_group(*sets.front(), words.group);
+  set.without_null = words.without_null;
+  return set;
+}
+
 result<shape_definition> define_shape(const shape_request& request,
-                                      std::shared_ptr<const table_info> table) {
+                                      std::shared_ptr<const table_info> table,
+                                      const table_list& inner) {
   if (table->columns.empty())
     return fail(errc::invalid_argument, "the table has no columns", "table");
   const auto flawed = [&](std::string_view field) {
@@ -157,11 +263,28 @@ result<shape_definition> define_shape(const shape_request& request,
   if (flawed("where") || flawed("params"))
     return fail(error{*request.flaw});
   if (!request.where.empty()) {
+    std::size_t parameter_bytes = 0;
+    for (const auto& parameter : request.parameters)
+      parameter_bytes += parameter.size();
+    if (parameter_bytes > parameter_bytes_max)
+      return fail(errc::invalid_argument,
+                  "the parameters of a shape hold at most " + std::to_string(parameter_bytes_max) +
+                      " bytes together",
+                  "params");
     const auto columns = clause_columns(*table);
     auto filter = sql::predicate::compile(request.where, request.parameters, columns,
-                                          clause_collation(*table));
+                                          clause_collation(*table), clause_tables(inner));
     if (!filter)
       return fail(std::move(filter).error());
+    auto sets = sets_of(**filter, inner);
+    if (!sets.empty()) {
+      const auto* first = sets.front().get(); // shapes that ask it first share it
+      while (!first->inner.empty())
+        first = first->inner.front().get();
+      shape.group = static_cast<std::uint32_t>(fnv1a(first->identity()) % shape_groups);
+      for (const auto& set : sets)
+        shape.inner.push_back(in_group(*set, shape.group));
+    }
     shape.filter = std::move(*filter);
     shape.where = request.where;
     shape.parameters = request.parameters;
@@ -176,6 +299,12 @@ result<shape_definition> define_shape(const shape_request& request,
 
 std::string shape_definition::identity() const {
   std::string text = std::to_string(table->oid);
+  if (is_set()) {
+    text += without_null ? "!" : "?";
+    append_part(text, std::to_string(group));
+    for (const auto& form : values)
+      append_part(text, std::to_string(form.column));
+  }
   append_part(text, table->schema);
   append_part(text, table->name);
   for (const auto key : key_columns(*table))

@@ -123,7 +123,7 @@ void entry_encoder::append_snapshot_row(std::string& out, row_cells cells,
 
 void entry_encoder::finish(encoded_entry& entry, std::string_view operation,
                            const change_position& at, std::string_view extra_name,
-                           std::string_view extra_key) const {
+                           std::string_view extra_key, std::string_view more_headers) const {
   auto& out = entry.json;
   entry.op = at.op;
   out += ",\"headers\":{";
@@ -145,11 +145,13 @@ void entry_encoder::finish(encoded_entry& entry, std::string_view operation,
     out += "\":";
     append_json_string(out, extra_key);
   }
+  out += more_headers;
   out += "}}";
 }
 
 void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_row,
-                           const change_position& at, std::vector<encoded_entry>& out) {
+                           const change_position& at, std::vector<encoded_entry>& out,
+                           const extra_headers& extra) {
   const auto begin = [&out](std::string_view key) -> encoded_entry& {
     auto& entry = out.emplace_back();
     entry.json = "{\"key\":";
@@ -172,7 +174,7 @@ void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_r
     append_key(new_key_, new_row);
     auto& entry = begin(new_key_);
     append_value(entry.json, new_row);
-    finish(entry, "insert", at, {}, {});
+    finish(entry, "insert", at, {}, {}, extra.after);
     return;
   }
   case row_effect::remove: {
@@ -180,7 +182,7 @@ void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_r
     append_key(old_key_, old_row);
     auto& entry = begin(old_key_);
     append_removed(entry.json, old_row);
-    finish(entry, "delete", at, {}, {});
+    finish(entry, "delete", at, {}, {}, extra.before);
     return;
   }
   case row_effect::update:
@@ -191,19 +193,22 @@ void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_r
   new_key_.clear();
   append_key(old_key_, old_row);
   append_key(new_key_, new_row);
-  if (old_key_ != new_key_) {
+  const bool moves = old_key_ != new_key_;
+  if (moves || extra.in_two_steps) {
     auto& removed = begin(old_key_);
     append_removed(removed.json, old_row);
-    finish(removed, "delete", at, "key_change_to", new_key_);
+    finish(removed, "delete", at, moves ? "key_change_to" : std::string_view{}, new_key_,
+           extra.before);
     auto& added = begin(new_key_);
     append_value(added.json, new_row);
     auto after = at;
     ++after.op;
-    finish(added, "insert", after, "key_change_from", old_key_);
+    finish(added, "insert", after, moves ? "key_change_from" : std::string_view{}, old_key_,
+           extra.after);
     return;
   }
   const auto changed = [&](std::uint16_t index) { return old_row[index] != new_row[index]; };
-  if (std::none_of(selected_.begin(), selected_.end(), changed))
+  if (!extra.matters && std::none_of(selected_.begin(), selected_.end(), changed))
     return; // nothing that this shape shows has changed
   auto& entry = begin(new_key_);
   if (replica_full_) {
@@ -231,7 +236,7 @@ void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_r
     }
     entry.json.push_back('}');
   }
-  finish(entry, "update", at, {}, {});
+  finish(entry, "update", at, {}, {}, extra.update);
 }
 
 std::string snapshot_end_json(std::uint64_t xmin, std::uint64_t xmax,

@@ -30,9 +30,19 @@ struct change_position {
 struct encoded_entry {
   std::int64_t op = 0;
   std::string json;
-  std::size_t last_at = 0;
+  std::size_t last_at = 0; ///< 0 = it never gets the mark.
 };
 inline constexpr std::string_view last_header = "\"last\":true,";
+
+/// What the entries of one change say in `headers` beyond the change, if the shape has subqueries
+/// (row_judge.hpp). Each is empty, or members with a comma before each.
+struct extra_headers {
+  std::string before = {};   ///< Of the row as it was.
+  std::string after = {};    ///< Of the row as it is.
+  std::string update = {};   ///< Of an update from the one to the other.
+  bool matters = false;      ///< An update must be told, even if no column has changed.
+  bool in_two_steps = false; ///< It must be told as delete and insert.
+};
 
 /// Encodes the changes of one table for all shapes that select the same columns in the same replica
 /// mode. One thread at a time: it reuses buffers.
@@ -48,14 +58,15 @@ public:
   /// The entries of one change: none, one, or two if the key changed (delete, then insert). Cells
   /// are those of the whole table. `old_row` is empty for an insert, `new_row` for a delete.
   void encode(row_effect effect, row_cells old_row, row_cells new_row, const change_position& at,
-              std::vector<encoded_entry>& out);
+              std::vector<encoded_entry>& out, const extra_headers& extra = {});
 
 private:
   void append_key(std::string& out, row_cells cells) const;
   void append_value(std::string& out, row_cells cells) const;
   void append_key_columns(std::string& out, row_cells cells) const;
   void finish(encoded_entry& entry, std::string_view operation, const change_position& at,
-              std::string_view extra_name, std::string_view extra_key) const;
+              std::string_view extra_name, std::string_view extra_key,
+              std::string_view more_headers) const;
 
   std::vector<std::uint16_t> selected_;
   std::vector<std::uint16_t> key_;             ///< Indices into the table's columns.

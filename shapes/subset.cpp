@@ -2,6 +2,7 @@
 
 #include "shapes/definition.hpp"
 #include "sql/order_by.hpp"
+#include "sql/subquery.hpp"
 
 #include <algorithm>
 
@@ -28,8 +29,13 @@ result<subset_definition> define_subset(const subset_request& request, const sha
   if (!request.where.empty()) {
     auto filter = sql::predicate::compile(request.where, request.parameters, columns,
                                           clause_collation(table));
-    if (!filter)
+    if (!filter) {
+      // Without inner tables none can be compiled. Say so, rather than that a table is missing.
+      if (const auto tables = sql::inner_tables(request.where); tables && !tables->empty())
+        return fail(errc::invalid_argument, "a subset's condition cannot have subqueries",
+                    "subset.where");
       return fail(in_subset(std::move(filter).error()));
+    }
     subset.filter = std::move(*filter);
   }
   if (!request.order_by.empty()) {

@@ -57,6 +57,20 @@ bool reads_the_same(const table_column& before, const table_column& now) {
          before.labels == now.labels && before.base == now.base;
 }
 
+/// The columns that must not become nullable, because NOT IN (SELECT …) asks for them.
+std::vector<std::uint16_t> columns_without_null(const shape_definition& shape) {
+  std::vector<std::uint16_t> columns;
+  if (shape.without_null)
+    for (const auto& form : shape.values)
+      columns.push_back(form.column);
+  if (const auto* plan = shape.filter ? shape.filter->subqueries() : nullptr)
+    for (const auto& position : plan->positions)
+      if (position.negated)
+        for (const auto& form : position.left)
+          columns.push_back(form.column);
+  return columns;
+}
+
 /// Whether one stands in both, which are in order.
 bool has_common(const std::vector<std::uint32_t>& some, const std::vector<std::uint32_t>& others) {
   return std::any_of(some.begin(), some.end(), [&](std::uint32_t one) {
@@ -94,6 +108,9 @@ std::string fault_of(const shape_definition& shape, const table_info& now) {
     for (const auto index : shape.filter->columns_used())
       if (altered(index, true))
         return fault(index);
+  for (const auto index : columns_without_null(shape))
+    if (const auto* column = find_same(now, table.columns[index]); column && !column->not_null)
+      return "column \"" + table.columns[index].name + "\" became nullable";
   if (shape.selects_all && shape.selected.size() == table.columns.size() &&
       now.columns.size() > table.columns.size())
     return "a column was added to the table";

@@ -138,6 +138,8 @@ node_ptr checker::condition(const expression& e) {
   case kind_type::any:
   case kind_type::all:
     return quantified(e);
+  case kind_type::in_select:
+    return in_select(e);
   case kind_type::between:
     return between(e, false);
   case kind_type::not_between:
@@ -317,8 +319,9 @@ node_ptr checker::run(const expression& clause) {
 }
 
 result<checked> check(const expression& clause, std::span<const std::string> parameters,
-                      std::span<const column> columns, const collation& database) {
-  checker walk{parameters, columns, database};
+                      std::span<const column> columns, const collation& database,
+                      std::span<const inner_table> inner) {
+  checker walk{parameters, columns, database, inner};
   auto tree = walk.run(clause);
   if (walk.types().failed())
     return fail(walk.types().take_error());

@@ -17,8 +17,9 @@ struct checked {
   std::vector<std::shared_ptr<const enum_type>> enums; ///< Of the columns.
 };
 
-/// What `clause` means, or why PostgreSQL or we refuse it.
+/// What `clause` means, or why PostgreSQL or we refuse it. `inner`: see predicate::compile().
 result<checked> check(const expression& clause, std::span<const std::string> parameters,
-                      std::span<const column> columns, const collation& database);
+                      std::span<const column> columns, const collation& database,
+                      std::span<const inner_table> inner);
 
 } // namespace busbar::sql

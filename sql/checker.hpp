@@ -16,8 +16,9 @@ namespace busbar::sql {
 class checker {
 public:
   checker(std::span<const std::string> parameters, std::span<const column> columns,
-          const collation& database)
-      : types_{parameters, columns, database} {}
+          const collation& database, std::span<const inner_table> inner)
+      : types_{parameters, columns, database},
+        parameters_{parameters}, columns_{columns}, inner_{inner} {}
 
   /// The condition; nullptr after a complaint, which typing keeps.
   node_ptr run(const expression& clause);
@@ -61,7 +62,16 @@ private:
   node_ptr row_less(std::string_view last, const std::vector<operand>& left,
                     const std::vector<operand>& right, std::int32_t location);
 
+  // checker_subquery.cpp
+  node_ptr in_select(const expression& e);
+  bool is_same_type(const node& left, const checker& inside, const node& selected,
+                    std::int32_t location);
+  std::string display(const node& column) const;
+
   typing types_;
+  std::span<const std::string> parameters_;
+  std::span<const column> columns_;
+  std::span<const inner_table> inner_;
   operators operators_{types_};
 };
 

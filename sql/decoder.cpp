@@ -152,11 +152,12 @@ expression decoder::constant(std::string_view body) {
 
 expression decoder::column(std::string_view body) {
   expression out{.kind = kind_type::column};
-  int parts = 0;
+  std::vector<std::string> qualifiers;
   bool plain = true;
   for (wire_reader reader{body}; reader.next();) {
     if (reader.field() == 1) {
-      ++parts;
+      if (!out.text.empty())
+        qualifiers.push_back(std::move(out.text));
       auto name = string_node(reader.bytes());
       plain = plain && name;
       out.text = name.value_or("*");
@@ -166,9 +167,10 @@ expression decoder::column(std::string_view body) {
   }
   if (!plain)
     return refuse(out.location, "* is not supported");
-  if (parts != 1)
-    return refuse(out.location, "a column is named without its table");
-  return out;
+  if (qualifiers.empty() || (scope_ && qualifiers == std::vector{*scope_}))
+    return out;
+  return refuse(out.location, scope_ ? "a subquery can only name columns of its own table"
+                                     : "a column is named without its table");
 }
 
 expression decoder::parameter(std::string_view body) {

@@ -54,9 +54,15 @@ private:
   expression min_max(std::string_view body);
   expression indirection(std::string_view body);
   expression subscript(std::string_view body, std::int32_t location);
+
+  // decoder_subquery.cpp
   expression subquery(std::string_view body);
+  expression select(std::string_view bytes, std::int32_t location);
+  bool table(std::string_view body, expression& out, std::string& visible);
+  expression selected(std::string_view bytes);
 
   std::optional<error> error_;
+  std::optional<std::string> scope_; ///< Inside a subquery: the name that its table goes by.
   std::size_t nodes_ = 0;
   std::size_t depth_ = 0;
 };

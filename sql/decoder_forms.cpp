@@ -192,23 +192,4 @@ expression decoder::subscript(std::string_view body, std::int32_t location) {
   return out;
 }
 
-expression decoder::subquery(std::string_view body) {
-  std::int32_t kind = 0;
-  std::int32_t location = -1;
-  bool has_operator = false;
-  for (wire_reader reader{body}; reader.next();) {
-    if (reader.field() == 2)
-      kind = reader.integer();
-    else if (reader.field() == 5)
-      has_operator = true;
-    else if (reader.field() == 7)
-      location = reader.integer();
-  }
-  constexpr std::int32_t any_sublink = 3;
-  return refuse(location, kind == any_sublink && !has_operator
-                              ? "IN (SELECT …) is not supported yet"
-                              : "of subqueries only IN (SELECT …) is ever supported; this kind is "
-                                "not supported");
-}
-
 } // namespace busbar::sql

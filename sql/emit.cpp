@@ -1,6 +1,7 @@
 #include "sql/emit.hpp"
 
 #include "sql/expression.hpp"
+#include "sql/subquery.hpp"
 
 #include <algorithm>
 #include <string_view>
@@ -83,15 +84,18 @@ const char* test_name(operation op) {
 
 class emitter {
 public:
-  emitter(enum_types enums, bool sorted) : enums_{enums}, sorted_{sorted} {}
+  /// `table` is what columns are qualified with, unless it is empty.
+  emitter(enum_types enums, bool sorted, std::string_view table = {},
+          std::size_t bytes_max = emitted_bytes_max)
+      : enums_{enums}, sorted_{sorted}, table_{table}, bytes_max_{bytes_max} {}
 
   /// Stops once `out` is too long; what is then in it means nothing.
   void write(std::string& out, const node& n) const {
-    if (!sorted_ && out.size() > emitted_bytes_max)
+    if (!sorted_ && out.size() > bytes_max_)
       return;
     switch (n.op) {
     case operation::column:
-      append_identifier(out, n.name);
+      write_column(out, n);
       break;
     case operation::constant:
       write_constant(out, n.result, n.literal);
@@ -104,6 +108,9 @@ public:
       break;
     case operation::one_of:
       write_list(out, n);
+      break;
+    case operation::member:
+      write_membership(out, n);
       break;
     case operation::quantified:
       write_quantified(out, n);
@@ -148,7 +155,27 @@ public:
     }
   }
 
+  static void write_selection(std::string& out, const selection& s, bool sorted) {
+    const emitter inside{s.enums, sorted, s.table};
+    inside.write_args(out, "SELECT ", s.columns, " FROM ");
+    append_identifier(out, s.schema);
+    out += '.';
+    append_identifier(out, s.table);
+    if (s.where == nullptr)
+      return;
+    out += " WHERE ";
+    inside.write(out, *s.where);
+  }
+
 private:
+  void write_column(std::string& out, const node& n) const {
+    if (!table_.empty()) {
+      append_identifier(out, table_);
+      out += '.';
+    }
+    append_identifier(out, n.name);
+  }
+
   void append_type(std::string& out, type t) const {
     out += "::";
     out += sql_name(t, enums_);
@@ -223,6 +250,15 @@ private:
     out += " OPERATOR(pg_catalog.=) ANY (ARRAY[";
     append_all(out, std::move(elements), ", ");
     out += "]))";
+  }
+
+  void write_membership(std::string& out, const node& n) const {
+    out += '(';
+    write_args(out, n.args.size() > 1 ? "ROW(" : "", n.args, n.args.size() > 1 ? ")" : "");
+    write_operator(out, "=");
+    out += "ANY (";
+    write_selection(out, *n.from, sorted_);
+    out += "))";
   }
 
   void write_quantified(std::string& out, const node& n) const {
@@ -312,21 +348,45 @@ private:
 
   enum_types enums_;
   bool sorted_;
+  std::string_view table_;
+  std::size_t bytes_max_;
 };
+
+result<std::string> unless_too_long(std::string sql, std::size_t bytes_max) {
+  if (sql.size() > bytes_max)
+    return fail(refusal(0, "the clause is too large once its parts are written out"));
+  return sql;
+}
 
 } // namespace
 
-result<std::string> to_sql(const node& tree, enum_types enums) {
+result<std::string> to_sql(const node& tree, enum_types enums, std::size_t bytes_max) {
   std::string out;
-  emitter{enums, false}.write(out, tree);
-  if (out.size() > emitted_bytes_max)
-    return fail(refusal(0, "the clause is too large once its parts are written out"));
-  return out;
+  emitter{enums, false, {}, bytes_max}.write(out, tree);
+  return unless_too_long(std::move(out), bytes_max);
+}
+
+result<std::string> to_sql(const selection& subquery) {
+  std::string out;
+  emitter::write_selection(out, subquery, false);
+  return unless_too_long(std::move(out), emitted_bytes_max);
 }
 
 std::string to_canonical(const node& tree, enum_types enums) {
   std::string out;
   emitter{enums, true}.write(out, tree);
+  return out;
+}
+
+std::string to_canonical(const selection& subquery) {
+  std::string out;
+  emitter::write_selection(out, subquery, true);
+  return out;
+}
+
+std::string quoted_identifier(std::string_view name) {
+  std::string out;
+  append_identifier(out, name);
   return out;
 }
 

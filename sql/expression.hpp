@@ -56,6 +56,8 @@ struct expression {
     at,        ///< args[0] with the subscripts args[1] …
     subscript, ///< args are what `number` says is there: 1 lower, 2 upper; 4: it is a slice.
     choice,    ///< CASE: [args[0] is what is compared, if `number` & 1], pairs, [ELSE, if & 2].
+    in_select, ///< args[0], a row, IN args[1], a select.
+    select,    ///< FROM table `text` of schema `qualifier`: args[0], a row of columns, [condition].
   };
 
   kind_type kind = kind_type::null;

@@ -150,15 +150,13 @@ private:
     if (!is_small(second) || !take(separator))
       return false;
     const auto third = take_digits(rest_);
+    const bool year_first = is_year(first) && is_small(third);
+    if (!year_first && !(is_small(first) && is_year(third)))
+      return false; // before they are made numbers, for which there may be too many digits
     date.month = number(second);
-    if (is_year(first) && is_small(third)) {
-      date.year = number(first);
-      date.day = number(third);
-      return true;
-    }
-    date.day = number(first);
-    date.year = number(third);
-    return is_small(first) && is_year(third);
+    date.year = number(year_first ? first : third);
+    date.day = number(year_first ? third : first);
+    return true;
   }
 
   bool read_month_name() noexcept {

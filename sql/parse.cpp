@@ -2,6 +2,7 @@
 
 #include "sql/decoder.hpp"
 #include "sql/lexical_check.hpp"
+#include "sql/subquery_forms.hpp"
 
 #include <string>
 
@@ -21,7 +22,11 @@ result<expression> parse(std::string_view where) {
   const parser_result parsed{statement.c_str()};
   if (const auto* why = parsed.result.error)
     return fail(syntax_error(statement, why->cursorpos, why->message));
-  return decoder{}.run({parsed.result.parse_tree.data, parsed.result.parse_tree.len});
+  auto clause = decoder{}.run({parsed.result.parse_tree.data, parsed.result.parse_tree.len});
+  if (clause)
+    if (auto checked = check_subquery_forms(*clause); !checked)
+      return fail(std::move(checked).error());
+  return clause;
 }
 
 } // namespace busbar::sql

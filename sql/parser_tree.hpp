@@ -15,6 +15,7 @@ namespace busbar::sql {
 /// Field numbers of message Node in libpg_query's pg_query.proto, for grammar version 15.
 namespace parser_node {
 enum : std::uint32_t {
+  range_var = 2,
   bool_expr = 16,
   sub_link = 17,
   case_expr = 27,
@@ -32,6 +33,7 @@ enum : std::uint32_t {
   a_indices = 176,
   a_indirection = 177,
   a_array_expr = 178,
+  res_target = 179,
   type_cast = 181,
   sort_by = 183,
   string = 233,

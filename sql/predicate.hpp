@@ -17,7 +17,9 @@
 
 namespace busbar::sql {
 
-struct conjunction; // atoms.hpp
+struct node;          // tree.hpp
+struct conjunction;   // atoms.hpp
+struct subquery_plan; // subquery.hpp
 
 /// A column that a clause may name. Of a domain, all but the name is said of its base type.
 struct column {
@@ -31,6 +33,15 @@ struct column {
   bool generated = false; ///< Never in the stream: a clause that uses it is refused.
   case_rule cases = case_rule::unknown;
   std::shared_ptr<const enum_type> labels = nullptr; ///< Of an enum, or of an array of them.
+  bool not_null = false;
+};
+
+/// A table that the subqueries of a clause may name.
+struct inner_table {
+  std::string schema;
+  std::string name;
+  std::vector<column> columns;
+  collation database = {}; ///< Of strings that come from no column.
 };
 
 /// SQL's three values, and `failed` for a row on which evaluation errs (overflow, invalid text):
@@ -45,15 +56,19 @@ class predicate {
 public:
   /// Parses `where` (libpg_query), resolves types against `columns`, binds `$n` to
   /// `parameters[n-1]` and compiles. `database` is the collation of strings that come from no
-  /// column. Errors: errc::invalid_argument with field "where" or "params"; a syntax error reads
-  /// `At location <n>: <parser message>`, n counted as spec shape-protocol 17.3 says.
+  /// column. `inner` are the tables that subqueries may name, at any depth: see inner_tables(). The
+  /// caller limits the parameters' bytes. Errors: errc::invalid_argument with field "where" or
+  /// "params"; a syntax error reads `At location <n>: <parser message>`, n counted as spec
+  /// shape-protocol 17.3 says.
   static result<std::shared_ptr<const predicate>> compile(std::string_view where,
                                                           std::span<const std::string> parameters,
                                                           std::span<const column> columns,
-                                                          const collation& database = {});
+                                                          const collation& database = {},
+                                                          std::span<const inner_table> inner = {});
   ~predicate();
 
-  /// `row` has one cell for each of the `columns` given to compile(), in that order.
+  /// `row` has one cell for each of the `columns` given to compile(), in that order. Not for a
+  /// clause with subqueries, which a row alone cannot answer: then it is `failed` whatever the row.
   truth evaluate(std::span<const cell> row) const;
 
   /// The clause re-emitted from the checked tree, fully parenthesised, constants typed, functions
@@ -63,15 +78,23 @@ public:
   /// Equal for clauses that differ only in spelling; part of a shape's identity.
   const std::string& canonical() const noexcept;
 
-  /// Indices of the columns whose values the clause needs, ascending.
+  /// Indices of the columns whose values the clause needs, ascending. Those that only a subquery's
+  /// own condition needs are columns of another table, and not among them.
   std::span<const std::uint16_t> columns_used() const noexcept;
 
   /// A row that satisfies the clause satisfies the atoms of at least one of these: see atoms.hpp.
-  /// None at all: no row ever does.
+  /// None at all: no row ever does. Of IN (SELECT …) they say nothing, so with subqueries none is
+  /// complete.
   std::span<const conjunction> conjunctions() const noexcept;
+
+  /// How to answer a clause with subqueries; nullptr if it has none (left).
+  const subquery_plan* subqueries() const noexcept;
 
 private:
   struct body;
+  using enum_list = std::vector<std::shared_ptr<const enum_type>>;
+  static result<std::shared_ptr<const predicate>> of(const std::shared_ptr<const node>& tree,
+                                                     const enum_list& enums, std::size_t bytes_max);
   explicit predicate(std::unique_ptr<const body> b);
   std::unique_ptr<const body> body_;
 };

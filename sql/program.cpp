@@ -4,6 +4,7 @@
 #include "sql/time_zone.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 namespace busbar::sql {
@@ -27,32 +28,17 @@ bool has_list(operation op) noexcept {
   }
 }
 
-/// Types that are read in place: nothing but the column's text is needed.
-bool is_read_in_place(type t) noexcept {
-  return !is_array(t) && t != type::bytea;
-}
-
-bool is_done_in_place(conversion how) noexcept {
-  switch (how) {
-  case conversion::numeric_to_integer:
-  case conversion::real_to_numeric:
-  case conversion::parse:
-  case conversion::print:
-  case conversion::elements:
-  case conversion::fit:
-    return false;
-  default:
-    return true;
-  }
-}
-
 } // namespace
 
 program::program(const node& tree, const std::vector<std::shared_ptr<const enum_type>>& enums)
-    : enums_{enums}, memory_{std::make_unique<workspace>(enums_)} {
+    : enums_{enums} {
   index_of done;
   add(tree, done);
   plan_memory();
+  // There may be a hundred thousand of these.
+  steps_.shrink_to_fit();
+  operands_.shrink_to_fit();
+  values_.shrink_to_fit();
 }
 
 program::step_index program::add(const node& n, index_of& done) {
@@ -73,7 +59,6 @@ program::step_index program::add(const node& n, index_of& done) {
     for (step_index i = 0; i < steps_.size(); ++i) // one step a column, however often it is named
       if (steps_[i].op == operation::column && steps_[i].column == n.column)
         return done[&n] = i;
-    needs_space_ = needs_space_ || !is_read_in_place(n.result) || is_enum(n.result);
     break;
   case operation::constant:
     s.null = n.literal.is_null;
@@ -98,13 +83,8 @@ void program::add_operands(const node& n, step& s, index_of& done) {
     s.first = add(*n.args[0], done);
     if (n.args.size() > 1)
       s.second = add(*n.args[1], done);
-    needs_space_ = needs_space_ || n.op == operation::quantified ||
-                   (n.op == operation::convert && !is_done_in_place(n.how));
     return;
   }
-  needs_space_ =
-      needs_space_ || (n.op != operation::conjunction && n.op != operation::disjunction &&
-                       n.op != operation::coalesce && n.op != operation::choice);
   std::vector<step_index> args;
   for (const auto& arg : n.args)
     args.push_back(add(*arg, done));
@@ -143,8 +123,23 @@ void program::add_subscripts(const node& n, step& s) {
 /// Reads a literal that typing has read before.
 value program::stored(type t, const constant& c) {
   value v;
-  if (!c.is_null)
+  if (c.is_null)
+    return v;
+  if (is_array(t)) {
+    if (!memory_)
+      memory_ = std::make_unique<workspace>(enums_);
     (void)read_value(t, memory_->keep(c.text), v, *memory_);
+    return v;
+  }
+  workspace scratch{enums_};
+  (void)read_value(t, c.text, v, scratch);
+  if (v.text.empty()) {
+    v.text = "";
+  } else {
+    auto& copy = texts_.emplace_back(std::make_unique<char[]>(v.text.size()));
+    std::memcpy(copy.get(), v.text.data(), v.text.size());
+    v.text = {copy.get(), v.text.size()};
+  }
   return v;
 }
 

@@ -59,8 +59,8 @@ private:
   /// What one evaluation knows about its row so far.
   struct evaluation {
     std::span<const cell> row;
-    workspace* space = nullptr; ///< Unless no step needs one.
-    state* known = nullptr;     ///< Both as long as remembered_; unused if it is 0.
+    workspace* space = nullptr;
+    state* known = nullptr; ///< Both as long as remembered_; unused if it is 0.
     value* values = nullptr;
   };
 
@@ -102,11 +102,11 @@ private:
   std::vector<value> values_;
   std::vector<subscript_parts> subscripts_;
   std::vector<std::shared_ptr<const time_zone>> zones_;
-  std::unique_ptr<workspace> memory_; ///< What `values_` borrow from.
+  std::vector<std::unique_ptr<char[]>> texts_; ///< What `values_` borrow from …
+  std::unique_ptr<workspace> memory_;          ///< … and arrays, of which few clauses have one.
   std::vector<std::uint16_t> columns_;
   std::size_t row_size_min_ = 0;
   std::uint8_t remembered_ = 0;
-  bool needs_space_ = false;
 };
 
 } // namespace busbar::sql

@@ -39,11 +39,8 @@ constexpr bool holds(comparison test, int order) noexcept {
 truth program::run(std::span<const cell> row) const noexcept {
   if (row.size() < row_size_min_)
     return truth::failed;
-  evaluation e{.row = row};
-  if (!needs_space_)
-    return run_prepared(e);
   workspace space{enums_};
-  e.space = &space;
+  evaluation e{.row = row, .space = &space};
   return run_prepared(e);
 }
 
@@ -207,9 +204,8 @@ program::state program::fetch(evaluation& e, step_index i, value& out) const noe
     const auto fetched = fetch(e, s.first, out);
     if (fetched != state::present || s.how == conversion::relabel)
       return fetched;
-    workspace* space = e.space != nullptr ? e.space : memory_.get(); // which is then not used
     return static_cast<state>(
-        convert({s.how, steps_[s.first].result, s.result, s.modifier}, out, *space));
+        convert({s.how, steps_[s.first].result, s.result, s.modifier}, out, *e.space));
   }
   case operation::apply:
     return apply(e, s, out);
@@ -247,9 +243,8 @@ program::state program::fetch_column(evaluation& e, const step& s, value& out) c
     out.text = *text;
     found = state::present;
   } else if (text) {
-    workspace* space = e.space != nullptr ? e.space : memory_.get(); // which is then not used
     found =
-        read_value(s.result, *text, out, *space) == reading::ok ? state::present : state::failed;
+        read_value(s.result, *text, out, *e.space) == reading::ok ? state::present : state::failed;
   }
   if (remembers) {
     e.known[s.memory] = found;

@@ -9,6 +9,9 @@ node_ptr make(node n) {
   n.mentions_column = n.op == operation::column ||
                       std::any_of(n.args.begin(), n.args.end(),
                                   [](const auto& arg) { return arg->mentions_column; });
+  n.mentions_subquery = n.op == operation::member ||
+                        std::any_of(n.args.begin(), n.args.end(),
+                                    [](const auto& arg) { return arg->mentions_subquery; });
   return std::make_shared<const node>(std::move(n));
 }
 

@@ -2,7 +2,7 @@
 //
 // The core is small on purpose. BETWEEN, IS DISTINCT FROM, NOT IN, IS NOT NULL, row comparisons and
 // their like are gone: check.cpp says them with what remains, and three-valued logic comes out the
-// same. (A later IN (SELECT …) will be one more operation here.)
+// same.
 #pragma once
 
 #include "sql/functions.hpp"
@@ -29,6 +29,7 @@ enum class operation : std::uint8_t {
   convert,     ///< args[0] as another type.
   compare,     ///< args[0] against args[1].
   one_of,      ///< args[0] = ANY (set).
+  member,      ///< The args, all of them columns, IN (`from`). Below AND, OR and NOT only.
   quantified,  ///< args[0] `test` or `callee` ANY or ALL (args[1]).
   apply,       ///< `callee` of the args.
   concat,      ///< concat(args…), all of them strings.
@@ -53,6 +54,19 @@ struct subscript_parts {
   bool has_upper = false;
 };
 
+struct node;
+using node_ptr = std::shared_ptr<const node>;
+
+/// SELECT columns FROM table WHERE condition. What it says is about its own table's rows alone,
+/// with columns and enums of their own.
+struct selection {
+  std::string schema = {};
+  std::string table = {};
+  std::vector<node_ptr> columns = {};
+  node_ptr where = nullptr; ///< nullptr: every row.
+  std::vector<std::shared_ptr<const enum_type>> enums = {};
+};
+
 /// Nodes are shared where a clause means one thing twice, as x does in x BETWEEN 1 AND 2. So the
 /// tree is a graph without cycles, and written out it may be far larger than the clause was.
 struct node {
@@ -62,6 +76,7 @@ struct node {
   std::int32_t location = -1; ///< For complaints.
 
   bool mentions_column = false;          ///< Set by make().
+  bool mentions_subquery = false;        ///< Set by make().
   std::optional<collation> strings = {}; ///< Of strings that come from a column.
   std::uint16_t column = 0;              ///< column
   std::string name = {};                 ///< column
@@ -78,8 +93,9 @@ struct node {
   std::vector<subscript_parts> at = {};  ///< at
   type element = type::unknown;          ///< one_of
   std::vector<constant> set = {};        ///< one_of: at least two, none of them NULL
+  std::shared_ptr<const selection> from = nullptr; ///< member
+  std::string nullable = {}; ///< member: a column of either side that may be NULL
 };
-using node_ptr = std::shared_ptr<const node>;
 
 node_ptr make(node n);
 node_ptr make(operation op, std::vector<node_ptr> args);

@@ -46,6 +46,8 @@ std::string quoted(std::string_view text) {
 typing::typing(std::span<const std::string> parameters, std::span<const column> columns,
                const collation& database)
     : values_{parameters}, columns_{columns}, database_{database} {
+  for (const auto& parameter : parameters)
+    literal_bytes_max_ += 4 * parameter.size();
   for (const auto& c : columns) {
     const auto same = [&](const auto& known) {
       return known->schema == c.labels->schema && known->name == c.labels->name;
@@ -305,7 +307,7 @@ node_ptr typing::build(node n) {
   constant c{.is_null = false};
   append_value(c.text, made->result, v, enums_);
   literal_bytes_ += c.text.size();
-  if (literal_bytes_ > literal_bytes_max)
+  if (literal_bytes_ > literal_bytes_max_)
     return refuse(made->location, "the literals of the clause are too long together");
   return make_constant(made->result, std::move(c));
 }
@@ -327,7 +329,7 @@ node_ptr typing::literal(const named_type& t, std::string_view text, std::int32_
     return refuse(location, complaint(read, display(t.is), text), field);
   append_value(out.text, t.is, v, enums_);
   literal_bytes_ += out.text.size();
-  if (literal_bytes_ > literal_bytes_max)
+  if (literal_bytes_ > literal_bytes_max_)
     return refuse(location, "the literals of the clause are too long together", field);
   return make_constant(t.is, std::move(out));
 }

@@ -16,7 +16,8 @@
 
 namespace busbar::sql {
 
-/// Of all literals and parameter values of one clause, each counted as often as it is read.
+/// Of all literals and parameter values of one clause, each counted as often as it is read, beyond
+/// four times what the parameters have in bytes: who calls limits those.
 inline constexpr std::size_t literal_bytes_max = 256 * 1024;
 
 /// A part of the clause: a tree, or a literal that still waits for its type.
@@ -44,6 +45,8 @@ public:
 
   bool failed() const noexcept { return error_.has_value(); }
   error take_error() { return std::move(*error_); }
+  /// Takes over the complaint of a subquery. There must be none so far.
+  void fail_with(error why) { error_ = std::move(why); }
   const std::vector<std::shared_ptr<const enum_type>>& enums() const noexcept { return enums_; }
   std::string display(type t) const { return display_name(t, enums_); }
 
@@ -92,6 +95,7 @@ private:
   std::map<std::size_t, node_ptr> known_columns_; ///< One node a column, however often it is named.
   std::map<std::int32_t, node_ptr> parameters_;   ///< $n takes the type of its first use, for good.
   std::size_t literal_bytes_ = 0;
+  std::size_t literal_bytes_max_ = literal_bytes_max;
   std::optional<error> error_;
 };
 

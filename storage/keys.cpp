@@ -60,6 +60,23 @@ result<log_offset> parse_boundary_key(std::string_view key) {
   return read_offset(key.data() + 9);
 }
 
+std::string set_prefix(shape_id set, char kind) {
+  return chunk_prefix(set, kind);
+}
+
+std::string set_value_key(shape_id set, const digest& value) {
+  auto key = set_prefix(set, 'v');
+  key += bytes_of(value);
+  return key;
+}
+
+std::string lag_key(shape_id shape, std::uint16_t subquery, const digest& value) {
+  auto key = set_prefix(shape, 'l');
+  append_be16(key, subquery);
+  key += bytes_of(value);
+  return key;
+}
+
 std::string shape_key(char kind, shape_id shape) {
   std::string key(1, kind);
   append_be64(key, to_number(shape));

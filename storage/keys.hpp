@@ -9,6 +9,10 @@
 //   log        shape(u64) tx(u64) last op(u64)         entry block (shapes/entry_block.hpp)
 //   chunks     shape(u64) 'p' chunk(u64) piece(u32)    entry block of snapshot rows
 //              shape(u64) 'b' tx(u64) op(u64)          empty: a chunk of the log ends here
+//   sets       shape(u64) 'v' digest(16)               count(u32): rows of the set with this value
+//              shape(u64) 'p'                          tx(u64): transactions up to here are in it
+//              shape(u64) 'l' subquery(u16) digest(16) a value (set_store.cpp) on which the shape,
+//                                                      which may be a set, lags behind a set
 //   frames     (none yet: a cluster keeps its recent frames here)
 //   node       "identity"                              NodeRecord (records.capnp)
 //              "control key"                           32 bytes, for signing control messages
@@ -17,6 +21,7 @@
 //              "next shape"                            shape(u64)
 #pragma once
 
+#include "base/keyed_hash.hpp"
 #include "base/result.hpp"
 #include "shapes/offset.hpp"
 
@@ -35,9 +40,10 @@ constexpr std::uint64_t to_number(shape_id x) noexcept {
 }
 
 /// In the order in which RocksDB hands back the handles.
-enum class family : std::uint8_t { fallback, directory, log, chunks, frames, node };
-inline constexpr std::array<std::string_view, 6> family_names{
-    "default", "directory", "log", "chunks", "frames", "node"}; // ON DISK; "default" stays empty
+enum class family : std::uint8_t { fallback, directory, log, chunks, frames, node, sets };
+inline constexpr std::array<std::string_view, 7> family_names{
+    "default", "directory", "log", "chunks",
+    "frames",  "node",      "sets"}; // ON DISK, new ones at the end; "default" stays empty
 
 inline constexpr std::uint32_t format_version = 1;
 
@@ -49,6 +55,9 @@ std::string boundary_key(shape_id shape, log_offset end);
 result<log_offset> parse_boundary_key(std::string_view key);
 /// The prefix of all of a shape's boundary keys; also of all its pieces with 'p'.
 std::string chunk_prefix(shape_id shape, char kind);
+std::string set_prefix(shape_id set, char kind);
+std::string set_value_key(shape_id set, const digest& value);
+std::string lag_key(shape_id shape, std::uint16_t subquery, const digest& value);
 std::string shape_key(char kind, shape_id shape);
 result<shape_id> parse_shape_key(std::string_view key);
 /// First key of the shape in `log` and `chunks`; with the next id, the end of its range.

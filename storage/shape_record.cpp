@@ -7,6 +7,7 @@
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace busbar::storage {
@@ -65,6 +66,13 @@ std::string encode(const shape_record& record) {
   auto xip = out.initXip(static_cast<unsigned>(record.visibility.xip.size()));
   for (unsigned i = 0; i < xip.size(); ++i)
     xip.set(i, record.visibility.xip[i]);
+  auto inner = out.initInner(static_cast<unsigned>(record.inner.size()));
+  for (unsigned i = 0; i < inner.size(); ++i)
+    inner.set(i, record.inner[i]);
+  auto values = out.initValues(static_cast<unsigned>(record.values.size()));
+  for (unsigned i = 0; i < values.size(); ++i)
+    values.set(i, record.values[i]);
+  out.setWithoutNull(record.without_null);
   return to_bytes(message);
 }
 
@@ -108,11 +116,17 @@ result<shape_record> decode_shape_record(std::string_view bytes) {
     record.visibility.xmax = in.getXmax();
     for (const auto xid : in.getXip())
       record.visibility.xip.push_back(xid);
+    for (const auto id : in.getInner())
+      record.inner.push_back(id);
+    for (const auto index : in.getValues())
+      record.values.push_back(index);
+    record.without_null = in.getWithoutNull();
   });
   if (!read)
     return fail(std::move(read).error().with_context("shape record"));
-  for (const auto index : record.selected)
-    if (index >= record.table.columns.size())
+  const auto lacks = [&](std::uint16_t index) { return index >= record.table.columns.size(); };
+  for (const auto& columns : {record.selected, record.values})
+    if (std::any_of(columns.begin(), columns.end(), lacks))
       return fail(errc::corrupt, "shape record selects a column that its table lacks");
   return record;
 }

@@ -27,6 +27,9 @@ struct shape_record {
   bool snapshot_complete = false;
   std::uint64_t snapshot_chunks = 0;
   snapshot visibility;
+  std::vector<std::uint64_t> inner = {};  ///< Ids of the sets that its subqueries select.
+  std::vector<std::uint16_t> values = {}; ///< Of a set: the columns that it is asked for.
+  bool without_null = false;              ///< Of a set.
 };
 
 std::string encode(const shape_record& record);

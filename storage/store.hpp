@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.hpp"
+#include "base/keyed_hash.hpp"
 #include "base/lsn.hpp"
 #include "base/result.hpp"
 #include "shapes/offset.hpp"
@@ -14,8 +15,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace busbar::storage {
@@ -27,6 +30,17 @@ struct node_identity {
   std::string database;
   std::string stream_id;
   friend bool operator==(const node_identity&, const node_identity&) = default;
+};
+
+/// A value that has come into, or left, what a subquery of a shape selects, unseen by the shape so
+/// far.
+struct set_lag {
+  std::uint16_t subquery = 0; ///< As the shape's plan numbers them.
+  digest value{};
+  std::uint32_t xid = 0;               ///< Of the transaction that did it.
+  std::uint64_t since = 0;             ///< Commit LSN of the first transaction it may stand for.
+  std::vector<std::string> texts = {}; ///< The columns of a row that has, or had, the value.
+  friend bool operator==(const set_lag&, const set_lag&) = default;
 };
 
 /// Writes that become visible, and survive a crash of the process, together. One thread.
@@ -41,8 +55,8 @@ public:
   void mark_boundary(shape_id shape, log_offset end);
   /// The first transaction past the shape's snapshot has come by; `commit_lsn` is its.
   void mark_splice_passed(shape_id shape, std::uint64_t commit_lsn);
-  /// What is known of the shape's table from now on; `defined` is the table of its record.
-  void put_facts(shape_id shape, const table_facts& facts, const snapshot& seen,
+  /// What is known of the shapes' table from now on; `defined` is the table of their records.
+  void put_facts(std::span<const shape_id> shapes, const table_facts& facts, const snapshot& seen,
                  const table_info& defined);
   /// The shape must not be found again, though its data is still there.
   void mark_removed(shape_id shape);
@@ -50,6 +64,13 @@ public:
   /// number of a materializer) …
   void open_transaction(std::uint32_t writer, std::uint64_t commit_lsn);
   void close_transaction(std::uint32_t writer); ///< … and taken back with the last.
+  /// `count` rows of the set have the value by now.
+  void put_set_value(shape_id set, const digest& value, std::uint32_t count);
+  /// The set holds what all transactions up to this commit did.
+  void put_set_position(shape_id set, std::uint64_t tx);
+  /// The shape's view of the set, for this value, is the opposite of what the set says.
+  void put_lag(shape_id shape, const set_lag& late);
+  void drop_lag(shape_id shape, std::uint16_t subquery, const digest& value);
   /// Takes back what was appended of a transaction.
   void drop_transaction(shape_id shape, std::uint64_t commit_lsn);
   bool empty() const noexcept;
@@ -71,10 +92,20 @@ struct recovered_shape {
   known_facts known = {};             ///< As last given to put_facts().
 };
 
+/// A shape's part of the sets, as read_set() finds it.
+struct stored_set {
+  std::vector<std::pair<digest, std::uint32_t>> values; ///< Of a set.
+  std::uint64_t position = 0; ///< Of a set; 0 = nothing has been applied since its snapshot.
+  std::vector<set_lag> lag;
+};
+
 struct store_settings {
   std::string directory;
   std::size_t cache_bytes = 64u << 20;        ///< RocksDB's block cache.
   std::size_t write_buffer_bytes = 64u << 20; ///< Of all families together.
+  /// The disk has refused part of the write-ahead log, and RocksDB cannot go on with it in this
+  /// process: it must end, and may start again from what is stored. Called once, by any thread.
+  std::function<void(const error&)> on_fatal = nullptr;
 };
 
 /// Any thread may call any function, except where a comment says otherwise. Reads see only whole
@@ -96,15 +127,19 @@ public:
   /// Once, before anything is written.
   result<std::vector<recovered_shape>> recover();
 
-  result<shape_id> next_shape_id();
-  /// Writes the definition; `synced` if the shape counts from now on.
-  result<void> put_shape(shape_id id, const shape_record& record, bool synced);
+  /// `remainder` is what the id leaves when divided by shape_groups.
+  result<shape_id> next_shape_id(std::optional<std::uint32_t> remainder = std::nullopt);
+  /// From now on data may be stored for these shapes; recover() clears what is not finished.
+  result<void> begin_shapes(std::span<const shape_id> ids);
   /// From now on recover() will not find the shape, even if its snapshot is finished after this.
   result<void> mark_removed(shape_id id);
   /// Deletes the shape's data; the space is given back by compaction. `last_word`: nobody writes
   /// for it any more, so the mark can go too.
   result<void> remove_shape(shape_id id, bool last_word);
   result<void> remove_all_shapes();
+
+  /// False after a commit() or sync() that failed, until one succeeds.
+  bool accepts_writes() const noexcept;
 
   /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.
   result<void> commit(batch& writes);
@@ -116,8 +151,16 @@ public:
   /// bytes written, but need `flush` at the end: for snapshots of more than one piece.
   result<void> put_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece,
                                   std::string_view block, bool logged);
-  /// Makes the snapshot and the definition durable: from now on recover() finds the shape. Blocks.
-  result<void> finish_snapshot(shape_id id, const shape_record& record, bool flush);
+  /// Makes snapshots and definitions durable, all with one sync: from now on recover() finds the
+  /// shapes. Blocks.
+  using finished_shape = std::pair<shape_id, shape_record>;
+  result<void> finish_snapshots(std::span<const finished_shape> shapes, bool flush);
+
+  /// Of the snapshot of a set; finish_snapshot() makes them durable.
+  result<void> put_set_values(shape_id set,
+                              std::span<const std::pair<digest, std::uint32_t>> values);
+  result<void> clear_set(shape_id set);
+  result<stored_set> read_set(shape_id shape) const;
 
   /// A stored block of the snapshot, or null behind the last piece of the chunk.
   result<shared_bytes> read_snapshot_piece(shape_id id, std::uint64_t chunk,

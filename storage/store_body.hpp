@@ -3,10 +3,12 @@
 
 #include "storage/store.hpp"
 
+#include <rocksdb/comparator.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,6 +32,25 @@ inline std::string_view view(const rocksdb::Slice& s) {
   return {s.data(), s.size()};
 }
 
+/// The column family's id in a WriteBatch is its position in family_names, because all families are
+/// created in that order; a batch can then be filled without a handle.
+class numbered_family final : public rocksdb::ColumnFamilyHandle {
+public:
+  explicit numbered_family(family f) : id_{static_cast<std::uint32_t>(f)} {}
+  const std::string& GetName() const override { return name_; }
+  std::uint32_t GetID() const override { return id_; }
+  rocksdb::Status GetDescriptor(rocksdb::ColumnFamilyDescriptor*) override {
+    return rocksdb::Status::NotSupported();
+  }
+  const rocksdb::Comparator* GetComparator() const override {
+    return rocksdb::BytewiseComparator();
+  }
+
+private:
+  std::uint32_t id_;
+  std::string name_;
+};
+
 struct batch::body {
   rocksdb::WriteBatch writes;
 };
@@ -40,6 +61,7 @@ struct store::body {
   std::mutex ids; ///< Guards the next shape id.
   std::uint64_t next_id = 1;
   std::uint64_t reserved_until = 1;
+  std::atomic<bool> refuses{false}; ///< See store::accepts_writes().
 
   ~body() {
     for (auto& handle : families)

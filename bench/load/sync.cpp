@@ -131,8 +131,10 @@ result<void> run_each(const each_options& options) {
   const auto work = [&options, at, &next, &stop, &guard, &first_error] {
     http_client client{options.port, 60};
     for (std::uint64_t i = next++; i <= options.to && !stop; i = next++) {
+      const auto number = std::to_string(i);
       std::string path = options.path;
-      path.replace(at, 3, std::to_string(i));
+      for (auto here = at; here != std::string::npos; here = path.find("{i}", here + number.size()))
+        path.replace(here, 3, number);
       if (const auto done = ask_until_served(client, path); !done) {
         const std::scoped_lock lock{guard};
         if (!stop.exchange(true))

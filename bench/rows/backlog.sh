@@ -1,25 +1,66 @@
-# The backlog of G1 and G2: fixed WAL, consumed again and again. Two streams are prepared on the
-# same empty table, one with a shape that matches every row (bench_match) and one whose shape
-# matches none (bench_idle). Their slots and folders are kept as they were before the backlog was
-# written, and every repetition starts from a copy of them, so that all read the same WAL bytes.
+# The backlog of G1 to G4: fixed WAL, consumed again and again. A stream for each set of shapes is
+# prepared on the same empty table: one shape that matches every row (bench_match), one that matches
+# none (bench_idle), and those of the chosen rows. Their slots and folders are kept as they were
+# before the backlog was written, and every repetition starts from a copy of them, so that all read
+# the same WAL bytes.
 
+# What awaits the end of the backlog.
 backlog_shape() {
   case $1 in
-    bench_match) echo '/v1/shape?table=backlog' ;;
-    bench_idle) echo '/v1/shape?table=backlog&where=tenant%20%3D%20-1' ;;
+    bench_idle | bench_ilike) echo '/v1/shape?table=backlog&where=tenant%20%3D%20-1' ;;
+    *) echo '/v1/shape?table=backlog' ;;
   esac
 }
 
+# more_shapes STREAM: "FIRST LAST CLAUSE" of the shapes that a stream has besides. The rows' tenants
+# are 0 to 999 and their amounts below 25,000, so hardly any of these matches anything.
+more_shapes() {
+  local i list=
+  case $1 in
+    bench_tenants) echo 1000 $((999 + ROUTED_SHAPES)) 'tenant%20%3D%20{i}' ;;
+    bench_tenants_more) echo 1000 $((999 + ROUTED_SHAPES_MORE)) 'tenant%20%3D%20{i}' ;;
+    bench_ranges) echo 24990 $((24989 + ROUTED_SHAPES)) 'amount%20%3E%20{i}' ;;
+    bench_lists)
+      for i in {10..29}; do list+=${list:+,}{i}$i; done
+      echo 1000 $((999 + ROUTED_SHAPES)) "tenant%20IN%20($list)"
+      ;;
+    bench_pairs) echo 1 "$ROUTED_SHAPES" 'tenant%20%3D%20{i}%20AND%20amount%20%3D%20-{i}' ;;
+    bench_ilike) echo 1 "$SCANNED_SHAPES" "title%20ILIKE%20'%25x{i}%25'" ;;
+  esac
+}
+
+# The streams of the rows that were asked for: what has no slot when the backlog is written does not
+# see it.
+backlog_streams() {
+  local row
+  echo bench_match bench_idle
+  for row in "${ROWS[@]}"; do
+    case $row in
+      G3) echo bench_tenants && { ((ROUTED_SHAPES_MORE == 0)) || echo bench_tenants_more; } ;;
+      G3R) echo bench_ranges ;;
+      G3L) echo bench_lists ;;
+      G3P) echo bench_pairs ;;
+      G4) echo bench_ilike ;;
+    esac
+  done
+}
+
 prepare_backlog() {
-  local stream floor
+  local stream floor first last clause line
   [[ ! -f $WORK/backlog.env ]] || return 0
   make_database bench_backlog
   rm -rf "$WORK"/*.kept
   sql bench_backlog "$(make_table backlog)"
-  for stream in bench_match bench_idle; do
+  for stream in $(backlog_streams); do
     start_busbar bench_backlog "$stream" "$WORK/$stream.kept"
     wait_active > /dev/null
     shape_position "$(backlog_shape "$stream")" > /dev/null
+    read -r first last clause < <(more_shapes "$stream") || true
+    if [[ -n $first ]]; then
+      line=$("$LOAD" each --port "$HTTP_PORT" --from "$first" --to "$last" --parallel 16 \
+        --path "/v1/shape?table=backlog&log=changes_only&offset=-1&where=$clause")
+      say "$stream: $((last - first + 1)) shapes in $(word seconds "$line") s"
+    fi
     stop_busbar
     sql bench_backlog "SELECT pg_copy_logical_replication_slot('busbar_slot_$stream',
       'kept_$stream', false)" > /dev/null
@@ -44,10 +85,11 @@ renew_slot() { # renew_slot KEPT NAME
     WHERE slot_name = '$2'" "SELECT pg_copy_logical_replication_slot('$1', '$2', false)" > /dev/null
 }
 
-# consume_ours ROW STREAM offset|seen: `offset` waits until the shape's log has the last change,
-# `seen` until the server has gone through the whole backlog.
+# consume_ours ROW STREAM offset|seen [SERIES]: `offset` waits until the shape's log has the last
+# change, `seen` until the server has gone through the whole backlog.
 consume_ours() {
-  local row=$1 stream=$2 condition=$3 slot=busbar_slot_$2 line began at cpu durable_watch
+  local row=$1 stream=$2 condition=$3 series=${4:-ours} slot=busbar_slot_$2
+  local line began at cpu durable_watch
   renew_slot "kept_$stream" "$slot"
   rm -rf "$WORK/storage" && cp -a "$WORK/$stream.kept" "$WORK/storage"
   sync
@@ -63,13 +105,13 @@ consume_ours() {
   cpu=$(cpu_ns "$BUSBAR_PID")
   at=$(word at_ns "$line")
   began=$(replication_began_ns "$slot")
-  raw "$row" ours_s "$(calc '(b - a) / 1e9' a="$began" b="$at")"
-  raw "$row" ours_from_start_s "$(calc '(b - a) / 1e9' a="$BUSBAR_BEGAN_NS" b="$at")"
-  raw "$row" ours_rate "$(calc 'n / ((b - a) / 1e9)' a="$began" b="$at" n="$BACKLOG_CHANGES")"
-  raw "$row" ours_cpu_us "$(calc 'c / 1e3 / n' c="$cpu" n="$BACKLOG_CHANGES")"
+  raw "$row" "${series}_s" "$(calc '(b - a) / 1e9' a="$began" b="$at")"
+  raw "$row" "${series}_from_start_s" "$(calc '(b - a) / 1e9' a="$BUSBAR_BEGAN_NS" b="$at")"
+  raw "$row" "${series}_rate" "$(calc 'n / ((b - a) / 1e9)' a="$began" b="$at" n="$BACKLOG_CHANGES")"
+  raw "$row" "${series}_cpu_us" "$(calc 'c / 1e3 / n' c="$cpu" n="$BACKLOG_CHANGES")"
   wait "$durable_watch"
-  raw "$row" ours_durable_s "$(calc '(b - a) / 1e9' a="$began" b="$(now_ns)")"
-  raw "$row" ours_peak_mb "$(calc 'kb / 1024' kb="$(status_kb "$BUSBAR_PID" VmHWM)")"
+  raw "$row" "${series}_durable_s" "$(calc '(b - a) / 1e9' a="$began" b="$(now_ns)")"
+  raw "$row" "${series}_peak_mb" "$(calc 'kb / 1024' kb="$(status_kb "$BUSBAR_PID" VmHWM)")"
   stop_busbar
 }
 

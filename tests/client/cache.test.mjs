@@ -145,7 +145,7 @@ class LeanClient {
 
 /** Shape requests that this Busbar has answered, all or those with one status. */
 async function answered(at, status = '[0-9]+') {
-  const text = await (await fetch(`http://127.0.0.1:${at.metricsPort}/metrics`)).text()
+  const text = await at.metrics()
   const series = new RegExp(`^busbar_http_requests_total\\{route="shape",status="${status}"\\} ([0-9]+)$`, 'gm')
   return [...text.matchAll(series)].reduce((sum, [, count]) => sum + Number(count), 0)
 }

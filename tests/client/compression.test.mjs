@@ -25,7 +25,7 @@ function accepting(coding, more = {}) {
 }
 
 async function metric(name) {
-  const text = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text()
+  const text = await server.metrics()
   return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1])
 }
 

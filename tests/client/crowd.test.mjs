@@ -38,7 +38,7 @@ const filled = (where, rows = 999) =>
 
 /** A series of the metrics, or the sum over its labels. */
 async function metric(where, name) {
-  const text = await (await fetch(`http://127.0.0.1:${where.metricsPort}/metrics`)).text()
+  const text = await where.metrics()
   const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
 }

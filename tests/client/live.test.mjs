@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { expectCommonHeaders, expectInvalid, expectMustRefetch, expectOnlyUpToDate } from './harness/expect.mjs'
 import { until } from './harness/processes.mjs'
-import { request } from './harness/raw.mjs'
+import { RawConnection, request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { checkLogResponse, follow, get, target } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
@@ -62,6 +62,11 @@ scenario("the cursor always exceeds the request's", async () => {
   assert.ok(jump > future && jump <= future + 3600, `${future} → ${jump}`)
   for (const odd of ['', 'abc', '-5', '1.5', '12x'])
     assert.ok(Math.abs((await ask(odd)) - secondsNow()) <= 3, `cursor "${odd}" counts as none`)
+  for (const huge of ['4611686018427387905', '9223372036854775807', '18446744073709551615', '9'.repeat(40)]) {
+    const { answer } = await poll(quick, { table, offset: '0_0', handle: state.handle, cursor: huge })
+    const next = BigInt((await answer).header('electric-cursor'))
+    assert.ok(next > BigInt(huge) && next <= BigInt(huge) + 3600n, `${huge} → ${next}`)
+  }
   // Without live there is none.
   const plain = await get(quick, { table, offset: state.offset, handle: state.handle, cursor: '5', live: 'false' })
   assert.equal(plain.header('electric-cursor'), undefined)
@@ -127,22 +132,57 @@ scenario('an offset beyond the log is a 400 after half the long poll, live or no
     assert.deepEqual(expectInvalid(response, 'offset'), ['out of bounds for this shape'])
     assert.ok(ms >= 400 && ms < 3_000, `answered after ${ms} ms`)
   }
+  const stream = await get(quick, { table, handle, offset: '9999999999999_0', live: 'true', live_sse: 'true' })
+  assert.deepEqual(expectInvalid(stream, 'offset'), ['out of bounds for this shape'])
 })
 
-scenario('an offset just ahead of the log waits for it to come', async () => {
+scenario('an offset just ahead of the log waits for it to come, live or not, also as a stream', async ({ cleanup }) => {
   const table = await newTable(usual, itemColumns)
   const state = await follow(usual, { table })
   const ahead = `${await usual.walPosition()}_0`
-  const { answer, pending } = await poll(usual, { table, offset: ahead, handle: state.handle })
-  assert.ok(pending())
+  const at = { table, offset: ahead, handle: state.handle }
+  const { answer, pending } = await poll(usual, at)
+  const plain = await poll(usual, { ...at, live: undefined })
+  const opening = openEvents(usual, at)
+  assert.ok(pending() && plain.pending())
   await usual.query(`INSERT INTO ${table} VALUES (1, 'one', true, NULL)`)
   const response = await answer
   assert.ok(response.ms < 9_000)
-  const page = checkLogResponse(response, { offset: ahead, live: true })
-  assert.deepEqual(
-    page.messages.filter((message) => message.key).map((message) => message.value.id),
-    ['1'],
-  )
+  const ids = (messages) => messages.filter((message) => message.key).map((message) => message.value.id)
+  assert.deepEqual(ids(checkLogResponse(response, { offset: ahead, live: true }).messages), ['1'])
+  const page = checkLogResponse(await plain.answer, { offset: ahead })
+  assert.deepEqual(ids(page.messages), ['1'])
+  assert.ok(page.upToDate)
+  const events = await opening
+  cleanup(() => events.connection.destroy())
+  assert.equal(events.head.status, 200)
+  assert.equal(events.head.header('electric-offset'), ahead)
+  assert.deepEqual(ids(await events.batch()), ['1'])
+})
+
+scenario('who waits ahead of a log that goes away is told to begin anew', async () => {
+  const table = await newTable(usual, itemColumns, itemRows)
+  const state = await follow(usual, { table })
+  const at = { table, offset: `${(await usual.walPosition()) + 1_000_000_000n}_0`, handle: state.handle }
+  const waiting = [
+    await poll(usual, at),
+    await poll(usual, { ...at, live: undefined }),
+    await poll(usual, { ...at, live_sse: 'true' }),
+  ]
+  await usual.query(`TRUNCATE ${table}`)
+  for (const { answer } of waiting) expectMustRefetch(await answer)
+})
+
+scenario('a stream is opened whatever tags the client has', async ({ cleanup }) => {
+  const table = await newTable(quick, itemColumns, itemRows)
+  const { handle, offset } = await follow(quick, { table })
+  const tag = `"${handle}:${offset}:${offset}"`
+  const connection = await RawConnection.open(quick.port)
+  cleanup(() => connection.destroy())
+  connection.request('GET', target({ table, handle, offset, live: 'true', live_sse: 'true' }), { 'if-none-match': tag })
+  const head = await connection.readHead()
+  assert.equal(head.status, 200)
+  assert.equal(head.header('content-type'), 'text/event-stream')
 })
 
 scenario('TRUNCATE: waiting readers get a 409, later ones a 409 with the new handle', async () => {

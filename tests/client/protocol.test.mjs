@@ -16,7 +16,7 @@ import {
 } from './harness/shapes.mjs'
 import { itemColumns, itemRows, itemSchema, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 
-const postgres = await stagePostgres()
+const postgres = await stagePostgres({ settings: { max_prepared_transactions: 10 } })
 const server = await stageBusbar(postgres, { env: { BUSBAR_LONG_POLL_TIMEOUT: '1s' } })
 
 /** A WAL position that every shape will soon report: a published change follows it. */
@@ -198,6 +198,57 @@ scenario('a primary key change is a delete and an insert, and positions grow by 
     { headers: { 'if-none-match': `"${state.handle}:${from}:1_0"` } },
   )
   assert.equal(changed.status, 200)
+})
+
+scenario('positions count every table that a TRUNCATE names, if it is published', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY')
+  const others = []
+  for (let index = 0; index < 3; index++) {
+    others.push(await newTable(server, 'id int PRIMARY KEY', '(1)'))
+    if (index < 2) await follow(server, { table: others[index] })
+  }
+  const state = await follow(server, { table })
+  await server.query(`BEGIN; INSERT INTO ${table} VALUES (1); TRUNCATE ${others}; INSERT INTO ${table} VALUES (2); COMMIT`)
+  const entries = []
+  await until(async () => {
+    const page = checkLogResponse(await get(server, { table, offset: state.offset, handle: state.handle }))
+    entries.splice(0, entries.length, ...changesOf(page.messages))
+    return entries.length > 0
+  }, 'the transaction to arrive')
+  assert.deepEqual(
+    entries.map(({ value, headers }) => [value.id, headers.op_position, headers.last]),
+    [
+      ['1', 0, undefined],
+      ['2', 6, true],
+    ],
+  )
+})
+
+scenario('a prepared transaction counts from its COMMIT PREPARED, also over a crash of ours', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY')
+  const state = await follow(server, { table })
+  const prepare = (id) =>
+    server.query(`BEGIN; INSERT INTO ${table} VALUES (${id}), (${id + 1}); PREPARE TRANSACTION '${table}_${id}'`)
+  for (const id of [1, 11, 21]) await prepare(id)
+  const [{ xid }] = await server.query(`SELECT transaction AS xid FROM pg_prepared_xacts WHERE gid = '${table}_11'`)
+  await server.query(`INSERT INTO ${table} VALUES (100)`)
+  await followTo(server, { table }, state, await markPosition())
+  assert.deepEqual([...state.checker.rows.values()], [{ id: '100' }], 'what is only prepared is not there')
+  await server.query(`COMMIT PREPARED '${table}_1'`)
+  await server.restart()
+  await server.query(`ROLLBACK PREPARED '${table}_21'`)
+  const before = await server.walPosition()
+  await server.query(`COMMIT PREPARED '${table}_11'`)
+  await followTo(server, { table }, state, await markPosition())
+  const ids = [...state.checker.rows.values()].map((row) => row.id)
+  assert.deepEqual(ids, ['100', '1', '2', '11', '12'], 'in the order of their commits')
+  const entries = changesOf(state.messages).filter((message) => message.value.id.startsWith('1') && message.value.id < 100)
+  const last = entries.at(-1)
+  assert.equal(last.value.id, '12')
+  assert.deepEqual(last.headers.txids, [Number(xid)])
+  assert.ok(BigInt(last.headers.lsn) >= before)
+  const fresh = await follow(server, { table })
+  assert.deepEqual(fresh.checker.rows, state.checker.rows)
 })
 
 scenario('columns and where decide what a shape holds, and rows move in and out of it', async () => {

@@ -233,6 +233,15 @@ scenario('If-None-Match is a list of tags, compared weakly and otherwise exactly
   for (const other of ['*', `W/"${tag}x"`, `"${tag}x"`, '""', `"${handle}:-1:0_0"`, `"${handle}"`]) {
     assert.equal(await ask(other), 200, other)
   }
+  assert.equal(await ask(`"x"\t,\t"${tag}"\t`), 304, 'tabs count as spaces')
+  const lines = (...values) => {
+    const spellings = ['if-none-match', 'If-None-Match', 'IF-NONE-MATCH']
+    return { headers: Object.fromEntries(values.map((value, index) => [spellings[index], value])) }
+  }
+  const at = { table, offset: '0_0', handle }
+  assert.equal((await get(server, at, lines(`"${tag}"`, '"x"'))).status, 304, 'lines are one list')
+  assert.equal((await get(server, at, lines('"x"', `"y", "${tag}"`, '"z"'))).status, 304)
+  assert.equal((await get(server, at, lines('"x"', '"y"', '"z"'))).status, 200)
   assert.equal(await ask(`"${tag}"`, '0_00'), 304, 'the tag has the canonical offset')
   assert.equal(await ask(`"${handle}:now:0_inf"`, 'now'), 200)
 })

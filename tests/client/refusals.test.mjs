@@ -2,6 +2,7 @@
 // a 503 that can heal, in words that name no host (spec §17.2).
 import assert from 'node:assert/strict'
 import { Busbar } from './harness/busbar.mjs'
+import { expectInvalid } from './harness/expect.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { follow, get } from './harness/shapes.mjs'
 import { itemColumns, itemRows, newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
@@ -37,6 +38,48 @@ scenario('a missing privilege is a 503 that says what to run, until somebody doe
     assert.equal((await get(limited, { table, offset: '-1', where: 'id = 1', columns: 'id' })).status, 200)
   } finally {
     await limited.discard()
+  }
+})
+
+scenario('a clause that fails on a row is the request\'s error, names no value, and is not for ever', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  await server.query(`UPDATE ${table} SET title = 'secret' WHERE id = 3`)
+  for (const [where, state] of [
+    ['1 / (id - 2) > 0', '22012'],
+    ['id * 2147483647 > 0', '22003'],
+    ['title::int > 0', '22P02'],
+  ]) {
+    const refused = await get(server, { table, offset: '-1', where })
+    const [text] = expectInvalid(refused, 'where')
+    assert.ok(text.includes(state), text)
+    assert.ok(!refused.text.includes('secret') && !refused.text.includes('milk'), text)
+  }
+  await server.query(`DELETE FROM ${table} WHERE id = 2`)
+  const where = '1 / (id - 2) > 0'
+  assert.deepEqual([...(await follow(server, { table, where })).checker.rows.values()].map((row) => row.id), ['3'])
+})
+
+scenario('a table that no shape can be on is refused with the true reason', async () => {
+  const table = await newTable(server, 'id int PRIMARY KEY')
+  await server.query(
+    `CREATE VIEW ${table}_view AS SELECT * FROM ${table}; CREATE MATERIALIZED VIEW ${table}_kept AS SELECT * FROM ${table};
+     CREATE UNLOGGED TABLE ${table}_unlogged (id int PRIMARY KEY); CREATE SEQUENCE ${table}_numbers;
+     CREATE TABLE ${table}_parent (id int PRIMARY KEY); CREATE TABLE ${table}_child () INHERITS (${table}_parent);
+     CREATE TABLE ${table}_root (id int PRIMARY KEY) PARTITION BY LIST (id);
+     CREATE UNLOGGED TABLE ${table}_leaf PARTITION OF ${table}_root DEFAULT`,
+  )
+  for (const [name, words] of [
+    [`${table}_view`, /"public"."t\d+_view" cannot be synced: it is a view/],
+    [`${table}_kept`, /materialized view/],
+    [`${table}_unlogged`, /cannot be synced: it is an unlogged table/],
+    [`${table}_numbers`, /is not a table/],
+    [`${table}_parent`, /cannot be synced: it has inheritance children/],
+    [`${table}_root`, /cannot be synced: a partition is a foreign or unlogged table/],
+    ['pg_catalog.pg_class', /a table of the system/],
+    [`${table}_nothing`, /does not exist/],
+    ['nowhere.items', /does not exist/],
+  ]) {
+    assert.match(expectInvalid(await get(server, { table: name, offset: '-1' }), 'table')[0], words, name)
   }
 })
 

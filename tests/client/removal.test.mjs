@@ -13,14 +13,14 @@ const server = await stageBusbar(postgres, { env: { BUSBAR_ENABLE_INTEGRATION_TE
 const plain = await stageBusbar(postgres)
 
 async function metric(name) {
-  const text = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text()
+  const text = await server.metrics()
   const line = text.split('\n').find((one) => one.startsWith(`${name} `))
   return Number(line?.slice(name.length + 1) ?? 0)
 }
 
 /** The answer to a live request that waits for news, as a promise in an object. */
-async function parked({ handle, offset }, table) {
-  const answer = get(server, { table, handle, offset, live: 'true' })
+async function parked({ handle, offset }, table, where) {
+  const answer = get(server, { table, where, handle, offset, live: 'true' })
   await until(async () => (await metric('busbar_waiting_readers')) === 1, 'the reader to wait')
   return { answer }
 }
@@ -55,7 +55,6 @@ scenario('DELETE removes a shape by its definition, alone or with its handle', a
   assert.equal(mismatch.header('cache-control'), 'no-cache')
   assert.equal((await remove({ table })).status, 202)
   assert.equal((await remove({ handle })).status, 404)
-  assert.equal((await remove({ table: 'nothing_here' })).status, 404)
   const next = await follow(server, { table })
   assert.notEqual(next.handle, handle)
   handle = next.handle
@@ -88,23 +87,56 @@ scenario('DELETE looks at the parameters of GET, but takes live as a strict bool
   assert.equal(typeof unknown.json.message, 'string')
 })
 
+scenario('DELETE refuses a definition as GET does, in the same words, and makes no shape of a good one', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  const { handle } = await follow(server, { table })
+  const made = await metric('busbar_shapes_created_total')
+  for (const [field, params] of [
+    ['where', { table, where: 'id = ' }],
+    ['where', { table, where: '1 x 1' }],
+    ['where', { table, where: 'no_such_column = 1' }],
+    ['where', { table, where: 'id' }],
+    ['params', { table, where: 'id = $1', 'params[1]': 'one' }],
+    ['columns', { table, columns: 'id,nothing' }],
+    ['columns', { table, columns: 'title' }],
+    ['columns', { table, columns: 'id, title' }],
+    ['queryable_columns', { table, queryable_columns: 'id,nothing' }],
+    ['table', { table: 'nothing_here' }],
+    ['table', { table: 'nothing_here', columns: 'id, title', where: 'id = ' }],
+  ]) {
+    const refused = expectInvalid(await remove({ handle, ...params }), field, { method: 'DELETE' })
+    assert.deepEqual(refused, expectInvalid(await get(server, { offset: '-1', ...params }), field))
+  }
+  const missing = await remove({ table, where: 'id = $1' })
+  assert.equal(missing.status, 400)
+  assert.deepEqual(missing.json, (await get(server, { table, offset: '-1', where: 'id = $1' })).json)
+  for (let round = 0; round < 2; round++) assert.equal((await remove({ table, where: 'id > 1' })).status, 404)
+  assert.equal(await metric('busbar_shapes_created_total'), made)
+  assert.equal((await follow(server, { table })).handle, handle, 'the shape that was there is still there')
+})
+
 scenario('why a shape went away, and what its readers were told, is in the log and in the metrics', async () => {
   const endings = {
     truncated: [(table) => `TRUNCATE ${table}`, 'the table was truncated'],
     schema: [(table) => `ALTER TABLE ${table} DROP COLUMN note; INSERT INTO ${table} VALUES (9, 'nine', true)`, 'column'],
+    publication: [
+      (table) => `ALTER TABLE ${table} REPLICA IDENTITY DEFAULT; UPDATE ${table} SET title = 'x' WHERE id = 1`,
+      'REPLICA IDENTITY FULL',
+    ],
+    clause: [(table) => `INSERT INTO ${table} VALUES (0, 'zero', true)`, 'cannot be evaluated', '10 / id > 0'],
     deleted: [undefined, 'a client asked for it'],
   }
   const removed = (reason) => metric(`busbar_shapes_removed_total{reason="${reason}"}`)
   const told = (reason) => metric(`busbar_must_refetch_total{reason="${reason}"}`)
-  for (const [reason, [sql, words]] of Object.entries(endings)) {
+  for (const [reason, [sql, words, where]] of Object.entries(endings)) {
     const table = await newTable(server, itemColumns, itemRows)
-    const state = await follow(server, { table })
+    const state = await follow(server, { table, where })
     const before = { removed: await removed(reason), waiting: await told('removed'), late: await told('handle') }
-    const { answer } = await parked(state, table)
+    const { answer } = await parked(state, table, where)
     if (sql) await server.query(sql(table))
     else await remove({ table })
     expectMustRefetch(await answer, { handle: false })
-    expectMustRefetch(await get(server, { table, offset: '0_0', handle: state.handle }), { handle: true })
+    expectMustRefetch(await get(server, { table, where, offset: '0_0', handle: state.handle }), { handle: true })
     await until(async () => (await removed(reason)) === before.removed + 1, `one more ${reason}`)
     assert.equal(await told('removed'), before.waiting + 1, reason)
     assert.equal(await told('handle'), before.late + 1, reason)

@@ -72,7 +72,40 @@ function expectSubsetInvalid(response, field, method = 'GET') {
   return errors.subset[field]
 }
 
+/** `count` different uuids, the n-th always the same. */
+const uuids = (count) =>
+  Array.from({ length: count }, (_, n) => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`)
+
 const ids = (rows) => rows.map((row) => row.id).join()
+
+scenario('POST: a list as long as a body can hold is no error, with the tree of it beside', async () => {
+  const table = await newTable(server, 'id uuid PRIMARY KEY')
+  const all = uuids(100_000)
+  await server.query(`INSERT INTO ${table} SELECT unnest($1::uuid[])`, [all.slice(0, 7)])
+  const tree = (list) => ({
+    type: 'func',
+    name: 'in',
+    args: [
+      { type: 'ref', path: ['id'] },
+      { type: 'val', value: list },
+    ],
+  })
+  for (const count of [5_000, 60_000]) {
+    const body = {
+      where: '"id" = ANY($1)',
+      where_expr: tree(all.slice(0, count)),
+      params: { 1: `{${all.slice(5, count).join()}}` },
+    }
+    const rows = checkSubset(await postSubset({ table }, body), table)
+    assert.equal(ids(rows), all.slice(5, 7).join(), `${count} uuids`)
+  }
+  // Without the tree twice as many fit, and then the body is what is too large.
+  const params = { 1: `{${all.join()}}` }
+  assert.equal(checkSubset(await postSubset({ table }, { where: '"id" = ANY($1)', params }), table).length, 7)
+  const shape = { table, where: '"id" = ANY($1)', 'params[1]': params[1] }
+  const more = await postSubset({ table }, { subset: { limit: 1, order_by: 'id' }, where: shape.where, params })
+  assert.deepEqual(Object.keys(more.json.errors), ['params'], 'what is kept as a shape is held to less')
+})
 
 for (const [form, ask] of Object.entries(bothForms)) {
   scenario(`${form}: rows, order, limit and offset are those of SELECT`, async () => {
@@ -186,9 +219,31 @@ scenario('parameters: numbers, booleans and null are texts', async () => {
   }
 })
 
+scenario('a subset of the wrong type is refused in words that fit', async () => {
+  const table = await newTable(server, itemColumns, itemRows)
+  for (const response of [
+    await postSubset({ table }, { subset: [] }),
+    await postSubset({ table }, { subset: [{ where: 'id = 1' }] }),
+    await get(server, { table, offset: '-1', 'subset[]': 'x' }),
+  ]) {
+    assert.equal(response.status, 400, response.text)
+    assert.deepEqual(response.json.errors, { subset: ['must be an object'] })
+  }
+  const refused = async (member, field) => expectSubsetInvalid(await postSubset({ table }, member), field, 'POST')
+  assert.deepEqual(await refused({ limit: true, order_by: 'id' }, 'limit'), ['must be a whole number'])
+  assert.deepEqual(await refused({ offset: [1], order_by: 'id' }, 'offset'), ['must be a whole number'])
+  assert.deepEqual(await refused({ where: 'id = $1', params: [1] }, 'params'), ['must be a JSON object'])
+  assert.deepEqual(await refused({ where: {} }, 'where'), ['must be a text'])
+})
+
 scenario('subset[…] in the query, and its members join those of the body', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const nested = await get(server, { table, offset: '-1', 'subset[where]': 'id > 1', 'subset[order_by]': 'id DESC' })
+  const filled = { table, offset: '-1', 'subset[where]': 'id = $1 OR id = $2', 'subset[params][2]': '3' }
+  const found = checkSubset(await get(server, { ...filled, 'subset[params][1]': '2' }), table)
+  assert.deepEqual(found.map((row) => row.id).sort(), ['2', '3'])
+  assert.match(expectSubsetInvalid(await get(server, filled), 'params')[0], /count up from 1/)
+  assert.match(expectSubsetInvalid(await get(server, { ...filled, 'subset[params][x]': '2' }), 'params')[0], /numbers/)
   assert.equal(ids(checkSubset(nested, table)), '3,2')
   const query = { table, subset__where: 'id > 1', subset__order_by: 'id' }
   assert.equal(ids(checkSubset(await postSubset(query, { order_by: 'id DESC' }), table)), '3,2')
@@ -399,4 +454,30 @@ scenario('without PostgreSQL a subset is a 503 with retry-after, and the log goe
   assert.equal((await get(lonely, at)).status, 200)
   await other.start()
   await until(async () => (await get(lonely, { ...at, subset__where: 'id = 1' })).status === 200, 'subsets again')
+})
+
+scenario('while subsets of a locked table are refused, those of other tables are read', async ({ cleanup }) => {
+  const locked = await newTable(server, itemColumns, itemRows)
+  const free = await newTable(server, itemColumns, itemRows)
+  await follow(server, { table: locked })
+  await follow(server, { table: free })
+  const locker = await server.client()
+  cleanup(() => locker.end())
+  await locker.query(`BEGIN; LOCK TABLE ${locked} IN ACCESS EXCLUSIVE MODE`)
+  const waiting = Array.from({ length: 2 }, () => postSubset({ table: locked }, { where: 'true' }))
+  await until(
+    async () =>
+      (await server.query(`SELECT 1 FROM pg_locks WHERE relation = '${locked}'::regclass AND NOT granted`)).length === 2,
+    'both readers to wait for the lock',
+  )
+  // The lock is not given back before all have their answers.
+  const rows = checkSubset(await postSubset({ table: free }, { order_by: 'id' }), free)
+  assert.equal(ids(rows), '1,2,3')
+  for (const response of await Promise.all(waiting)) {
+    assert.equal(response.status, 503, response.text)
+    assert.ok(response.header('retry-after'))
+    assert.match(response.text, /locked/)
+  }
+  await locker.query('COMMIT')
+  assert.equal(ids(checkSubset(await postSubset({ table: locked }, { order_by: 'id' }), locked)), '1,2,3')
 })

@@ -2,7 +2,7 @@
 // hurts nobody who needs nothing of what is missing (spec §2, §17.2, §17.4).
 import assert from 'node:assert/strict'
 import { Busbar } from './harness/busbar.mjs'
-import { expectCommonHeaders } from './harness/expect.mjs'
+import { expectCommonHeaders, expectInvalid } from './harness/expect.mjs'
 import { until } from './harness/processes.mjs'
 import { RawConnection, request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
@@ -52,6 +52,8 @@ scenario('a database that takes no connections: what exists is served, the rest 
   expectTrouble(first, 1)
   const subset = await get(server, { ...at, subset__where: 'id = 1' })
   expectTrouble(subset, 10)
+  const posted = await request(server, target(at), { method: 'POST', body: '{"where":"id = 1"}' })
+  expectTrouble(posted, 10) // no cache may keep it either
   assert.deepEqual(Object.keys(subset.json).sort(), ['code', 'error'])
   assert.equal(subset.json.code, 'database_unreachable')
   assert.equal((await get(server, at)).status, 200)
@@ -79,6 +81,33 @@ scenario('a snapshot that PostgreSQL refuses is a known error, and no other shap
   } finally {
     await modest.discard()
   }
+})
+
+scenario('what is wrong by itself is said at once, also while the service is not ready', async ({ cleanup }) => {
+  await postgres.stop()
+  cleanup(async () => {
+    await postgres.start()
+    await server.active()
+  })
+  await until(async () => (await server.health())?.status === 'starting', 'the stream to be missed')
+  for (const [field, params] of [
+    ['offset', { table: 'items' }],
+    ['offset', { table: 'items', offset: 'x' }],
+    ['handle', { table: 'items', offset: '0_0' }],
+    ['live', { table: 'items', offset: '-1', live: 'true' }],
+    ['replica', { table: 'items', offset: '-1', replica: 'some' }],
+    ['table', { offset: '-1' }],
+    ['table', { table: 'a.b.c', offset: '-1' }],
+  ]) {
+    expectInvalid(await get(server, params), field)
+  }
+  // Whether these are right only the catalogue knows.
+  const unknown = [
+    { table: 'unheard_of', offset: '-1' },
+    { table: 'items', offset: '-1', where: 'nothing = 1' },
+    { table: 'items', offset: '-1', columns: 'id, title' },
+  ]
+  for (const response of await Promise.all(unknown.map((params) => get(server, params)))) expectTrouble(response, 5)
 })
 
 scenario('beyond the limit of first requests there is a 503, and shapes that exist go on', async ({ cleanup }) => {

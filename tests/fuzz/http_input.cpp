@@ -52,7 +52,7 @@ std::string rewritten(const request_head& head, std::string_view verb) {
   add("TRANSFER-ENCODING", head.chunked ? "Chunked" : "");
   add("EXPECT", head.expects_continue ? "100-Continue" : "");
   add("ORIGIN", head.origin);
-  add("IF-NONE-MATCH", head.if_none_match);
+  add("IF-NONE-MATCH", head.if_none_match.text());
   add("X-REQUEST-ID", head.request_id);
   add("ACCESS-CONTROL-REQUEST-HEADERS", head.preflight_headers);
   return out + "\r\n";
@@ -116,14 +116,17 @@ private:
   }
 
   void take(const request_head& head, std::string_view bytes) {
-    for (const auto part : {head.target, head.host, head.origin, head.if_none_match,
-                            head.request_id, head.preflight_headers}) {
+    for (const auto part :
+         {head.target, head.host, head.origin, head.request_id, head.preflight_headers}) {
       expect(part.empty() || (part.data() >= bytes.data() &&
                               part.data() + part.size() <= bytes.data() + bytes.size()),
              "a part of a head lies within it");
       expect(part.find_first_of(std::string_view{"\r\n\0", 3}) == std::string_view::npos,
              "no part of a head spans lines");
     }
+    for (const auto& list : {head.if_none_match.text(), head.accept_encoding.text()})
+      expect(list.find_first_of(std::string_view{"\r\n\0", 3}) == std::string::npos,
+             "a list has no line ends");
     expect(!head.target.empty() && head.target.find_first_of(" \t") == std::string_view::npos,
            "a target is one word");
     expect(!(head.chunked && head.content_length > 0), "a body has one measure");
@@ -216,7 +219,7 @@ private:
     expect(query.shape.flaw.has_value() == !read->later.empty(), "the session is told of a flaw");
     out += "asks:" + query.shape.cache_key() + (query.now ? "now" : to_string(query.offset)) + ' ' +
            query.handle + (query.live ? " live" : "") + (query.sse ? " sse" : "") + ' ' +
-           std::to_string(read->cursor);
+           read->cursor;
     if (query.subset)
       out += " subset:" + query.subset->where + '/' + query.subset->order_by + '/' +
              std::to_string(query.subset->limit.value_or(0)) + '/' +

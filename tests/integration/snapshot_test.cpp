@@ -5,6 +5,8 @@
 
 #include <gmock/gmock.h>
 
+#include <thread>
+
 namespace busbar::testing {
 namespace {
 
@@ -216,6 +218,46 @@ TEST_F(SnapshotTest, AWaitForALockEndsAtTheDeadlineOfTheFirstRow) {
   EXPECT_EQ(outcome.error().kind, postgres::trouble::transient);
   wait_until("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid, "0");
   must(locker.command("ROLLBACK", in(5s)));
+}
+
+TEST_F(SnapshotTest, WhoMayNotWaitLongForALockIsToldThatItIsHeld) {
+  sql("CREATE TABLE t (a int)");
+  const auto found = table("t");
+  auto session = connect();
+  auto reader = must(postgres::snapshot_reader::begin(session, in(10s), 50ms));
+  auto locker = connect();
+  must(locker.command("BEGIN; LOCK TABLE t", in(5s)));
+  const std::uint16_t columns[] = {0};
+  const auto outcome = reader.copy({&found, columns, {}}, in(30s), 10s,
+                                   [](std::span<const sql::cell>) { return true; });
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().sqlstate, "55P03");
+  must(reader.finish(in(5s)));
+  EXPECT_TRUE(session.usable());
+}
+
+TEST_F(SnapshotTest, RowsThatNobodyWantsAnyMoreAreNotWaitedFor) {
+  sql("CREATE TABLE t (a int)");
+  const auto found = table("t");
+  auto session = connect();
+  const auto pid = std::to_string(session.backend_pid());
+  auto reader = must(postgres::snapshot_reader::begin(session, in(10s)));
+  auto locker = connect();
+  must(locker.command("BEGIN; LOCK TABLE t", in(5s)));
+  std::atomic<bool> stop{false};
+  std::thread leaving{[&] {
+    wait_until("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = " + pid, "1");
+    stop = true;
+  }};
+  const std::uint16_t columns[] = {0};
+  const auto outcome =
+      reader.copy({.table = &found, .columns = columns, .where = {}, .stop = &stop}, in(30s), 10s,
+                  [](std::span<const sql::cell>) { return true; });
+  leaving.join();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message.find("in time"), std::string::npos) << outcome.error().message;
+  EXPECT_FALSE(session.usable());
+  wait_until("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid, "0");
 }
 
 TEST_F(SnapshotTest, ADroppedColumnKeepsItsSqlstate) {

@@ -113,6 +113,23 @@ TEST_F(StreamTest, ConfirmMovesTheSlotAndNeverBack) {
   EXPECT_EQ(slot_position(), to_pg_string(end));
 }
 
+TEST_F(StreamTest, WhatHasNotComeCannotBeConfirmed) {
+  {
+    auto stream = started();
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    const auto end = stream.next_transaction().end;
+    must(stream->confirm(lsn{to_number(end) + (1u << 20)}));
+    wait_until("SELECT confirmed_flush_lsn >= '" + to_pg_string(end) +
+                   "' FROM pg_replication_slots WHERE slot_name = '" + stream_settings().slot() +
+                   "'",
+               "t");
+  }
+  sql("INSERT INTO item VALUES (2, 'b', 'y')");
+  stream_reader again{stream_settings()};
+  again.start();
+  EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
+}
+
 TEST_F(StreamTest, ARestartResendsWhatWasNotConfirmedAndNothingElse) {
   lsn first_end{};
   std::uint64_t first_term = 0;

@@ -148,6 +148,12 @@ export class Busbar {
     }
   }
 
+  /** The text of /metrics. Its server closes each connection without saying so: none may be used again. */
+  async metrics() {
+    const headers = { connection: 'close' }
+    return (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`, { headers })).text()
+  }
+
   async kill9() {
     if (!this.running) return
     this.#child.kill('SIGKILL')

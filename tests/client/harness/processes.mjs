@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
+/** Deadlines are longer by this factor: BUSBAR_PATIENCE, for builds with sanitizers. */
+export const patience = Number(process.env.BUSBAR_PATIENCE ?? 1)
+
 const pids = new Set()
 const directories = new Set()
 
@@ -71,12 +74,13 @@ export async function freePort() {
  * naming `what` (a string, or a function that describes the state reached).
  */
 export async function until(probe, what, { deadlineMs = 15_000, everyMs = 10 } = {}) {
-  const deadline = Date.now() + deadlineMs
+  const allowedMs = deadlineMs * patience
+  const deadline = Date.now() + allowedMs
   for (;;) {
     const value = await probe()
     if (value) return value
     if (Date.now() >= deadline) {
-      throw new Error(`not within ${deadlineMs} ms: ${typeof what === 'function' ? what() : what}`)
+      throw new Error(`not within ${allowedMs} ms: ${typeof what === 'function' ? what() : what}`)
     }
     await delay(everyMs)
   }
@@ -85,8 +89,9 @@ export async function until(probe, what, { deadlineMs = 15_000, everyMs = 10 } =
 /** Rejects when `promise` has not settled after `deadlineMs`. */
 export async function within(promise, deadlineMs, what) {
   let timer
+  const allowedMs = deadlineMs * patience
   const expired = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${deadlineMs} ms: ${what}`)), deadlineMs)
+    timer = setTimeout(() => reject(new Error(`not within ${allowedMs} ms: ${what}`)), allowedMs)
   })
   try {
     return await Promise.race([promise, expired])

@@ -2,7 +2,7 @@
 // prints what the servers said when it fails.
 import { test } from 'node:test'
 import { recentOutput } from './busbar.mjs'
-import { within } from './processes.mjs'
+import { patience, within } from './processes.mjs'
 
 /** The client warns on the console about every 409; the reader of a passing run need not know. */
 const warnings = []
@@ -14,7 +14,7 @@ console.warn = (...words) => {
 /** `body` receives {cleanup(fn)}; whatever it registered runs afterwards, passed or failed. */
 export function scenario(name, body, { deadlineMs = 60_000, skip = false } = {}) {
   // Node's own timeout is a second net: it cannot print the servers' output.
-  test(name, { timeout: deadlineMs + 30_000, skip }, async () => {
+  test(name, { timeout: deadlineMs * patience + 30_000, skip }, async () => {
     const cleanups = []
     try {
       await within(Promise.resolve(body({ cleanup: (fn) => cleanups.push(fn) })), deadlineMs, 'the whole test')

@@ -101,6 +101,7 @@ protected:
   /// The stream begins anew.
   void reconnect() { EXPECT_TRUE(ask<bool>(reset_atom_v)->value.value_or(false)); }
 
+  caf::actor_system& system() { return system_->system; }
   const materializer_actor& materializer() const { return others_->materializers[0]; }
   void run() { scheduler_->run(); }
 
@@ -128,14 +129,14 @@ protected:
   // -- shapes -------------------------------------------------------------------------------------
 
   std::string creation_of(const shape_state& shape) const {
-    return codec_.encode({.term = 1, .what = cluster::create_shape{shape.handle(), "identity"}});
+    return codec_.encode({.term = 1, .what = cluster::create_shapes{{shape.handle(), "identity"}}});
   }
   std::shared_ptr<const answer<lsn>> expect(const shape_ptr& shape) {
-    return ask<lsn>(expect_atom_v, shape);
+    return ask<lsn>(expect_atom_v, shape_list{shape});
   }
   std::shared_ptr<const answer<bool>> splice(const shape_ptr& shape, const snapshot& sees) {
     auto facts = std::make_shared<const table_facts>(facts_of(*shape->definition().table));
-    return ask<bool>(splice_atom_v, shape->id(), sees, facts_ptr{std::move(facts)});
+    return ask<bool>(splice_atom_v, shape_list{shape}, sees, facts_ptr{std::move(facts)});
   }
   /// Creation message at `commit_lsn`, by transaction `xid`.
   void create_at(const shape_ptr& shape, std::uint64_t commit_lsn, std::uint32_t xid) {
@@ -151,7 +152,7 @@ protected:
     auto stored = record(shape->handle());
     stored.created_lsn = 100;
     stored.visibility = {.xmin = 110, .xmax = 110, .xip = {}};
-    EXPECT_TRUE(store_->finish_snapshot(shape->id(), stored, false));
+    EXPECT_TRUE(store_->finish_snapshots(std::array{std::pair{shape->id(), stored}}, false));
     return shape;
   }
   std::vector<std::string> log_of(const shape_ptr& shape) const {
@@ -220,7 +221,7 @@ private:
           return {[](find_atom, const shape_request&) -> caf::result<shape_ptr> {
                     return caf::make_error(caf::sec::unexpected_message);
                   },
-                  [](finished_atom, const shape_ptr&, const snapshotter_actor&) {},
+                  [](finished_atom, const shape_list&, const snapshotter_actor&) {},
                   [](publish_atom, const shape_ptr&, bool) {},
                   [this](mend_atom, const shape_ptr& shape) { to_mend_.push_back(shape); },
                   [](mend_atom, const shape_ptr&, const snapshotter_actor&) {},
@@ -238,13 +239,14 @@ private:
                 applied_.push_back(position);
                 wrote_ = wrote;
               },
-              [](reset_atom, lsn) {}, [](flush_atom) {}};
+              [](reset_atom, lsn, std::uint64_t) { return true; }, [](flush_atom) {}};
     });
   }
   replicator_actor spawn_replicator() {
     return system_->system.spawn(
         [this](replicator_actor::pointer) -> replicator_actor::behavior_type {
-          return {[](flushed_atom, lsn) {}, [this](applied_atom) { ++credits_; }};
+          return {[](flushed_atom, lsn, std::uint64_t) {},
+                  [this](applied_atom, std::uint32_t) { ++credits_; }};
         });
   }
 

@@ -28,7 +28,7 @@ TEST_F(MaterializerSpliceTest, MessagesThatAreNotOursAreIgnoredAndCounted) {
   const auto shape = made_shape(1);
   const auto expecting = expect(shape);
   const cluster::control_message message{.term = 1,
-                                         .what = cluster::create_shape{shape->handle(), "x"}};
+                                         .what = cluster::create_shapes{{shape->handle(), "x"}}};
   const cluster::control_codec forger{std::string(32, 'f'), "default"};
   const cluster::control_codec neighbour{std::string(32, 'k'), "other"};
   apply(frame_builder{}
@@ -132,6 +132,36 @@ TEST_F(MaterializerSpliceTest, ShapesThatSpliceTogetherDoNotDisturbEachOther) {
                                        "500_0 insert 8", "500_2 insert 9 last"));
   EXPECT_THAT(log_of(two),
               ElementsAre("400_0 insert 7 last", "500_0 insert 8", "500_2 insert 9 last"));
+}
+
+TEST_F(MaterializerSpliceTest, ShapesOfOneCreationMessageBeginAtTheSamePlace) {
+  const auto all = made_shape(1);
+  const auto some = made_shape(2, testing::where("id > 6"));
+  const auto removed = made_shape(3);
+  const shape_list together{removed, all, some};
+  const auto expecting = ask<lsn>(expect_atom_v, together);
+  cluster::create_shapes created{{"another node's", "x"}};
+  for (const auto& shape : together)
+    created.push_back({shape->handle(), "x"});
+  caf::anon_send(materializer(), forget_atom_v, removed);
+  run();
+  EXPECT_TRUE(expecting->pending());
+  apply(described()
+            .begin(100, 103)
+            .message(codec_.encode({.term = 1, .what = std::move(created)}))
+            .commit());
+  EXPECT_EQ(expecting->value, lsn{100});
+  apply(frame_builder{}.begin(200, 105).insert(oid, row(6)).insert(oid, row(7)).commit());
+  apply(frame_builder{}.begin(300, 106).insert(oid, row(8)).stop());
+  const auto facts = std::make_shared<const table_facts>(testing::facts_of(*testing::items()));
+  const snapshot sees{.xmin = 104, .xmax = 104, .xip = {}};
+  EXPECT_EQ(ask<bool>(splice_atom_v, together, sees, facts_ptr{facts})->value, true);
+  apply(frame_builder{}.begin(300, 106, false, 2).insert(oid, row(9)).commit());
+  EXPECT_THAT(log_of(all), ElementsAre("200_0 insert 6", "200_2 insert 7 last", "300_0 insert 8",
+                                       "300_2 insert 9 last"));
+  EXPECT_THAT(log_of(some),
+              ElementsAre("200_2 insert 7 last", "300_0 insert 8", "300_2 insert 9 last"));
+  EXPECT_FALSE(removed->progress().started);
 }
 
 TEST_F(MaterializerSpliceTest, StreamThatBeginsAnewDoesNotDoubleWhatWasKeptAside) {

@@ -347,6 +347,33 @@ TEST_F(MaterializerStreamTest, SlowSessionIsToldOnceInsteadOfAThousandTimes) {
   EXPECT_EQ(session->moves.back().to, (log_offset{1'200, 0}));
 }
 
+TEST_F(MaterializerStreamTest, WhatABusySessionWasNotToldItHearsWhenItHasReadTheRest) {
+  const auto busy = live_shape(1, testing::where("id < 10"));
+  const auto quiet = live_shape(2, testing::where("id > 10"));
+  const auto session = watch(busy);
+  caf::anon_send(materializer(), watch_atom_v, quiet, session->handle);
+  run();
+  session->answers = false;
+  session->checks.clear();
+  std::uint64_t tx = 200;
+  const auto change = [&](int id) {
+    const auto before = session->letters;
+    apply(described().begin(++tx, 120).insert(oid, row(id)).commit());
+    return session->letters > before;
+  };
+  int unread = 0;
+  while (change(1))
+    ++unread;
+  EXPECT_FALSE(change(11)); // the one change of the quiet shape; the busy one never rests
+  for (int i = 0; i < 100 && session->checks.empty(); ++i) {
+    caf::anon_send(materializer(), ready_atom_v, session->handle);
+    run();
+    --unread;
+    unread += change(1) ? 1 : 0;
+  }
+  EXPECT_THAT(session->checks, ::testing::UnorderedElementsAre(busy->id(), quiet->id()));
+}
+
 TEST_F(MaterializerStreamTest, EndOfAShapeIsStoredWithTheFrameThatEndedIt) {
   live_shape(1);
   apply(described().begin(200, 120).truncate(oid).commit());

@@ -95,7 +95,7 @@ TEST_F(MaterializerTablesTest, WhatIsKnownSurvivesACrash) {
 TEST_F(MaterializerTablesTest, AShapeOfWhichNothingWasStoredTakesWhatItHearsFirst) {
   auto stored = record("handle-7");
   stored.visibility = as_of(110);
-  ASSERT_TRUE(store_->finish_snapshot(storage::shape_id{7}, stored, false));
+  ASSERT_TRUE(store_->finish_snapshots(std::array{std::pair{storage::shape_id{7}, stored}}, false));
   crash();
   ASSERT_EQ(shapes_.size(), 1u);
   auto first = items();

@@ -1,4 +1,5 @@
 #include "actors/log_pieces.hpp"
+#include "actors/log_slices.hpp"
 #include "actors/piece_cache.hpp"
 #include "actors/snapshot_writer.hpp"
 #include "tests/unit/actors/made_shape.hpp"
@@ -7,7 +8,9 @@
 #include <gmock/gmock.h>
 
 #include <barrier>
+#include <chrono>
 #include <thread>
+#include <utility>
 
 namespace busbar {
 namespace {
@@ -111,7 +114,9 @@ protected:
   std::vector<log_offset> write_snapshot(std::uint64_t chunk_bytes,
                                          const std::vector<std::size_t>& rows) {
     std::vector<log_offset> done;
-    snapshot_writer writer{*store_, shape_->id(), chunk_bytes, [&](std::uint64_t chunks) {
+    snapshot_writer writer{*store_, shape_->id(), chunk_bytes,
+                           [&](std::uint64_t chunks, std::uint32_t pieces) {
+                             EXPECT_EQ(pieces, 0u) << "what is quickly whole is shown whole";
                              done.push_back({0, static_cast<std::int64_t>(chunks) - 1});
                            }};
     for (const auto bytes : rows)
@@ -141,6 +146,40 @@ TEST_F(PiecesTest, SnapshotEndIsAChunkOfItsOwnBehindARowThatClosedOne) {
 TEST_F(PiecesTest, EmptySnapshotIsOneChunk) {
   EXPECT_THAT(write_snapshot(100, {}), ElementsAre(log_offset{0, 0}));
   EXPECT_EQ(slice(log_offset::start(), {0, 0}), "END");
+}
+
+TEST_F(PiecesTest, AChunkThatStaysOpenIsShownPieceByPieceAndEndsWhereItWouldHave) {
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> shown;
+  snapshot_writer writer{
+      *store_, shape_->id(), 150,
+      [&](std::uint64_t chunks, std::uint32_t pieces) { shown.emplace_back(chunks, pieces); },
+      std::chrono::seconds{0}};
+  for (int i = 0; i < 4; ++i)
+    EXPECT_TRUE(writer.add_row([](std::string& out) { out.append(49, 'r'); }));
+  EXPECT_TRUE(writer.end("END"));
+  EXPECT_EQ(shown, (decltype(shown){{0, 1}, {0, 2}, {1, 0}, {1, 1}, {2, 0}}));
+  const std::string row(49, 'r');
+  EXPECT_EQ(slice(log_offset::start(), {0, 0}), row + ',' + row + ',' + row);
+  EXPECT_EQ(slice({0, 0}, {0, 1}), row + ",END");
+}
+
+TEST_F(PiecesTest, AnOpenChunkIsSlicedToTheEndThatItWillHave) {
+  shape_progress progress;
+  progress.chunks = 1;
+  progress.started = true;
+  const auto slice_of = [&](log_offset at, bool sse = false) {
+    return slice_at(*store_, shape_, {.at = at, .live = sse, .sse = sse}, progress, 0).value();
+  };
+  EXPECT_TRUE(slice_of(log_offset::start()));
+  EXPECT_FALSE(slice_of({0, 0})) << "nothing of it can be read yet";
+  progress.pieces = 2;
+  const auto open = slice_of({0, 0});
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->end, (log_offset{0, 1}));
+  EXPECT_FALSE(open->up_to_date);
+  EXPECT_FALSE(open->rest.done());
+  EXPECT_FALSE(slice_of({0, 0}, true)) << "a stream waits until it is whole";
+  EXPECT_FALSE(slice_of({0, 1})) << "whether there will be another is not known";
 }
 
 TEST_F(PiecesTest, LargeChunkIsReadPieceByPiece) {

@@ -7,19 +7,26 @@
 namespace busbar {
 namespace {
 
+// Each sentence stands like this in the code that gives a shape up.
 TEST(RemovalReason, SumsUpWhatIsSaidOfAShape) {
   for (const auto& [sentence, label] :
        {std::pair{"the table was truncated", "truncated"},
-        {"the table was dropped or renamed", "table"},
-        {"the table was dropped and created anew", "table"},
+        {"the table was dropped, or has no stream any more", "table"},
         {"the table was renamed", "table"},
-        {"a selected column was dropped, renamed or retyped", "schema"},
         {"column \"publication\" was dropped, renamed or retyped", "schema"},
+        {"column \"where clause\" was retyped", "schema"},
         {"a column was added to the table", "schema"},
+        {"the columns that make up its key have changed", "schema"},
         {"the table was altered while its snapshot was being opened", "schema"},
-        {"the table has left the publication, or lost REPLICA IDENTITY FULL", "publication"},
+        {"the stream has not described the table", "schema"},
+        {"a row of the stream does not have the columns that the stream announced", "schema"},
+        {"the table has left the publication", "publication"},
+        {"the table was out of the publication for a time", "publication"},
         {"the publication was altered", "publication"},
+        {"the table has lost REPLICA IDENTITY FULL", "publication"},
+        {"the where clause cannot be evaluated on a row of the table", "clause"},
         {"a table was attached to it as a partition", "partition"},
+        {"a partition was detached", "partition"},
         {"a partition was detached or dropped", "partition"},
         {"its snapshot could not be opened in time", "snapshot"},
         {"storage refuses writes", "storage"},

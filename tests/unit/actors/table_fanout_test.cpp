@@ -53,6 +53,7 @@ protected:
                 bytes_[&log].push_back(may_take ? std::move(entry.json) : entry.json);
               }
             },
+        .judge = [](shape_log_writer&, row_cells, row_cells, entry_encoder&) { return true; },
         .broken =
             [this](shape_log_writer& log, const std::string& why) {
               broken_[&log] = why;
@@ -228,6 +229,62 @@ TEST_F(TableFanoutTest, RemovedShapeGetsNothingAndTheOthersGoOn) {
   EXPECT_TRUE(fanout_.empty());
 }
 
+TEST_F(TableFanoutTest, UpdateConcernsTheShapesOfBothItsRows) {
+  fanout_.describe(items_relation());
+  auto& one = add(where("title = 'one'"));
+  auto& two = add(where("title = 'two'"));
+  auto& low = add(where("id < 10"));
+  add(where("title = 'three'"));
+  update({"1", "one", "f", null}, {"1", "two", "f", null});
+  EXPECT_THAT(got_[&one], ElementsAre("500_0 delete 1"));
+  EXPECT_THAT(got_[&two], ElementsAre("500_0 insert 1"));
+  EXPECT_THAT(got_[&low], ElementsAre("500_0 update 1"));
+  EXPECT_EQ(got_.size(), 3u);
+}
+
+TEST_F(TableFanoutTest, FilterGoesOnAsLongAsAnyShapeHasIt) {
+  fanout_.describe(items_relation());
+  auto& first = add(where("id = 1 AND title LIKE '%a%'"));
+  auto& second = add(where("title LIKE '%a%' AND 1 = id"));
+  fanout_.remove(first); // whose compiled clause the group was made with
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(got_[&second], ElementsAre("500_0 insert 1"));
+  fanout_.remove(second);
+  auto& third = add(where("id = 1 AND title LIKE '%a%'"));
+  insert({"1", "a", "f", null});
+  EXPECT_THAT(got_[&third], ElementsAre("500_0 insert 1"));
+  EXPECT_EQ(got_.size(), 1u);
+}
+
+TEST_F(TableFanoutTest, AmongManyShapesThatComeAndGoEachGetsItsOwn) {
+  fanout_.describe(items_relation());
+  std::vector<shape_log_writer*> shapes;
+  for (int i = 0; i < 300; ++i)
+    shapes.push_back(&add(where("id = " + std::to_string(i / 3))));
+  for (int i = 0; i < 300; i += 2)
+    fanout_.remove(*shapes[static_cast<std::size_t>(i)]);
+  for (int id = 0; id < 100; ++id) {
+    insert({std::to_string(id), "a", "f", null});
+    std::set<const shape_log_writer*> expected;
+    for (int i = 3 * id; i < 3 * id + 3; ++i)
+      if (i % 2 == 1)
+        expected.insert(shapes[static_cast<std::size_t>(i)]);
+    std::set<const shape_log_writer*> got;
+    for (const auto& [log, entries] : got_)
+      got.insert(log);
+    ASSERT_EQ(got, expected) << id;
+  }
+}
+
+TEST_F(TableFanoutTest, FailingRowIsShownOnlyToClausesThatItMayConcern) {
+  fanout_.describe(items_relation());
+  auto& dividing = add(where("title = 'a' AND 10 / id > 1"));
+  auto& other = add(where("title = 'b' AND 10 / id > 1"));
+  insert({"0", "a", "f", null});
+  EXPECT_TRUE(broken_.contains(&dividing));
+  EXPECT_FALSE(broken_.contains(&other));
+}
+
 TEST_F(TableFanoutTest, EveryShapeIsVisitedAlsoIfTheVisitRemovesIt) {
   add();
   add();
@@ -272,6 +329,21 @@ TEST_F(TableFanoutTest, LostColumnBreaksShapesThatSelectOrFilterByIt) {
   EXPECT_THAT(broken_[&selecting], HasSubstr("note"));
   EXPECT_THAT(broken_[&filtering], HasSubstr("note"));
   EXPECT_THAT(got_[&neither], ElementsAre("500_0 insert 1"));
+}
+
+TEST_F(TableFanoutTest, ShapeThatComesLateIsHeldAgainstTheStreamAsItIs) {
+  auto relation = items_relation();
+  relation.columns.pop_back();
+  fanout_.describe(relation);
+  auto& narrow = add(only_columns({"id", "title"}));
+  insert({"1", "a", "f"});
+  auto& wide = add(only_columns({"id", "note"}));
+  auto& late = add(only_columns({"id", "title"}));
+  insert({"2", "a", "f"});
+  EXPECT_EQ(broken_.size(), 1u);
+  EXPECT_THAT(broken_[&wide], HasSubstr("note"));
+  EXPECT_THAT(got_[&narrow], ElementsAre("500_0 insert 2"));
+  EXPECT_THAT(got_[&late], ElementsAre("500_0 insert 2"));
 }
 
 TEST_F(TableFanoutTest, RetypedColumnIsALostOne) {

@@ -10,7 +10,8 @@ namespace {
 const std::string key(32, 'k');
 
 control_message creation() {
-  return {.term = 42, .what = create_shape{"48213375-1787299205123456", "16384 public items"}};
+  return {.term = 42,
+          .what = create_shapes{{"48213375-1787299205123456", "16384 public items"}, {"7-8", ""}}};
 }
 
 TEST(ControlMessageTest, CreationIsReadBack) {
@@ -18,10 +19,12 @@ TEST(ControlMessageTest, CreationIsReadBack) {
   const auto read = codec.decode(codec.encode(creation()));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->term, 42u);
-  const auto* create = std::get_if<create_shape>(&read->what);
+  const auto* create = std::get_if<create_shapes>(&read->what);
   ASSERT_NE(create, nullptr);
-  EXPECT_EQ(create->handle, "48213375-1787299205123456");
-  EXPECT_EQ(create->identity, "16384 public items");
+  ASSERT_EQ(create->size(), 2u);
+  EXPECT_EQ(create->front().handle, "48213375-1787299205123456");
+  EXPECT_EQ(create->front().identity, "16384 public items");
+  EXPECT_EQ(create->back().handle, "7-8");
 }
 
 TEST(ControlMessageTest, DropIsReadBack) {

@@ -72,6 +72,24 @@ TEST(JsonBody, WithoutSubsetMembersItIsALogRead) {
   EXPECT_FALSE(read_of("table=t&offset=0_0&handle=q&live=1", R"({"live":null})").live);
 }
 
+TEST(JsonBody, NullMembersTakeBackWhatTheQuerySaysHoweverManyThereAre) {
+  std::string raw;
+  std::string body = R"({"live":null,"table":null)";
+  for (int i = 0; i < 1'000; ++i) {
+    raw +=
+        "a" + std::to_string(i) + "=1&a" + std::to_string(i) + "=2&b" + std::to_string(i) + "=1&";
+    body += ",\"a" + std::to_string(i) + "\":null";
+  }
+  const auto parameters = merged(raw + "table=t&live=true&offset=-1&live=1", body + "}");
+  EXPECT_FALSE(parameters.has_key_with_prefix("a"));
+  EXPECT_FALSE(parameters.find("live"));
+  EXPECT_FALSE(parameters.find("table"));
+  ASSERT_TRUE(parameters.find("offset"));
+  EXPECT_EQ(parameters.find("offset")->text, "-1");
+  for (int i = 0; i < 1'000; ++i)
+    EXPECT_TRUE(parameters.find("b" + std::to_string(i)));
+}
+
 TEST(JsonBody, AlsoAnEmptySubsetIsOne) {
   EXPECT_TRUE(read_of(base, R"({"subset":{}})").subset);
   EXPECT_TRUE(read_of("table=t&offset=-1&subset__unknown=1", "").subset);
@@ -113,6 +131,35 @@ TEST(JsonBody, WrongSubsetsAreNamed) {
   EXPECT_EQ(fields_of("table=t&offset=-1&subset__params=[1"), "subset.params");
   EXPECT_EQ(fields_of("table=t&offset=-1&subset__limit=x&subset__order_by=a"), "subset.limit");
   EXPECT_EQ(fields_of("offset=-1&subset__limit=x"), "table") << "the shape comes first";
+}
+
+TEST(JsonBody, TreesBesideTheSqlDoNotCount) {
+  std::string list = "0";
+  for (int i = 0; i < 60'000; ++i)
+    list += R"(,{"type":"val","value":)" + std::to_string(i) + '}';
+  const auto tree = R"({"type":"func","name":"in","where_expr":1,"args":[)" + list + "]}";
+  for (const std::string name : {"where_expr", "order_by_expr"}) {
+    const auto flat =
+        read_of(base, "{\"" + name + "\":" + tree +
+                          R"(,"where":"a = $1","params":{"1":"x"},"limit":1,"order_by":"a"})");
+    ASSERT_TRUE(flat.subset);
+    EXPECT_EQ(flat.subset->where, "a = $1");
+    EXPECT_EQ(flat.subset->parameters, std::vector<std::string>{"x"});
+    EXPECT_EQ(flat.subset->limit, 1u);
+    const auto nested = read_of(base, R"({"log":"changes_only","subset":{"where":"b",")" + name +
+                                          "\":[" + list + R"(]},"where":"c","replica":"full"})");
+    ASSERT_TRUE(nested.subset);
+    EXPECT_EQ(nested.subset->where, "b");
+    EXPECT_EQ(nested.shape.where, "c");
+    EXPECT_TRUE(nested.shape.changes_only && nested.shape.replica_full);
+    // Elsewhere the name means nothing.
+    auto parameters = query::parse(base).value();
+    EXPECT_FALSE(merge_json_body(R"({"other":{")" + name + "\":[" + list + "]}}", parameters));
+    EXPECT_FALSE(merge_json_body("{\"" + name + "\":1,\"a\":[" + list + "]}", parameters));
+    EXPECT_FALSE(
+        merge_json_body(R"({"subset":{")" + name + "\":1},\"a\":[" + list + "]}", parameters));
+  }
+  EXPECT_TRUE(read_of(base, R"({"where_expr":{"a":[1]},"order_by_expr":[{"b":2}]})").subset);
 }
 
 TEST(JsonBody, WhatIsNoObjectIsRefused) {

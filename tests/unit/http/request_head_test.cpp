@@ -40,7 +40,7 @@ TEST(RequestHead, ReadsWhatItNeeds) {
   EXPECT_TRUE(head.keep_alive);
   EXPECT_EQ(head.host, "x:1");
   EXPECT_EQ(head.origin, "http://o");
-  EXPECT_EQ(head.if_none_match, "\"h:0_0:1_2\"");
+  EXPECT_EQ(head.if_none_match.text(), "\"h:0_0:1_2\"");
   EXPECT_EQ(head.request_id, "abc");
   EXPECT_EQ(head.content_length, 12u);
   EXPECT_EQ(head.preflight_headers, "x-a, x-b");

@@ -51,8 +51,9 @@ class script {
 public:
   /// Called on the I/O thread for every read. Without it, readers are parked. Set before start.
   std::function<void(shape_reader&, const shape_query&)> answer;
-  std::vector<std::string> pieces;       ///< For next_piece(), set before start.
-  std::size_t pieces_until_error = 1000; ///< next_piece() fails after so many.
+  std::vector<std::string> pieces;             ///< For next_piece(), set before start.
+  std::size_t pieces_until_error = 1000;       ///< next_piece() fails after so many.
+  std::atomic<std::size_t> pieces_there{1000}; ///< What is behind them is still being written.
   std::atomic<bool> active{true};
   std::atomic<std::size_t> pieces_read{0};
 
@@ -127,19 +128,29 @@ public:
     if (pieces_.empty()) // every reader gets the same bytes, as from the real session's cache
       for (const auto& piece : script_.pieces)
         pieces_.push_back(share(piece));
+    if (cursor.piece >= script_.pieces_there)
+      return body_piece{};
     const auto piece = pieces_.at(cursor.piece++);
     cursor.finished = cursor.piece == script_.pieces.size();
     ++script_.pieces_read;
     return piece_in(cursor.in, piece);
   }
+  void await_more(shape_reader& reader, const log_cursor&) override {
+    script_.parked.push_back(&reader);
+  }
   bool knows(const std::string& handle) const override { return handle == "known"; }
-  result<bool> drop(const std::string& handle,
-                    const std::optional<shape_request>& definition) override {
-    const std::lock_guard lock{script_.mutex};
-    script_.dropped.push_back(handle);
-    if (definition && handle == "other")
-      return fail(errc::invalid_argument, "the handle is not that of the shape defined");
-    return handle == "known" || (definition && definition->table == "known");
+  void drop(shape_reader& reader, const std::string& handle,
+            const std::optional<shape_request>& definition) override {
+    {
+      const std::lock_guard lock{script_.mutex};
+      script_.dropped.push_back(handle);
+    }
+    if (definition && definition->flaw)
+      reader.on_refused({*definition->flaw});
+    else if (definition && handle == "other")
+      reader.on_refused({{errc::invalid_argument, "the handle is not that of the shape defined"}});
+    else
+      reader.on_dropped(handle == "known" || (definition && definition->table == "known"));
   }
   service_state state(std::string& why_not) const override {
     why_not = "no lock yet";

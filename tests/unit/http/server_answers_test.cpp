@@ -57,7 +57,7 @@ TEST_F(ServerAnswers, EveryResponseCarriesTheCommonHeaders) {
   EXPECT_EQ(answer.header("electric-server"), "ElectricSQL/test");
   EXPECT_EQ(answer.header("access-control-allow-origin"), "http://app");
   EXPECT_EQ(answer.header("x-request-id"), "0123456789abcdefghij");
-  EXPECT_EQ(answer.header("vary"), "accept-encoding");
+  EXPECT_EQ(answer.header("vary"), "accept-encoding, origin");
   EXPECT_NE(answer.header("date"), "(none)");
   const auto other = get(initial, "x-request-id: short\r\n");
   EXPECT_EQ(other.header("access-control-allow-origin"), "*");
@@ -336,6 +336,13 @@ TEST_F(ServerAnswers, DeletionByHandle) {
   EXPECT_EQ(done.header("cache-control"), "no-cache");
   EXPECT_EQ(ask("DELETE", "/v1/shape?handle=other").status, 404);
   EXPECT_NE(ask("DELETE", "/v1/shape").body.find(R"("handle":[)"), std::string::npos);
+  EXPECT_EQ(ask("DELETE", "/v1/shape?table=known").status, 202);
+  const auto flawed = ask("DELETE", "/v1/shape?table=known&columns=a,");
+  EXPECT_EQ(flawed.status, 400);
+  EXPECT_NE(flawed.body.find(R"("columns":[)"), std::string::npos);
+  const auto mismatch = ask("DELETE", "/v1/shape?table=known&handle=other");
+  EXPECT_EQ(mismatch.status, 400);
+  EXPECT_EQ(mismatch.body.find("errors"), std::string::npos);
   script_.active = false;
   const auto too_early = ask("DELETE", "/v1/shape?handle=known");
   EXPECT_EQ(too_early.status, 503);

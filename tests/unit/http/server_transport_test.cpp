@@ -338,6 +338,61 @@ TEST_F(ServerTransport, ABodyInOnePieceHasALength) {
   EXPECT_EQ(answer.header("content-length"), std::to_string(answer.body.size()));
 }
 
+TEST_F(ServerTransport, ABodyThatIsStillBeingWrittenGoesOnWhenThereIsMore) {
+  script_.pieces = {"1", "2", "3"};
+  script_.pieces_there = 1;
+  script_.answer = [](shape_reader& reader, const shape_query&) {
+    auto slice = slice_of("", false);
+    slice.ready = nullptr;
+    slice.rest = {};
+    reader.on_slice(slice);
+  };
+  start();
+  for (const auto verb : {"GET", "HEAD"}) {
+    script_.pieces_there = 1;
+    auto client = connect();
+    client.send(std::string{verb} + " " + std::string{initial} + " HTTP/1.1\r\nhost: a\r\n\r\n");
+    if (std::string_view{verb} == "GET") {
+      EXPECT_TRUE(client.read_until("[1"));
+      script_.answer_parked([](shape_reader& reader) { reader.on_more(); }); // too early
+      script_.pieces_there = 2;
+      script_.answer_parked([](shape_reader& reader) { reader.on_more(); });
+      script_.pieces_there = 3;
+      script_.answer_parked([](shape_reader& reader) { reader.on_more(); });
+      EXPECT_EQ(client.read_response().body, "[1,2,3]");
+    } else {
+      EXPECT_EQ(client.read_response(false).body, "");
+    }
+    script_.with_readers([](std::vector<shape_reader*>& readers) { EXPECT_TRUE(readers.empty()); });
+    client.get("/");
+    EXPECT_EQ(client.read_response().status, 200) << "the connection goes on";
+  }
+}
+
+TEST_F(ServerTransport, ABodyThatNeverGoesOnBreaksTheConnection) {
+  script_.pieces = {"1", "2"};
+  script_.pieces_there = 1;
+  script_.answer = [](shape_reader& reader, const shape_query&) {
+    auto slice = slice_of("", false);
+    slice.ready = nullptr;
+    slice.rest = {};
+    reader.on_slice(slice);
+  };
+  start();
+  auto client = connect();
+  client.get(initial);
+  EXPECT_TRUE(client.read_until("[1"));
+  script_.answer_parked([](shape_reader& reader) {
+    reader.on_refused({{errc::unavailable, "the snapshot makes no progress"}});
+  });
+  EXPECT_FALSE(client.read_response().complete);
+  EXPECT_TRUE(client.ended());
+  auto other = connect();
+  other.get(initial);
+  EXPECT_TRUE(other.read_until("[1"));
+  other.close();
+}
+
 TEST_F(ServerTransport, AnErrorInTheMiddleOfABodyBreaksTheConnection) {
   script_.pieces = {"1", "2", "3"};
   script_.pieces_until_error = 2;

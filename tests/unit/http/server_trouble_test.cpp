@@ -52,6 +52,7 @@ TEST_F(ServerTrouble, ASubsetWithoutDatabaseHasACode) {
   const auto answer = get("/v1/shape?table=items&offset=-1&subset__where=a");
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.body, R"({"code":"database_unreachable","error":"no database"})");
+  EXPECT_EQ(ask("POST", initial).header("cache-control"), "no-store");
   EXPECT_EQ(answer.header("retry-after"), "10");
   EXPECT_EQ(answer.header("cache-control"), "no-store");
 }
@@ -163,6 +164,18 @@ TEST_F(ServerTrouble, NewShapesAreAdmittedUpToTheLimitWhileOthersGoOn) {
   ASSERT_TRUE(script_.wait_for_reads(4));
   EXPECT_EQ(metrics_.admission_initial.Value(), 1);
   EXPECT_EQ(metrics_.admission_existing.Value(), 0);
+}
+
+TEST_F(ServerTrouble, ABodyThatTakesItsTimeHoldsNoPlace) {
+  settings_.initial_requests_max = 1;
+  script_.answer = [](shape_reader& reader, const shape_query&) { reader.on_slice(slice_of("")); };
+  start();
+  auto slow = connect();
+  slow.ask("POST", initial, "content-length: 2\r\nexpect: 100-continue\r\n");
+  EXPECT_EQ(slow.read_response(false).status, 100); // its head has been dealt with
+  EXPECT_EQ(get(initial).status, 200);
+  slow.send("{}");
+  EXPECT_EQ(slow.read_response().status, 200);
 }
 
 } // namespace

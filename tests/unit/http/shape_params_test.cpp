@@ -56,7 +56,7 @@ TEST(ShapeParams, TheWholeDefinitionIsRead) {
   EXPECT_EQ(read.query.handle, "h-1");
   EXPECT_TRUE(read.query.live);
   EXPECT_TRUE(read.query.sse);
-  EXPECT_EQ(read.cursor, 77);
+  EXPECT_EQ(read.cursor, "77");
 }
 
 TEST(ShapeParams, TheOrderOfColumnsDoesNotMakeAnotherRequest) {
@@ -196,6 +196,8 @@ TEST(ShapeParams, DeletionTakesAHandleOrADefinition) {
   EXPECT_EQ(deletion("table=a.b.c").error().at(0).field, "table");
   EXPECT_EQ(deletion("table=t&replica=half").error().at(0).field, "replica");
   EXPECT_EQ(deletion("handle=h&live=maybe").error().at(0).field, "live");
+  // Told only if there is such a table.
+  EXPECT_EQ(deletion("table=t&columns=a,").value().definition->flaw->field, "columns");
   EXPECT_EQ(deletion("handle=h&live_sse=2").error().at(0).field, "live_sse");
 }
 

@@ -93,6 +93,18 @@ TEST(PgError, ClientsAreToldTheNameOfTheTroubleAndNoHost) {
   }
 }
 
+TEST(PgError, AClauseThatFailsOnARowIsTheClientsErrorAndQuotesNoRow) {
+  const auto told = postgres::classify("22012", "division by zero").of_clause("where");
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->code, errc::invalid_argument);
+  EXPECT_EQ(told->field, "where");
+  EXPECT_NE(told->message.find("22012"), std::string::npos);
+  const auto quoting = postgres::classify("22P02", "invalid input syntax for type integer: \"s3\"");
+  EXPECT_EQ(quoting.of_clause("where")->message.find("s3"), std::string::npos);
+  for (const auto* state : {"", "57014", "42703", "XX000", "53300"})
+    EXPECT_FALSE(postgres::classify(state, "words").of_clause("where")) << state;
+}
+
 TEST(PgError, MessagesAreOneLine) {
   EXPECT_EQ(postgres::one_line("a\n\tb  c\r\n"), "a b c");
   EXPECT_EQ(postgres::one_line("\n"), "");

@@ -152,6 +152,18 @@ TEST(IdentityTest, ListingAllColumnsIsAnotherShape) {
   EXPECT_NE(identity_of(listed), identity_of(request()));
 }
 
+TEST(ClauseColumnsTest, KnowWhatCannotBeNull) {
+  auto domain = column("d", "posint");
+  domain.type_class = "d";
+  domain.base = {"int4", "b", 0, -1};
+  domain.not_null = true;
+  const auto columns =
+      clause_columns(*testing::table({column("id", "int4", 0), domain, column("n", "text")}));
+  EXPECT_TRUE(columns[0].not_null);
+  EXPECT_TRUE(columns[1].not_null);
+  EXPECT_FALSE(columns[2].not_null);
+}
+
 TEST(IdentityTest, SpellingOfTheClauseAndItsParametersDoesNotMatter) {
   auto literal = request(), parameter = request(), spaced = request();
   literal.where = "id = '5'";
@@ -215,6 +227,15 @@ std::string schema_of(const std::vector<table_column>& columns) {
 }
 std::string type_of(const table_column& c) {
   return schema_of({c});
+}
+
+TEST(DefinitionTest, ParametersAreLimitedTogether) {
+  auto r = request();
+  r.where = "title = $1 OR note = $2";
+  r.parameters = {std::string(131'072, 'a'), std::string(131'072, 'b')};
+  EXPECT_EQ(refused_on(r), "");
+  r.parameters.front() += 'a';
+  EXPECT_EQ(refused_on(r), "params");
 }
 
 TEST(SchemaJsonTest, TableOfTheTranscripts) {

@@ -33,6 +33,7 @@ TEST(Subset, AnEmptyRequestMeansEveryRow) {
 TEST(Subset, ErrorsNameTheFieldInsideTheSubset) {
   EXPECT_EQ(field_of({.where = "nothing = 1"}), "subset.where");
   EXPECT_EQ(field_of({.where = "id IN (SELECT 1)"}), "subset.where");
+  EXPECT_EQ(field_of({.where = "id IN (SELECT id FROM items)"}), "subset.where");
   EXPECT_EQ(field_of({.where = "true", .order_by = "1"}), "subset.order_by");
 }
 

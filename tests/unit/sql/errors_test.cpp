@@ -61,9 +61,8 @@ TEST(ClauseErrors, CommentsDisappear) {
 
 TEST(ClauseErrors, UnsupportedConstructsAreNamed) {
   const std::pair<const char*, const char*> cases[] = {
-      {"a IN (SELECT 1)", "At location 2: IN (SELECT …) is not supported yet"},
-      {"EXISTS (SELECT 1)", "At location 0: of subqueries only IN (SELECT …) is ever supported; "
-                            "this kind is not supported"},
+      {"a IN (SELECT 1)", "At location 2: a subquery selects from exactly one table"},
+      {"EXISTS (SELECT 1)", "At location 0: of subqueries only IN (SELECT …) is supported"},
       {"t SIMILAR TO 'x'", "At location 2: SIMILAR TO is not supported"},
       {"t ~ 'x'", "At location 2: operator ~ is not supported"},
       {"t COLLATE \"C\" = 'x'", "At location 2: COLLATE is not supported"},

@@ -111,7 +111,8 @@ TEST(ClauseLimits, ALongParameterUsedOftenIsRefused) {
   const std::string text(60000, 'x');
   EXPECT_THAT(complaint("t <> $1" + repeated(" AND t <> $1", 30), table, {text}),
               HasSubstr("too large"));
-  EXPECT_THAT(complaint("t = $1", table, {std::string(200000, 'x')}), HasSubstr("too long"));
+  EXPECT_EQ(complaint("t = $1", table, {std::string(2'000'000, 'x')}), "(accepted)")
+      << "how long they may be the caller says";
 }
 
 TEST(ClauseLimits, BytesThatAreNoTextAreRefused) {

@@ -136,6 +136,16 @@ TEST(DatesAndTimes, TheManySpellingsOfOneMoment) {
   EXPECT_EQ(write_timestamp(micros, false), "2024-01-08 22:30:00") << "a zone is read and ignored";
 }
 
+TEST(DatesAndTimes, NoNumberInThemMayHaveAnyLength) {
+  const std::string many(40, '9');
+  for (const auto& text :
+       {many, many + "-01-08", "2024-" + many + "-08", "2024-01-" + many, "8-1-" + many,
+        "8 jan " + many, "2024-01-08 " + many + ":00", "2024-01-08 22:30:00+" + many}) {
+    std::int64_t micros = 0;
+    EXPECT_EQ(read_timestamp(text, true, micros), reading::unsupported) << text;
+  }
+}
+
 TEST(DatesAndTimes, ADateBeyondAllTimestampsStillCompares) {
   const auto table = test::typed({{"d", "date"}, {"ts", "timestamp"}});
   EXPECT_EQ(test::verdict("d > ts", table, {"5874897-12-31", "294276-12-31 23:59:59"}), truth::yes);

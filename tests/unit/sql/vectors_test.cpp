@@ -2,85 +2,18 @@
 
 #include "sql/atoms.hpp"
 #include "tests/unit/sql/clause.hpp"
+#include "tests/unit/sql/vectors.hpp"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <set>
 
 namespace busbar::sql {
 namespace {
 
-using nlohmann::json;
-
-json vectors() {
-  std::ifstream file{BUSBAR_TEST_DATA "/where-vectors.json"};
-  return json::parse(file);
-}
-
-column column_of(const std::string& name, std::string type) {
-  column out;
-  out.name = name;
-  out.cases = type == "name" ? case_rule::ascii : case_rule::unicode; // a name's collation is C
-  if (type.ends_with("[]")) {
-    out.dimensions = 1;
-    type.resize(type.size() - 2);
-  }
-  if (const auto modifier = type.find('('); modifier != std::string::npos)
-    type.resize(modifier);
-  if (type == "mood") {
-    out.type_class = "e";
-    out.labels = std::make_shared<enum_type>(enum_type{"public", "mood", {"sad", "ok", "happy"}});
-  }
-  if (type == "posint")
-    type = "int4";
-  if (type == "email")
-    type = "text";
-  if (type == "int4range")
-    out.type_class = "r";
-  out.type_name = type;
-  return out;
-}
-
-struct prepared {
-  std::string id;
-  std::string where;
-  test::columns columns;
-  std::vector<std::string> parameters;
-  test::row row;
-  json expected;
-};
-
-prepared prepare(const json& vector) {
-  prepared out;
-  out.id = vector.at("id");
-  out.where = vector.at("where");
-  out.expected = vector.at("expect");
-  for (const auto& [name, type] : vector.at("columns").items()) {
-    out.columns.push_back(column_of(name, type));
-    const auto& text = vector.at("row").at(name);
-    out.row.push_back(text.is_null() ? std::nullopt : std::optional{text.get<std::string>()});
-  }
-  if (vector.contains("params"))
-    for (std::size_t n = 1; vector["params"].contains(std::to_string(n)); ++n)
-      out.parameters.push_back(vector["params"][std::to_string(n)]);
-  return out;
-}
-
-/// The database of the vectors is in C.UTF-8.
-result<std::shared_ptr<const predicate>> compile(const std::string& where, const prepared& v) {
-  return predicate::compile(where, v.parameters, v.columns, {true, true, case_rule::unicode});
-}
-result<std::shared_ptr<const predicate>> compile(const prepared& v) {
-  return compile(v.where, v);
-}
-
-truth answer_of(const json& expected) {
-  return expected.is_null() ? truth::unknown : expected.get<bool>() ? truth::yes : truth::no;
-}
+using namespace test::vectors;
 
 /// What the spec lets us refuse, although PostgreSQL answers it: regular expressions and timetz.
 const std::set<std::string> may_be_refused{"ext-like-003", "ext-like-004", "ext-like-005",
@@ -90,7 +23,7 @@ TEST(WhereVectors, EveryClauseIsAnsweredRightOrRejectedAsItMustBe) {
   std::size_t right = 0;
   std::size_t rejected = 0;
   std::set<std::string> refused;
-  for (const auto& vector : vectors()) {
+  for (const auto& vector : all()) {
     const auto v = prepare(vector);
     const auto made = compile(v);
     if (v.expected.is_string()) {
@@ -112,7 +45,7 @@ TEST(WhereVectors, EveryClauseIsAnsweredRightOrRejectedAsItMustBe) {
 }
 
 TEST(WhereVectors, AtomsLetEveryRowThroughThatSatisfiesTheClause) {
-  for (const auto& vector : vectors()) {
+  for (const auto& vector : all()) {
     const auto v = prepare(vector);
     const auto made = compile(v);
     if (!made || v.expected.is_string() || answer_of(v.expected) != truth::yes)
@@ -130,7 +63,7 @@ TEST(WhereVectors, AtomsLetEveryRowThroughThatSatisfiesTheClause) {
 }
 
 TEST(WhereVectors, EmittedSqlCompilesToTheSameClauseAndTheSameAnswer) {
-  for (const auto& vector : vectors()) {
+  for (const auto& vector : all()) {
     const auto v = prepare(vector);
     const auto made = compile(v);
     if (!made)
@@ -147,7 +80,7 @@ TEST(WhereVectors, EmittedSqlCompilesToTheSameClauseAndTheSameAnswer) {
 }
 
 TEST(WhereVectors, NegationGivesTheNegatedAnswer) {
-  for (const auto& vector : vectors()) {
+  for (const auto& vector : all()) {
     const auto v = prepare(vector);
     const auto made = compile(v);
     if (!made)

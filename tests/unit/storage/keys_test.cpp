@@ -28,8 +28,8 @@ TEST(KeysTest, LayoutOnDiskStaysAsItIs) {
 }
 
 TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
-  const std::vector<std::string_view> golden{"default", "directory", "log",
-                                             "chunks",  "frames",    "node"};
+  const std::vector<std::string_view> golden{"default", "directory", "log", "chunks",
+                                             "frames",  "node",      "sets"};
   EXPECT_EQ((std::vector<std::string_view>{family_names.begin(), family_names.end()}), golden);
   EXPECT_EQ(static_cast<int>(family::node), 5);
   EXPECT_EQ(format_version, 1u);

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,7 +82,7 @@ protected:
     EXPECT_TRUE(writes.empty());
   }
   void put(storage::shape_id id, const storage::shape_record& r) {
-    const auto done = store_->put_shape(id, r, true);
+    const auto done = store_->finish_snapshots(std::array{std::pair{id, r}}, false);
     ASSERT_TRUE(done) << done.error().message;
   }
   std::vector<storage::recovered_shape> recover() {

@@ -133,7 +133,7 @@ TEST_F(StoreLogTest, SnapshotPiecesAreReadBackAndEndWithNull) {
 TEST_F(StoreLogTest, FinishedSnapshotIsThereAfterReopening) {
   ASSERT_TRUE(store_->put_snapshot_piece(shape_, 0, 0, "first", true));
   ASSERT_TRUE(store_->put_snapshot_piece(shape_, 0, 1, "second", false));
-  ASSERT_TRUE(store_->finish_snapshot(shape_, record("h"), true));
+  ASSERT_TRUE(store_->finish_snapshots(std::array{std::pair{shape_, record("h")}}, true));
   reopen();
   EXPECT_EQ(**store_->read_snapshot_piece(shape_, 0, 1), "second");
   ASSERT_EQ(recover().size(), 1u);

@@ -223,7 +223,7 @@ TEST_F(StoreRecoveryTest, SnapshotThatFinishesAfterTheRemovalBringsNothingBack) 
   put(shape_id{5}, record("five", false));
   ASSERT_TRUE(store_->mark_removed(shape_id{5}));
   ASSERT_TRUE(store_->remove_shape(shape_id{5}, false)); // its snapshotter still writes
-  ASSERT_TRUE(store_->finish_snapshot(shape_id{5}, record("five"), false));
+  ASSERT_TRUE(store_->finish_snapshots(std::array{std::pair{shape_id{5}, record("five")}}, false));
   reopen();
   EXPECT_TRUE(recover().empty());
 }
@@ -314,7 +314,7 @@ TEST_F(StoreRecoveryTest, WhatIsKnownOfATableComesBackAndGoesWithItsShape) {
     put(shape_id{1}, record("a"));
     put(shape_id{2}, record("b"));
     batch writes;
-    writes.put_facts(shape_id{1}, facts, seen, record("a").table);
+    writes.put_facts(std::array{shape_id{1}}, facts, seen, record("a").table);
     commit(writes);
     reopen();
     ASSERT_TRUE(known(shape_id{1}).facts);

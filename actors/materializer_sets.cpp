@@ -1,0 +1,160 @@
+// How sets, and shapes that ask them, begin, come back from storage and end. How they live is told
+// in materializer_moves.cpp.
+#include "actors/materializer_state.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace busbar {
+
+caf::result<lsn> materializer_state::fence(const std::string& slot, const std::string& token) {
+  auto& waiting = fences[slot];
+  if (waiting.second.pending())
+    waiting.second.deliver(
+        to_caf(error{errc::unavailable, "nobody waits for this fence any more"}));
+  waiting = {token, self->make_response_promise<lsn>()};
+  return waiting.second;
+}
+
+void materializer_state::pass_fence(const std::string& token, std::uint64_t tx) {
+  for (auto& [slot, waiting] : fences)
+    if (waiting.first == token && waiting.second.pending())
+      waiting.second.deliver(lsn{tx});
+}
+
+caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
+                                           const facts_ptr& facts,
+                                           const set_contents_ptr& contents) {
+  const auto found = shapes.find(id);
+  if (found == shapes.end() || found->second->log.shape()->progress().gone)
+    return to_caf(error{errc::must_refetch, "the shape was removed"});
+  auto& owned = *found->second;
+  if (owned.log.accepting() || (!owned.asks && !owned.log.shape()->definition().inner.empty()))
+    return to_caf(error{errc::must_refetch, "what its subquery selects was removed"});
+  const bool is_late = applied_front || last_commit < reached;
+  const auto upto = is_late ? std::nullopt : boundary(sees, owned.created_lsn);
+  if (!upto)
+    return false;
+  if (owned.asks) {
+    for (const auto set_id : owned.asks->sets) {
+      const auto set = shapes.find(set_id);
+      if (set == shapes.end() || !set->second->log.accepting())
+        return to_caf(error{errc::must_refetch, "what its subquery selects was removed"});
+      // The snapshot tells what the subquery selects in truth; a set that lags is not there yet.
+      if (const auto* below = set->second->asks.get();
+          below &&
+          (below->parked || below->lags() || below->behind <= *upto || below->steady_since > *upto))
+        return false;
+    }
+  }
+  owned.log.accept(sees);
+  owned.log.begin_after(*upto);
+  writes.mark_splice_passed(id, *upto);
+  auto* const one = &owned;
+  keep_facts({&one, 1}, facts, sees);
+  awaiting.erase(id);
+  if (contents) {
+    owned.set->counts.reserve(contents->values.size());
+    for (const auto& [value, count] : contents->values)
+      owned.set->counts.emplace(value, count);
+  }
+  if (owned.asks)
+    for (const auto* set :
+         std::set<const inner_set*>(owned.asks->views.begin(), owned.asks->views.end()))
+      for (const auto& move : set->journal)
+        if (move.tx > *upto)
+          lag_behind(*owned.asks, *set, move);
+  for (const auto& [oid, relation] : relations_seen)
+    if (relation.feeds(owned.log.shape()->definition().table->oid))
+      check_attached(owned.log, relation);
+  if (owned.log.accepting())
+    go_on(owned, *upto);
+  trim_aside();
+  if (disk_refuses || !write_out()) {
+    give_up(owned.log, "storage refuses writes");
+    return to_caf(error{errc::unavailable, "storage refuses writes"});
+  }
+  report();
+  owned.log.shape()->update([](shape_progress& p) { p.started = true; });
+  tell_watchers(id);
+  return true;
+}
+
+result<void> materializer_state::link(owned_shape& owned) {
+  const auto& shape = owned.log.shape();
+  if (shape->definition().is_set() && !owned.set)
+    owned.set = std::make_unique<inner_set>();
+  if (shape->definition().inner.empty() || owned.asks)
+    return {};
+  auto asks = std::make_unique<asker>(env.secret, *shape);
+  for (const auto id : shape->inner()) {
+    const auto set = shapes.find(id);
+    if (set == shapes.end() || !set->second->set)
+      return fail(errc::must_refetch, "what its subquery selects was removed");
+    asks->sets.push_back(id);
+    asks->views.push_back(set->second->set.get());
+  }
+  for (const auto id : std::set<shape_id>(asks->sets.begin(), asks->sets.end()))
+    shapes.at(id)->set->dependents.push_back(shape->id());
+  owned.asks = std::move(asks);
+  return {};
+}
+
+void materializer_state::unlink(owned_shape& owned) {
+  const auto id = owned.log.shape()->id();
+  parked.erase(id);
+  unsettled.erase(id);
+  less_behind.erase(id);
+  open_sets.erase(&owned);
+  if (owned.asks) {
+    for (const auto set : owned.asks->sets)
+      if (const auto found = shapes.find(set); found != shapes.end())
+        std::erase(found->second->set->dependents, id);
+    trim_journals(*owned.asks);
+  }
+  if (!owned.set)
+    return;
+  for (const auto dependent : owned.set->dependents) {
+    const auto found = shapes.find(dependent);
+    if (found == shapes.end())
+      continue;
+    if (!found->second->log.shape()->progress().gone)
+      give_up(found->second->log, "what its subquery selects was removed");
+    found->second->asks.reset();
+    parked.erase(dependent);
+    unsettled.erase(dependent);
+  }
+}
+
+result<void> materializer_state::adopt_sets(owned_shape& owned, std::uint64_t position) {
+  auto stored = env.store->read_set(owned.log.shape()->id());
+  if (!stored)
+    return fail(std::move(stored).error());
+  position = std::max(position, stored->position);
+  if (owned.set) {
+    owned.set->counts.reserve(stored->values.size());
+    for (const auto& [value, count] : stored->values)
+      owned.set->counts.emplace(value, count);
+    owned.set->position = position;
+  }
+  owned.log.skip_to(position);
+  if (!owned.asks)
+    return {};
+  auto& asks = *owned.asks;
+  asks.steady_since = position;
+  for (const auto* view : asks.views)
+    asks.floor = std::max(asks.floor, view->position);
+  for (auto& late : stored->lag) {
+    if (late.subquery >= asks.lag.size())
+      return fail(errc::corrupt, "a stored lag of a shape names a subquery that it lacks");
+    asks.stored[late.subquery].insert(late.value);
+    asks.lag[late.subquery][late.value] = {late.xid, late.since, std::move(late.texts)};
+  }
+  if (asks.lags())
+    park(owned, position);
+  refresh_behind(owned);
+  show_behind();
+  return {};
+}
+
+} // namespace busbar

@@ -1,0 +1,23 @@
+// actors/move_reader.hpp: starts a MOVE READER (protocol.hpp): reads rows that moves of values may
+// bring into shapes with subqueries.
+#pragma once
+
+#include "actors/cast.hpp"
+#include "actors/node_status.hpp"
+#include "cluster/control_message.hpp"
+#include "postgres/connection.hpp"
+
+namespace busbar {
+
+/// Borrowed parts outlive the actor system.
+struct move_reader_environment {
+  postgres::connection_url url;          ///< For fences.
+  postgres::connection_url snapshot_url; ///< For reading rows; may go through a pooler.
+  const node_status* status = nullptr;
+  const cluster::control_codec* control = nullptr;
+};
+
+move_reader_actor spawn_move_reader(caf::actor_system& system, move_reader_environment environment,
+                                    cast_ptr others);
+
+} // namespace busbar
