@@ -40,6 +40,11 @@ bool materializer_state::judge_change(shape_log_writer& log, row_cells old_row, 
   auto& owned = *shapes.at(log.shape()->id());
   if (!owned.set && !owned.asks)
     return true; // a set of its is gone, and so will it be
+  // Of another description of the table, the cells may be those of other columns.
+  if (const auto* table = log.shape()->definition().table.get(); table != judged_table) {
+    hasher->forget();
+    judged_table = table;
+  }
   auto& [before, after] = judged;
   if (owned.asks) {
     const auto contains = [&](std::uint16_t subquery, const digest& value) {

@@ -235,6 +235,7 @@ struct materializer_state {
     judged_row before;
     judged_row after;
   } judged;                                   ///< Of the present change.
+  const table_info* judged_table = nullptr;   ///< How the last shape judged knows its table.
   std::vector<encoded_entry> made;            ///< Of the present change.
   std::unordered_set<owned_shape*> open_sets; ///< Sets that the open transaction has touched.
   std::uint64_t reached = 0; ///< The last commit before the stream began anew; 0 = it has not.

@@ -80,7 +80,8 @@ metrics::metrics()
                   "Logical messages with our prefix that were not signed by us.")},
       commit_to_durable{seconds(*registry_, "busbar_commit_to_durable_seconds",
                                 "From PostgreSQL's commit to the sync of the shape logs.")},
-      shapes{gauge(*registry_, "busbar_shapes", "Shapes that exist.")},
+      shapes{gauge(*registry_, "busbar_shapes",
+                   "Shapes that exist, and what their subqueries select.")},
       shapes_created{counter(*registry_, "busbar_shapes_created_total", "Shapes created.")},
       shapes_removed{
           counters(*registry_, "busbar_shapes_removed_total", "Shapes removed, by reason.")},
