@@ -22,12 +22,12 @@ class shape_index {
 public:
   using table_ptr = std::shared_ptr<const table_info>;
 
-  void add(const shape_ptr& shape) {
-    const auto identity = hash_of(shape->definition().identity());
+  /// `identity` is that of the shape's definition.
+  void add(const shape_ptr& shape, const std::string& identity) {
     const std::unique_lock guard{mutex_};
     if (!by_handle_.insert(shape).second)
       return;
-    by_identity_.emplace(identity, shape);
+    by_identity_.emplace(hash_of(identity), shape);
     const auto& table = shape->definition().table;
     auto& known = tables_[name_of(*table)];
     const auto same = find_description(known, *table);

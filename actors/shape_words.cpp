@@ -48,10 +48,11 @@ void shape_words::remember(const std::string& key, const shape_ptr& shape) {
 
 shape_ptr shape_words::defined_by(const std::string& key, const shape_request& words) {
   table_list inner;
-  if (const auto named = sql::inner_tables(words.where); named && !words.where.empty())
-    for (const auto& [schema, name] : *named)
-      for (const auto& table : index_.descriptions(schema, name))
-        inner.push_back(table);
+  if (sql::may_have_subqueries(words.where))
+    if (const auto named = sql::inner_tables(words.where))
+      for (const auto& [schema, name] : *named)
+        for (const auto& table : index_.descriptions(schema, name))
+          inner.push_back(table);
   for (const auto& table : index_.descriptions(words.schema, words.table)) {
     const auto meant = define_shape(words, table, inner);
     if (!meant)
