@@ -114,7 +114,8 @@ public:
               const auto what = from_caf(why);
               auto waiting = take(key);
               // Shapes that are there are served without PostgreSQL.
-              const auto kept = what.code == errc::unavailable
+              const bool is_awaited = waiting.begin() != waiting.end();
+              const auto kept = what.code == errc::unavailable && is_awaited
                                     ? words_.defined_by(key, waiting.begin()->query.shape)
                                     : nullptr;
               for (auto& [reader, query] : waiting) {

@@ -491,7 +491,6 @@ struct snapshotter_state {
             .selects_all = d.selects_all,
             .where = d.where,
             .parameters = d.parameters,
-            .canonical_where = std::string{d.filter ? d.filter->canonical() : std::string_view{}},
             .replica_full = d.replica_full,
             .changes_only = d.changes_only,
             .snapshot_complete = true,

@@ -23,6 +23,10 @@
 #include <mutex>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 using namespace busbar;
@@ -65,6 +69,13 @@ private:
   bool is_done_ = false;
   std::thread thread_;
 };
+
+/// The C library keeps what is free in the middle of its heap, unless it is told.
+void give_back_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
@@ -186,6 +197,9 @@ int serve(const app::settings& config) {
           .receive([](bool) {}, [](const caf::error&) {});
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory(); // a start needs more of it than what comes
   }
   // An actor that ends while we serve is a fault of ours; starting again from disk is sound.
   const auto supervisor = system.spawn([&stop, others](caf::event_based_actor* self) {

@@ -192,8 +192,7 @@ result<std::vector<recovered_shape>> store::recover() {
   values_by_shape passed{body_->look_over(family::directory), 'p'};
   values_by_shape known{body_->look_over(family::directory), 't'};
   facts_reader facts;
-  std::vector<recovered_shape> sound;
-  sound.reserve(shapes.size());
+  std::size_t sound = 0;
   for (auto& shape : shapes) {
     log->SeekForPrev(log_key(shape.id, {~std::uint64_t{0}, log_offset::infinite}));
     bool intact = true;
@@ -226,12 +225,14 @@ result<std::vector<recovered_shape>> store::recover() {
       else
         spdlog::error("shape {}: {}", shape.record.handle, read.error().message);
     }
-    sound.push_back(std::move(shape));
+    if (auto& place = shapes[sound++]; &place != &shape)
+      place = std::move(shape);
   }
+  shapes.resize(sound);
   for (const auto* it : {log.get(), chunks.get(), passed.iterator().get(), known.iterator().get()})
     if (!it->status().ok())
       return fail(to_error(it->status(), "recover"));
-  return sound;
+  return shapes;
 }
 
 } // namespace busbar::storage
