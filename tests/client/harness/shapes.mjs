@@ -67,6 +67,11 @@ export class LogChecker {
     this.#name = name
   }
 
+  /** key → row. */
+  get values() {
+    return this.rows
+  }
+
   #fail(what, message) {
     assert.fail(`${this.#name}: ${what}: ${JSON.stringify(message)}`)
   }
