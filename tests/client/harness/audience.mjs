@@ -77,6 +77,10 @@ export function parametersOf({ table, where, params, columns, replica, log }) {
   return { table: ident(table), where, columns: columns?.map(ident).join(','), replica, log, ...Object.fromEntries(numbered) }
 }
 
+/** Long values are long only to be stored out of line. */
+const short = (text) => text.replace(/([pqr] \d bytes )\1{2,}/g, '$1…')
+const brief = ({ headers, key, value }) => short(JSON.stringify({ ...headers, key, value }))
+
 class Member {
   refetchesAllowed = 0
   tellsPosition = true
@@ -99,12 +103,15 @@ class Member {
       } else if (text(found.get(key)) !== text(row)) lines.push(`has ${key} as ${text(found.get(key))}, PostgreSQL as ${text(row)}`)
     }
     for (const [key, row] of found) if (!expected.has(key)) lines.push(`has ${key}, which is not selected: ${text(row)}`)
-    return lines
+    return lines.map(short)
   }
 
   /** Throws what went wrong on the way. A refused clause is `refused` instead. */
   check() {
-    if (this.failure && !this.refused) throw this.failure
+    if (this.failure && !this.refused) {
+      const { stack } = this.failure
+      throw new Error(`${short(stack)}\nIt had been told: ${this.follower.messages.slice(-12).map(brief).join('\n')}`)
+    }
     assert.ok(this.refetches <= this.refetchesAllowed, `${this.name}: ${this.refetches} refetches, of which ${this.refetchesAllowed} had a reason`)
   }
 

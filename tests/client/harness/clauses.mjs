@@ -154,17 +154,16 @@ class Maker {
     return type === 'int4[]' ? String(this.random.int(0, 9)) : this.random.pick(['a', 'b', 'open', 'alpha'])
   }
 
-  columnOf(table, column, qualify = true) {
-    const name = ident(column.name)
-    const sql = qualify && this.random.chance(0.05) ? `${ident(table.name)}.${name}` : name
-    return { ...column, sql: this.random.chance(0.05) && name === sql ? `"${column.name.replaceAll('"', '""')}"` : sql }
+  columnOf(column) {
+    const sql = this.random.chance(0.05) ? `"${column.name.replaceAll('"', '""')}"` : ident(column.name)
+    return { ...column, sql }
   }
 
   leaf(table) {
     if (this.random.chance(0.08)) return this.#twoColumns(table)
     const column = this.random.pick(table.columns)
     // A bool alone is a clause, as is what starts with NOT: without parentheses they would bind otherwise.
-    return `(${this.random.pick(leaves[column.type])(this, this.columnOf(table, column))})`
+    return `(${this.random.pick(leaves[column.type])(this, this.columnOf(column))})`
   }
 
   #twoColumns(table) {

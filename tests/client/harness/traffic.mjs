@@ -5,8 +5,8 @@ import { randomClause, written } from './clauses.mjs'
 import { until } from './processes.mjs'
 import { drawn, ident, quoted, tables } from './world.mjs'
 
-/** A duplicate key, no partition for a row, a deadlock, a lock not obtained in time. */
-const conflicts = /^(23505|23514|40P01|55P03)$/
+/** A duplicate key, no partition for a row, a row that moved on, a deadlock, a lock not obtained in time. */
+const conflicts = /^(23505|23514|40001|40P01|55P03)$/
 const gone = (error) => /^(57P0[123]|08...)$/.test(error.code ?? '') || /^ECONN|^EPIPE/.test(error.code ?? '') || /onnection (terminated|ended)|not queryable/.test(error.message)
 
 /**
