@@ -266,6 +266,8 @@ void materializer_state::finish_frame(const frame& done) {
 }
 
 bool materializer_state::reset() {
+  for (const auto id : parked)
+    shapes.at(id)->asks->waits_since = std::chrono::steady_clock::now();
   // The unfinished transaction will be sent again, perhaps cut into other frames.
   backlog.clear();
   applied_front = false;
