@@ -136,9 +136,10 @@ class Maker {
     return `$${this.params.length}`
   }
 
-  value({ draw }) {
+  value({ type, draw }) {
     const text = draw(this.random)
-    return /^-?\d{1,9}(\.\d+)?$/.test(text) && this.random.chance(0.5) ? text : this.literal(text)
+    const bare = ['int4', 'int8', 'numeric', 'float8'].includes(type) && /^-?\d[\d.]*$/.test(text)
+    return bare && this.random.chance(0.5) ? text : this.literal(text)
   }
 
   /** Not a parameter: where those would have no type of their own. */
