@@ -94,18 +94,24 @@ scenario(
       totals.kills++
       excuse((member) => !member.upToDate)
     }
+    const leaves = async (end) => {
+      hit()
+      await end()
+      for (const member of members) member.checker.mayFall = true
+    }
+    const kill = () => leaves(() => server.kill9())
     const down = (at) => [
-      [at, async () => (hit(), await server.kill9())],
+      [at, kill],
       [at + random.int(0, 6), () => server.start()],
     ]
     const troubles = [
       down,
       down,
-      (at) => [[at, async () => (hit(), await server.restart())]],
-      (at) => [[at, async () => (hit(), totals.restarts++, await server.terminate(), await server.start())]],
+      (at) => [[at, async () => (await kill(), await server.start())]],
+      (at) => [[at, async () => (totals.restarts++, await leaves(() => server.terminate()), await server.start())]],
       (at) => [[at, async () => (hit(), await postgres.kill9(), await postgres.start())]],
       (at) => [[at, async () => (hit(), await postgres.stop('SIGQUIT'), await postgres.start())]],
-      (at) => [[at, async () => (hit(), hit(), await Promise.all([server.kill9(), postgres.kill9()]), await Promise.all([server.start({ wait: false }), postgres.start()]))]],
+      (at) => [[at, async () => (hit(), await Promise.all([kill(), postgres.kill9()]), await Promise.all([server.start({ wait: false }), postgres.start()]))]],
     ]
 
     /** Everything that is committed now has reached every member, and that is what PostgreSQL selects. */
@@ -123,6 +129,7 @@ scenario(
           () => `round ${round}: ${member.name} to be up to date to ${position}; it is at ${member.checker.seen}, ${member.state()}`,
           { deadlineMs: 20_000 },
         )
+        member.checker.mayFall = false
         if (member.refused) await leave(member)
       }
       for (const member of members) {
@@ -152,7 +159,10 @@ scenario(
       if (random.chance(0.1) && attached < 3) events.push([at(), attach])
       // One after the other: what is down must be up before the next trouble.
       const first = random.int(1, 20)
-      events.push(...random.pick(troubles)(first), ...random.pick(troubles)(first + random.int(8, 30)))
+      const [a, b] = [random.pick(troubles), random.pick(troubles)]
+      const names = [a, b].map((x) => troubles.indexOf(x))
+      const t0 = Date.now()
+      events.push(...a(first), ...b(first + random.int(8, 30)))
       const progress = await underLoad({
         writers: Array.from({ length: writers }, () => {
           const choices = random.fork()
@@ -165,7 +175,9 @@ scenario(
       totals.commits += progress.commits
       totals.conflicts += progress.conflicts
       if (!server.running) await server.start()
+      const t1 = Date.now()
       await quiet(round)
+      console.log(`round ${round}: ${t1 - t0} + ${Date.now() - t1} ms, ${names}`)
     }
 
     // Every log, read from the beginning, tells the same story, twice in the same bytes.

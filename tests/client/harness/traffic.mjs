@@ -18,8 +18,12 @@ export async function write({ connect, statement, random, progress, enough, lock
   let client
   const reconnect = async () => {
     await client?.end().catch(() => {})
-    client = await until(() => connect().catch(() => undefined), 'PostgreSQL to be back', { deadlineMs: 60_000, everyMs: 20 })
-    await client.query(`SET lock_timeout = '${lockTimeout}'`)
+    const ready = async () => {
+      const fresh = await connect()
+      await fresh.query(`SET lock_timeout = '${lockTimeout}'`)
+      return fresh
+    }
+    client = await until(() => ready().catch(() => undefined), 'PostgreSQL to be back', { deadlineMs: 60_000, everyMs: 20 })
   }
   const transaction = async () => {
     await client.query('BEGIN')
