@@ -26,7 +26,7 @@ export function randomShape(random) {
   return shape
 }
 
-export function describe({ table, where = 'all', params, columns, replica, log }) {
+function describe({ table, where = 'all', params, columns, replica, log }) {
   const rest = [params.length > 0 && `$ ${JSON.stringify(params)}`, columns, replica, log]
   return [`${ident(table)} WHERE ${where}`, ...rest].filter(Boolean).join(' | ')
 }
@@ -87,13 +87,13 @@ class Unrepeated extends LogChecker {
 }
 
 /** What checks the messages of a shape and keeps its rows. */
-export function checkerFor(shape, name) {
+function checkerFor(shape, name) {
   if (shape.log) return new ChangesOnly()
   return shape.asked.length > 0 ? new TaggedRows(name) : new LogChecker(name)
 }
 
 /** The parameters of raw requests for the shape. */
-export function parametersOf({ table, where, params, columns, replica, log }) {
+function parametersOf({ table, where, params, columns, replica, log }) {
   const numbered = params.map((value, index) => [`params[${index + 1}]`, value])
   return { table: ident(table), where, columns: columns?.map(ident).join(','), replica, log, ...Object.fromEntries(numbered) }
 }
@@ -101,6 +101,27 @@ export function parametersOf({ table, where, params, columns, replica, log }) {
 /** Long values are long only to be stored out of line. */
 const short = (text) => text.replace(/([pqr] \d bytes )\1{2,}/g, '$1…')
 const brief = ({ headers, key, value }) => short(JSON.stringify({ ...headers, key, value }))
+
+/** What is wrong with `values` (key → row), line by line; nothing if PostgreSQL selects the same. */
+export function differences(shape, values, expected) {
+  const table = tables.get(shape.table)
+  const lines = []
+  const text = (row) => JSON.stringify(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)))
+  const found = new Map([...values].map(([key, row]) => [key, plainRow(table, row)]))
+  for (const [key, row] of expected) {
+    const has = found.get(key)
+    if (!has && !shape.log) lines.push(`lacks ${key}: ${text(row)}`)
+    if (has && text(has) !== text(row)) lines.push(`has ${key} as ${text(has)}, PostgreSQL as ${text(row)}`)
+  }
+  for (const [key, row] of found) if (!expected.has(key)) lines.push(`has ${key}, which is not selected: ${text(row)}`)
+  return lines.map(short)
+}
+
+/** A raw reader of the whole log of a shape. */
+export function newcomer(server, shape) {
+  const name = `a newcomer: ${describe(shape)}`
+  return new TaggedFollower(server, parametersOf(shape), name, () => checkerFor(shape, name))
+}
 
 class Member {
   refetchesAllowed = 0
@@ -112,19 +133,8 @@ class Member {
     this.families = new Set([shape.table, ...shape.asked].map((name) => tables.get(name).family))
   }
 
-  /** Lines that say what is wrong with the rows; none if they are what PostgreSQL selects. */
   differences(expected) {
-    const table = tables.get(this.shape.table)
-    const lines = []
-    const text = (row) => JSON.stringify(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)))
-    const found = new Map([...this.checker.values].map(([key, row]) => [key, plainRow(table, row)]))
-    for (const [key, row] of expected) {
-      if (!found.has(key)) {
-        if (!this.shape.log) lines.push(`lacks ${key}: ${text(row)}`)
-      } else if (text(found.get(key)) !== text(row)) lines.push(`has ${key} as ${text(found.get(key))}, PostgreSQL as ${text(row)}`)
-    }
-    for (const [key, row] of found) if (!expected.has(key)) lines.push(`has ${key}, which is not selected: ${text(row)}`)
-    return lines.map(short)
+    return differences(this.shape, this.checker.values, expected)
   }
 
   /** Throws what went wrong on the way. A refused clause is `refused` instead. */
@@ -135,11 +145,15 @@ class Member {
     }
     assert.ok(this.refetches <= this.refetchesAllowed, `${this.name}: ${this.refetches} refetches, of which ${this.refetchesAllowed} had a reason`)
   }
+}
 
-  /** Whether it has been told of everything up to `position`. */
-  covers(position) {
-    return this.upToDate && this.checker.seen >= position
-  }
+/** The server under test is soon there again, so nobody waits as long as a 503 asks for. */
+async function impatientFetch(...request) {
+  const response = await fetch(...request)
+  if (response.status !== 503) return response
+  const headers = new Headers(response.headers)
+  headers.delete('retry-after')
+  return new Response(response.body, { status: 503, headers })
 }
 
 /** Refusals that random clauses meet for good reasons, and only these. */
@@ -157,6 +171,7 @@ export class NpmMember extends Member {
       checker: sse && !log ? new Unrepeated(this.name) : checkerFor(shape, this.name),
       materialize: asked.length === 0 && !log, // Its Shape knows nothing of moves.
       liveSse: sse,
+      fetchClient: impatientFetch,
       log,
     })
   }
@@ -188,7 +203,7 @@ export class NpmMember extends Member {
 
   state() {
     const { stream, errors } = this.follower
-    return `offset ${stream.lastOffset}, ${errors.slice(-3).map(String)}`
+    return `${this.checker.seen}, offset ${stream.lastOffset}, ${errors.slice(-3).map(String)}`
   }
 
   differences(expected) {
@@ -246,7 +261,7 @@ export class RawMember extends Member {
   }
 
   state() {
-    return `offset ${this.follower.offset}`
+    return `${this.checker.seen}, offset ${this.follower.offset}`
   }
 
   async close() {
