@@ -83,9 +83,11 @@ async function addLeaf() {
   const from = 300 + 100 * leaves
   const leaf = `leaf_${++leaves}`
   const range = `FOR VALUES FROM (${from}) TO (${from + 100})`
-  if (random.chance(0.5)) await server.query(`CREATE TABLE ${leaf} PARTITION OF tree ${range}`)
+  // Without an identity of its own, shapes would end at an update that comes before the server's ALTER TABLE.
+  const identity = `ALTER TABLE ${leaf} REPLICA IDENTITY FULL`
+  if (random.chance(0.5)) await server.query(`CREATE TABLE ${leaf} PARTITION OF tree ${range}; ${identity}`)
   else {
-    await server.query(`CREATE TABLE ${leaf} (LIKE tree INCLUDING ALL); INSERT INTO ${leaf} VALUES (${from}, 1, 'a', 1)`)
+    await server.query(`CREATE TABLE ${leaf} (LIKE tree INCLUDING ALL); ${identity}; INSERT INTO ${leaf} VALUES (${from}, 1, 'a', 1)`)
     excuse((member) => member.families.has('tree'))
     await server.query(`ALTER TABLE tree ATTACH PARTITION ${leaf} ${range}`)
   }
