@@ -168,14 +168,14 @@ const refusals = /cannot be used both with and without NOT|more than \d+ (altern
 
 export class NpmMember extends Member {
   constructor(server, shape, number, random) {
-    const sse = shape.asked.length === 0 && random.chance(0.2)
+    const sse = shape.asked.length === 0 && !shape.log && random.chance(0.2)
     super(shape, number, sse ? 'npm, SSE' : 'npm')
     this.tellsPosition = !sse // A stream promises only what the shape itself has.
     const { table, asked, params, log, ...rest } = shape
     const given = { table: ident(table), ...rest, ...(params.length > 0 ? { params } : {}) }
     this.follower = new Follower(server.shapeUrl, given, {
       name: this.name,
-      checker: sse && !log ? new Unrepeated(this.name) : checkerFor(shape, this.name),
+      checker: sse ? new Unrepeated(this.name) : checkerFor(shape, this.name),
       materialize: asked.length === 0 && !log, // Its Shape knows nothing of moves.
       liveSse: sse,
       fetchClient: impatientFetch,
