@@ -246,6 +246,7 @@ int serve(const app::settings& config) {
        .cache_max_age = config.cache_max_age,
        .cache_stale_age = config.cache_stale_age,
        .body_file_bytes_max = config.cache_bytes / 4,
+       .held_bytes_max = memory.unsent(),
        .version = BUSBAR_VERSION},
       [&](http::post_function post) {
         return start_session(system,

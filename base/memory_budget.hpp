@@ -23,8 +23,10 @@ struct memory_budget {
   std::size_t aside(std::size_t materializers) const noexcept {
     return total / 4 / std::max<std::size_t>(materializers, 1);
   }
-  /// Rows of subsets on their way to clients.
-  std::size_t subsets() const noexcept { return total / 2; }
+  /// Rows of subsets that are being read and sent; one of the largest allowed must fit.
+  std::size_t subsets() const noexcept { return std::max<std::size_t>(total / 4, 64u << 20); }
+  /// Bytes that clients have asked for and do not take.
+  std::size_t unsent() const noexcept { return total / 4; }
 };
 
 } // namespace busbar

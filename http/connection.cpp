@@ -199,7 +199,10 @@ bool connection::write(std::span<const fragment> fragments) {
   if (broken_)
     return false;
   const bool was_idle = writer_.idle();
-  switch (writer_.send(socket_.get(), fragments, worker_.sent_bytes())) {
+  const auto held = writer_.held_bytes();
+  const auto outcome = writer_.send(socket_.get(), fragments, worker_.sent_bytes());
+  worker_.count_held(held, writer_.held_bytes());
+  switch (outcome) {
   case socket_writer::outcome::sent:
     return true;
   case socket_writer::outcome::stalled:
@@ -215,7 +218,10 @@ bool connection::write(std::span<const fragment> fragments) {
 
 void connection::flush() {
   const auto before = writer_.backlog_bytes();
-  switch (writer_.flush(socket_.get(), worker_.sent_bytes())) {
+  const auto held = writer_.held_bytes();
+  const auto outcome = writer_.flush(socket_.get(), worker_.sent_bytes());
+  worker_.count_held(held, writer_.held_bytes());
+  switch (outcome) {
   case socket_writer::outcome::sent:
     phase_timer::disarm();
     return resume();
@@ -483,6 +489,7 @@ void connection::close() {
   phase_timer::disarm();
   lifetime_timer::disarm();
   socket_.reset();
+  worker_.count_held(writer_.held_bytes(), 0);
   writer_.drop();
   body_.reset();
   free_memory(pending_);

@@ -145,6 +145,8 @@ void socket_writer::queue(std::span<const fragment> fragments, std::size_t alrea
     shared_bytes owner = fragment.owner ? *fragment.owner : share(std::string{rest});
     if (!fragment.owner)
       rest = *owner;
+    if (!fragment.file) // a file's bytes are the kernel's
+      backlog_->held += owner->size() / static_cast<std::size_t>(owner.use_count());
     backlog_->bytes += rest.size();
     backlog_->pieces.push_back({std::move(owner), rest, fragment.file});
   }

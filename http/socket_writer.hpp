@@ -31,6 +31,9 @@ public:
 
   bool idle() const noexcept { return !backlog_; }
   std::size_t backlog_bytes() const noexcept { return backlog_ ? backlog_->bytes : 0; }
+  /// Memory that waits here: whole pieces, though part of them may be sent. Of those that others
+  /// held, too, when they were queued, its share.
+  std::size_t held_bytes() const noexcept { return backlog_ ? backlog_->held : 0; }
   void drop() noexcept { backlog_.reset(); }
 
   static constexpr std::size_t fragments_max = 8;
@@ -45,6 +48,7 @@ private:
     std::vector<piece> pieces;
     std::size_t first = 0; // pieces before it are sent
     std::size_t bytes = 0;
+    std::size_t held = 0;
   };
 
   void queue(std::span<const fragment> fragments, std::size_t already_sent);

@@ -83,6 +83,8 @@ public:
   void count_request(route where, int status);
   std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
   std::size_t& incoming_bytes() noexcept { return incoming_bytes_; } ///< Of bodies half received.
+  /// Of bytes that a client does not take: what a connection held, and what it holds now.
+  void count_held(std::size_t before, std::size_t now) noexcept { held_bytes_ += now - before; }
   void count_parked(int change) noexcept { parked_change_ += change; }
   void count_must_refetch(bool names_handle) noexcept;
 
@@ -95,6 +97,9 @@ private:
   void run_deferred();
   void expire();
   void look_whether_ready();
+  /// When the client that has taken nothing for longest may be given up; max() if none need be.
+  steady_time next_to_shed() const noexcept;
+  void shed();
   void publish_metrics();
   void bury() noexcept;
   void close_all();
@@ -136,6 +141,7 @@ private:
   std::unordered_map<int, prometheus::Counter*> request_counters_;
   std::uint64_t sent_bytes_ = 0;
   std::size_t incoming_bytes_ = 0;
+  std::size_t held_bytes_ = 0;
   int parked_change_ = 0;
 };
 
