@@ -199,10 +199,7 @@ bool connection::write(std::span<const fragment> fragments) {
   if (broken_)
     return false;
   const bool was_idle = writer_.idle();
-  const auto held = writer_.held_bytes();
-  const auto outcome = writer_.send(socket_.get(), fragments, worker_.sent_bytes());
-  worker_.count_held(held, writer_.held_bytes());
-  switch (outcome) {
+  switch (writer_.send(socket_.get(), fragments, worker_.sent_bytes(), worker_.held())) {
   case socket_writer::outcome::sent:
     return true;
   case socket_writer::outcome::stalled:
@@ -218,10 +215,7 @@ bool connection::write(std::span<const fragment> fragments) {
 
 void connection::flush() {
   const auto before = writer_.backlog_bytes();
-  const auto held = writer_.held_bytes();
-  const auto outcome = writer_.flush(socket_.get(), worker_.sent_bytes());
-  worker_.count_held(held, writer_.held_bytes());
-  switch (outcome) {
+  switch (writer_.flush(socket_.get(), worker_.sent_bytes())) {
   case socket_writer::outcome::sent:
     phase_timer::disarm();
     return resume();
@@ -489,7 +483,6 @@ void connection::close() {
   phase_timer::disarm();
   lifetime_timer::disarm();
   socket_.reset();
-  worker_.count_held(writer_.held_bytes(), 0);
   writer_.drop();
   body_.reset();
   free_memory(pending_);

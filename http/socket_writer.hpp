@@ -4,6 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "http/body_files.hpp"
+#include "http/held_pieces.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -25,15 +26,14 @@ class socket_writer {
 public:
   enum class outcome { sent, stalled, broken };
 
-  /// At most `fragments_max` fragments. Stalled: call flush() when the socket can be written to.
-  outcome send(int fd, std::span<const fragment> fragments, std::uint64_t& sent_bytes);
+  /// At most `fragments_max` fragments. Stalled: call flush() when the socket can be written to;
+  /// what waits until then is counted in `held`.
+  outcome send(int fd, std::span<const fragment> fragments, std::uint64_t& sent_bytes,
+               held_pieces& held);
   outcome flush(int fd, std::uint64_t& sent_bytes);
 
   bool idle() const noexcept { return !backlog_; }
   std::size_t backlog_bytes() const noexcept { return backlog_ ? backlog_->bytes : 0; }
-  /// Memory that waits here: whole pieces, though part of them may be sent. Of those that others
-  /// held, too, when they were queued, its share.
-  std::size_t held_bytes() const noexcept { return backlog_ ? backlog_->held : 0; }
   void drop() noexcept { backlog_.reset(); }
 
   static constexpr std::size_t fragments_max = 8;
@@ -43,15 +43,15 @@ private:
     shared_bytes owner;
     std::string_view rest;
     body_file file;
+    held_pieces::hold counted = {};
   };
   struct backlog {
     std::vector<piece> pieces;
     std::size_t first = 0; // pieces before it are sent
     std::size_t bytes = 0;
-    std::size_t held = 0;
   };
 
-  void queue(std::span<const fragment> fragments, std::size_t already_sent);
+  void queue(std::span<const fragment> fragments, std::size_t already_sent, held_pieces& held);
   void take_off(std::size_t sent) noexcept;
 
   std::unique_ptr<backlog> backlog_; // only while stalled: idle clients should cost nothing

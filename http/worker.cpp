@@ -174,7 +174,7 @@ void worker::expire() {
 steady_time worker::next_to_shed() const noexcept {
   const auto& stalled = phases_[static_cast<std::size_t>(phase::send)];
   const auto& settings = shared_.settings;
-  if (held_bytes_ <= settings.held_bytes_max / std::max<std::size_t>(settings.io_threads, 1) ||
+  if (held_.bytes() <= settings.held_bytes_max / std::max<std::size_t>(settings.io_threads, 1) ||
       stalled.empty())
     return steady_time::max();
   return stalled.next() - settings.send_timeout + stalled_least;

@@ -83,8 +83,7 @@ public:
   void count_request(route where, int status);
   std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
   std::size_t& incoming_bytes() noexcept { return incoming_bytes_; } ///< Of bodies half received.
-  /// Of bytes that a client does not take: what a connection held, and what it holds now.
-  void count_held(std::size_t before, std::size_t now) noexcept { held_bytes_ += now - before; }
+  held_pieces& held() noexcept { return held_; }
   void count_parked(int change) noexcept { parked_change_ += change; }
   void count_must_refetch(bool names_handle) noexcept;
 
@@ -117,6 +116,7 @@ private:
   bool draining_ = false;
   steady_time next_look_{}; // at the service's state, for those who wait for it
 
+  held_pieces held_;       // before the connections, which hold them
   connection_list open_;   // owns its elements, see adopt() and bury()
   connection_list closed_; // likewise
   std::vector<connection*> deferred_;
@@ -141,7 +141,6 @@ private:
   std::unordered_map<int, prometheus::Counter*> request_counters_;
   std::uint64_t sent_bytes_ = 0;
   std::size_t incoming_bytes_ = 0;
-  std::size_t held_bytes_ = 0;
   int parked_change_ = 0;
 };
 
