@@ -21,7 +21,7 @@ function nodeTests(source) {
   const quoted = /(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/.source
   const calls = [...source.matchAll(new RegExp(`\\b(?:scenario|test)\\(\\s*${quoted}`, 'g'))]
   const listed = [...source.matchAll(new RegExp(quoted, 'g'))].filter(([, , text]) => /^F\d\d[,:]/.test(text))
-  return [...calls, ...listed].map(([, , text]) => named(text.replace(/\\(.)/g, '$1')))
+  return [...new Set([...calls, ...listed].map(([, , text]) => text.replace(/\\(.)/g, '$1')))].map(named)
 }
 
 /** The tests of a file of GoogleTest's; a comment "// F12, F13" above one labels it. */
