@@ -9,6 +9,8 @@
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
+#include "app/cleanup.hpp"
+#include "app/doctor.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -287,9 +289,17 @@ int main(int argc, char** argv) {
   auto call = app::parse_invocation(arguments, environment);
   if (!call)
     return complain(std::move(call).error());
-  if (call->what != app::command::serve) {
+  switch (call->what) {
+  case app::command::print_help:
+  case app::command::print_version:
     std::cout << call->text << std::endl;
     return EXIT_SUCCESS;
+  case app::command::doctor:
+    return app::run_doctor(*call, std::cout);
+  case app::command::cleanup:
+    return app::run_cleanup(*call, std::cout, std::cerr);
+  case app::command::serve:
+    break;
   }
   spdlog::info("configuration:\n{}", app::describe(call->config));
   for (const auto& note : call->notes)
