@@ -56,7 +56,7 @@ std::string existing(const std::string& directory) {
   auto path = std::filesystem::absolute(directory, problem);
   while (!std::filesystem::is_directory(path, problem) && path.has_relative_path())
     path = path.parent_path();
-  return path.string();
+  return (path / "").lexically_normal().parent_path().string();
 }
 
 /// A file without a name, or one whose name is taken away at once where that cannot be had.

@@ -236,7 +236,9 @@ template <class Duration>
 setting network_wait(headline head, Duration settings::*field, milliseconds bare,
                      std::string standard) {
   auto out = duration(std::move(head), field, bare, bare, 24h);
-  out.shown_default = std::move(standard);
+  out.write = [field, standard](const settings& s) {
+    return s.*field == Duration{0} ? standard : write_duration(s.*field);
+  };
   return out;
 }
 
@@ -268,7 +270,9 @@ std::vector<setting> make_table() {
                           {"ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT"},
                           "… and given up after so many questions without an answer."},
                          &settings::tcp_keepalive_count, {1, 100});
-        out.shown_default = "3";
+        out.write = [](const settings& s) {
+          return std::to_string(s.tcp_keepalive_count == 0 ? 3 : s.tcp_keepalive_count);
+        };
         return out;
       }(),
       network_wait({"BUSBAR_DATABASE_TCP_USER_TIMEOUT",

@@ -97,11 +97,6 @@ pg_result_of<connection> connection::open_replication(const connection_url& url,
     auto why = std::move(session).error();
     if (why.sqlstate == "42501")
       why.message += "; a superuser must run: ALTER ROLE … REPLICATION";
-    if (why.message.find("unsupported startup parameter") != std::string::npos)
-      why = {trouble::fatal, why.sqlstate,
-             "DATABASE_URL leads to a pooler, which cannot replicate (" + why.message +
-                 "): write PostgreSQL's own address there, and the pooler's into "
-                 "BUSBAR_POOLED_DATABASE_URL"};
     return broken(std::move(why));
   }
   connection opened{*session};

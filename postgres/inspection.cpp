@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 /// Every question is one transaction with this before it, so that it means the same in every
 /// session, also behind a pooler.
-constexpr std::string_view pinned =
+constexpr std::string_view prelude =
     "SET LOCAL search_path = ''; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; ";
 
 auto broken(pg_error why) {
@@ -54,7 +54,7 @@ std::string qualified(std::string_view relation) {
 std::string server_question(int version) {
   const std::string idle_slots =
       version >= 180000 ? setting("idle_replication_slot_timeout") : "'0'";
-  return std::string{pinned} +
+  return std::string{prelude} +
          "SELECT pg_catalog.current_setting('server_version_num'),"
          " pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery(),"
          " pg_catalog.current_setting('wal_level'), " +
@@ -67,7 +67,7 @@ std::string server_question(int version) {
 }
 
 std::string role_question() {
-  return std::string{pinned} +
+  return std::string{prelude} +
          "SELECT current_user, pg_catalog.current_database(), r.rolsuper,"
          " r.rolsuper OR r.rolreplication OR EXISTS (SELECT FROM pg_catalog.pg_roles m"
          "   WHERE m.rolname = 'rds_replication' AND pg_catalog.pg_has_role(m.oid, 'MEMBER')),"
@@ -82,7 +82,7 @@ std::string slot_question(int version, std::string_view slot) {
                                   : version >= 160000
                                       ? "CASE WHEN s.conflicting THEN 'conflicting' END"
                                       : "NULL";
-  return std::string{pinned} +
+  return std::string{prelude} +
          "SELECT s.plugin, s.slot_type, s.database,"
          " s.database = pg_catalog.current_database(), s.temporary, s.active_pid, s.wal_status,"
          " s.safe_wal_size, pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
@@ -100,7 +100,7 @@ std::string publication_question(int version, std::string_view publication) {
             " ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid)"
           : "NULL";
   const std::string without_generated = version >= 180000 ? "p.pubgencols <> 's'" : "false";
-  return std::string{pinned} +
+  return std::string{prelude} +
          "SELECT pg_catalog.pg_get_userbyid(p.pubowner),"
          " pg_catalog.pg_has_role(p.pubowner, 'USAGE'),"
          " p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot,"
@@ -118,7 +118,7 @@ std::string leaves_question(int version, std::string_view publication) {
                   " ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')"
                   " AND c.relpersistence = 'p' AND NOT c.relispartition"
                 : "";
-  return std::string{pinned} +
+  return std::string{prelude} +
          "WITH pub AS (SELECT oid FROM pg_catalog.pg_publication WHERE pubname = " +
          quote_literal(publication) + "), members AS (SELECT r.prrelid AS relid, " + partial +
          " AS partial FROM pg_catalog.pg_publication_rel r JOIN pub ON r.prpubid = pub.oid" +
@@ -260,7 +260,7 @@ pg_result_of<bool> is_same_database(connection& direct, connection& pooled, dead
   if (!taken)
     return broken(std::move(taken).error());
   auto seen =
-      pooled.command(std::string{pinned} +
+      pooled.command(std::string{prelude} +
                          "SELECT count(*) FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d"
                          " ON d.oid = l.database AND d.datname = pg_catalog.current_database()"
                          " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2"

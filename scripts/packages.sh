@@ -28,6 +28,7 @@ packages_test=(
   nodejs npm
   zstd                # reads what we compressed
   nginx-light         # the cache that hundreds of clients sit behind
+  pgbouncer           # the pooler that snapshots pass
   chromium            # tests/browser
 )
 packages_format=(clang-format)
@@ -66,19 +67,38 @@ install_packages() {
     # needs: until it is installed, a line in the configuration of postgresql-common forbids that.
     run_shown "Installing postgresql-common" 900 "$log" "${root[@]}" bash -c "$apt_install" \
       apt_install postgresql-common
-    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$without_main_cluster$apt_install" \
-      apt_install "${missing[@]}"
+    run_shown "$title" 3600 "$log" "${root[@]}" \
+      bash -c "$without_services$without_main_cluster$apt_install" apt_install "${missing[@]}"
   else
-    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$apt_install" apt_install "${missing[@]}"
+    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$without_services$apt_install" \
+      apt_install "${missing[@]}"
   fi
 }
 apt_install='DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
-  install --no-install-recommends "$@"'
+    install --no-install-recommends "$@" || exit
+  for package in "$@"; do
+    case $package in
+      nginx-light | pgbouncer) systemctl --quiet disable "${package%-light}" 2>/dev/null || true ;;
+    esac
+  done
+'
+# The tests start servers of their own, so those of the system are wanted neither now nor after the
+# next boot. Where there is a policy already, the machine's owner has decided.
+without_services='
+  undo=
+  trap "eval \"\$undo\"" EXIT
+  trap "exit 1" INT TERM
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    undo+="rm -f $policy; "
+    printf "%s\n" "#!/bin/sh" "case \"\$*\" in *nginx* | *pgbouncer*) exit 101 ;; esac" >$policy
+    chmod 755 $policy
+  fi
+'
 without_main_cluster='
   file=/etc/postgresql-common/createcluster.conf
   line="create_main_cluster = false # while packages of Busbar are installed"
-  trap "sed -i \"/^$line\$/d\" $file" EXIT
-  trap "exit 1" INT TERM
+  undo+="sed -i \"/^$line\$/d\" $file; "
   echo "$line" >>$file
 '
 
