@@ -1,5 +1,4 @@
 #include "storage/inspection.hpp"
-
 #include "tests/unit/storage/store_fixture.hpp"
 
 #include <gmock/gmock.h>
@@ -12,8 +11,8 @@
 namespace busbar::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using storage::directory_state;
+using ::testing::HasSubstr;
 
 class StorageInspectionTest : public StoreTest {
 protected:
