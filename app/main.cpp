@@ -9,6 +9,7 @@
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
+#include "app/health_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -36,6 +37,14 @@ constexpr std::size_t subset_bytes_max = 256u << 20;
 int complain(const error& why) {
   std::cerr << "busbar: " << why.message << std::endl;
   return EXIT_FAILURE;
+}
+
+int report_health(const app::invocation& call) {
+  const auto health = app::ask_health(call.config);
+  if (!health)
+    return complain(health.error());
+  std::cout << health->word << std::endl;
+  return call.must_be_active && health->http_status != 200 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /// Ends the process if an orderly stop takes longer than an orchestrator waits: a query that hangs
@@ -287,6 +296,8 @@ int main(int argc, char** argv) {
   auto call = app::parse_invocation(arguments, environment);
   if (!call)
     return complain(std::move(call).error());
+  if (call->what == app::command::health)
+    return report_health(*call);
   if (call->what != app::command::serve) {
     std::cout << call->text << std::endl;
     return EXIT_SUCCESS;

@@ -42,13 +42,14 @@ struct settings {
   std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
 };
 
-enum class command { serve, print_version, print_help };
+enum class command { serve, health, print_version, print_help };
 
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config;  ///< For serve.
+  settings config;  ///< For serve; for health only port and address.
   std::vector<std::string> notes = {}; ///< For serve: what to warn of in the log, a line each.
+  bool must_be_active = false;         ///< For health: it is not enough that it serves.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after

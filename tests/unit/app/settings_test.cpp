@@ -283,6 +283,27 @@ TEST(CommandLine, HelpOfServeListsEverySettingThatDescribeShows) {
   EXPECT_GE(count, 20u);
 }
 
+TEST(CommandLine, HealthReadsOnlyWhereToAsk) {
+  const auto parsed = parse_invocation({"health"}, {"ELECTRIC_PORT=4000",
+                                                    "BUSBAR_LISTEN_ADDRESS=::", "BUSBAR_PROT=1",
+                                                    "BUSBAR_LONG_POLL_TIMEOUT=soon"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::health);
+  EXPECT_EQ(parsed->config.port, 4000);
+  EXPECT_EQ(parsed->config.listen_address, "::");
+  EXPECT_FALSE(parsed->must_be_active);
+}
+
+TEST(CommandLine, HealthTakesFlagsForWhereToAskAndWhatIsEnough) {
+  const auto parsed = parse_invocation({"health", "--active", "--port", "4001"}, {"BUSBAR_PORT=1"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->config.port, 4001);
+  EXPECT_TRUE(parsed->must_be_active);
+  EXPECT_THAT(message_of(parse_invocation({"health", "--port", "x"}, {})), HasSubstr("--port"));
+  for (const auto& wrong : {strings{"health", "--secret", "x"}, strings{"health", "now"}})
+    EXPECT_THAT(message_of(parse_invocation(wrong, {})), HasSubstr("`busbar health` takes only"));
+}
+
 TEST(CommandLine, AnUnknownCommandIsRefused) {
   EXPECT_THAT(message_of(parse_invocation({"srve"}, {})),
               AllOf(HasSubstr("srve"), HasSubstr("busbar serve")));
