@@ -24,12 +24,19 @@ expect() { # WHAT COMMAND…
   fi
 }
 
-# Each library that the binary loads belongs to a package that the package depends on.
+# Each library that the binary loads is in a package that it depends on, by its name or by what it provides.
 libraries_are_dependencies() {
-  local name package
+  local name path package provided found names
+  names=$(tr ',' '\n' <<<"$depends" | awk '{print $1}')
   for name in $(objdump -p "$work/root/usr/bin/busbar" | awk '$1 == "NEEDED" {print $2}'); do
-    package=$(dpkg-query -S "*/$name" | grep -v diversion | head -n 1 | sed 's/:.*//')
-    grep -qE "(^|, )$package( |,|$)" <<<"$depends" || { echo "$name is in $package" && return 1; }
+    path=$(ldd "$work/root/usr/bin/busbar" | awk -v name="$name" '$1 == name {print $3}')
+    # Where /lib is a link to /usr/lib, the list of files may have either.
+    package=$(dpkg-query -S "$path" "/usr$path" 2>/dev/null | head -n 1 | sed 's/:.*//')
+    found=false
+    for provided in "$package" $(dpkg-query -W -f '${Provides}' "$package" | sed 's/([^)]*)//g; s/,/ /g'); do
+      ! grep -qxF "$provided" <<<"$names" || found=true
+    done
+    $found || { echo "$name is in $package" && return 1; }
   done
 }
 
