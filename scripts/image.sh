@@ -55,19 +55,20 @@ begin_stage() { # IMAGE [AS NAME]
   folder=/ environment=() user=''
 }
 
-inside() { # PROGRAM ARGUMENT…
-  chroot "$root" /usr/bin/env -i "${network_environment[@]}" "${environment[@]}" HOME=/root TERM=dumb \
-    CCACHE_DIR=/var/cache/ccache CCACHE_BASEDIR=/ CCACHE_NOHASHDIR=1 \
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+# Sets inside: what stands before a program that runs in the present stage.
+inside=()
+set_inside() {
+  inside=(chroot "$root" /usr/bin/env -i "${network_environment[@]}" "${environment[@]}" HOME=/root TERM=dumb
+    CCACHE_DIR=/var/cache/ccache CCACHE_BASEDIR=/ CCACHE_NOHASHDIR=1
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 }
 
 run_instruction() {
   local shown=$1
   ((${#shown} <= 60)) || shown=${shown:0:60}…
-  # The functions and variables of this shell are those that `inside` needs.
-  export -f inside
-  run_shown "RUN $shown" 3600 "$log" bash -c "$(declare -p root network_environment environment)
-    inside /bin/sh -c 'cd \"\$1\" && eval \"\$2\"' sh \"\$1\" \"\$2\"" bash "$folder" "$1"
+  set_inside
+  # shellcheck disable=SC2016 # the shell inside expands it
+  run_shown "RUN $shown" 3600 "$log" "${inside[@]}" /bin/sh -c 'cd "$1" && eval "$2"' sh "$folder" "$1"
 }
 
 copy_instruction() {
@@ -112,12 +113,6 @@ carry_out() { # NAME REST
 # words JSON: ["a", "b"] as lines.
 words() { python3 -c 'import json, sys; print(*json.loads(sys.argv[1]), sep="\n")' "$1"; }
 
-# What Docker would run, with the rights that docker-compose.yml leaves it.
-in_container() {
-  inside /usr/bin/setpriv --reuid="${user%:*}" --regid="${user#*:}" --clear-groups --no-new-privs \
-    --inh-caps=-all --bounding-set=-all "$@"
-}
-
 try_result() {
   local start=() check=() i status=0
   mapfile -t start < <(words "$entry" && words "$command")
@@ -125,30 +120,34 @@ try_result() {
   start_postgres "$work/postgres"
   environment+=("DATABASE_URL=$pg_url" BUSBAR_INSECURE=true "BUSBAR_PORT=$(free_port)" "BUSBAR_METRICS_PORT=$(free_port)")
   local port=${environment[-2]#*=}
+  set_inside
+  # With the rights that docker-compose.yml leaves it.
+  local in_container=("${inside[@]}" /usr/bin/setpriv --reuid="${user%:*}" --regid="${user#*:}" --clear-groups
+    --no-new-privs --inh-caps=-all --bounding-set=-all)
   mkdir "$work/volume"
   chown --reference="$root$storage" "$work/volume" && chmod --reference="$root$storage" "$work/volume"
   mount --bind "$root" "$root"
   mount -o remount,bind,ro "$root"
   mount --bind "$work/volume" "$root$storage"
   say "Running ${start[*]} as ${user}, on a root that cannot be written"
-  in_container "${start[@]}" >"$work/server.log" 2>&1 </dev/null &
+  "${in_container[@]}" "${start[@]}" >"$work/server.log" 2>&1 </dev/null &
   server=$!
   for ((i = 0; i < 300; i++)); do
-    ! in_container "${check[@]}" --active >"$work/health.log" 2>&1 || break
+    ! "${in_container[@]}" "${check[@]}" --active >"$work/health.log" 2>&1 || break
     kill -0 "$server" 2>/dev/null || break
     sleep 0.1
   done
-  in_container "${check[@]}" --active || { cat "$work/server.log" && die "it does not become active"; }
+  "${in_container[@]}" "${check[@]}" --active || { cat "$work/server.log" && die "it does not become active"; }
   psql -X -q "postgresql://postgres@127.0.0.1:$pg_port/postgres" \
     -c "CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items VALUES (41)"
   curl -sf -m 30 "http://127.0.0.1:$port/v1/shape?table=items&offset=-1" | grep -q '"id":"41"' ||
     die "it does not serve a shape"
-  say "It is active and serves a shape; its root user is $(stat -c %U "/proc/$server"), health says $(<"$work/health.log")"
+  say "It is active and serves a shape; it runs as $(stat -c %u "/proc/$server"), health says $(<"$work/health.log")"
   kill -TERM "$server"
   wait "$server" || status=$?
   server=''
   ((status == 0)) || { cat "$work/server.log" && die "it ended with $status"; }
-  ! in_container "${check[@]}" >/dev/null 2>&1 || die "its health check passes when it has ended"
+  ! "${in_container[@]}" "${check[@]}" >/dev/null 2>&1 || die "its health check passes when it has ended"
   say "It ended in order"
 }
 

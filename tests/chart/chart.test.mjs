@@ -260,6 +260,15 @@ test('a changed setting or secret replaces the pod', () => {
   assert.notEqual(template({ ...good, database: { url: `${url}2` } }), before)
 })
 
+test('a default can be taken away with null', async () => {
+  const optional = ['settings', 'resources', 'podSecurityContext', 'securityContext', 'tolerations', 'extraEnv', 'extraObjects']
+  for (const key of optional) {
+    const { error, objects } = render({ ...good, [key]: null })
+    assert.equal(error, undefined, key)
+    for (const object of objects) assert.deepEqual(await schemaErrors(object), [], key)
+  }
+})
+
 test('a long name of the release leaves room for what Kubernetes appends', () => {
   const release = 'r'.repeat(53)
   const answer = render(good, { release })
