@@ -165,7 +165,9 @@ void materializer_state::finish_task(const std::vector<shape_id>& members, std::
     auto& owned = *found->second;
     if (!owned.log.accepting() || !owned.asks->parked || owned.asks->task != number)
       continue;
+    // An outage is not the shape's fault, and reset() counts from its end.
     const bool too_long =
+        env.status->streaming() &&
         std::chrono::steady_clock::now() - owned.asks->waits_since > parked_patience;
     if (outcome.failed && (outcome.lasting || too_long))
       give_up(owned.log, "the rows that its subquery brings in cannot be read");

@@ -172,7 +172,7 @@ using replicator_actor = caf::typed_actor<
     // All up to here is durable here, in this epoch (see feed.hpp). The first one starts the feed.
     caf::reacts_to<flushed_atom, lsn, std::uint64_t>,
     // The materializer of this number has applied a frame: one credit back.
-    caf::reacts_to<applied_atom, std::uint32_t>>;
+    caf::reacts_to<applied_atom, std::uint32_t, std::uint64_t>>;
 
 /// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. The number says when it was
 /// asked (steady_ticks(), resolver.hpp): a burst of questions about a table needs one look.
