@@ -93,7 +93,9 @@ without_services='
   fi
   for package; do
     case $package in
-      nginx-light | prometheus) undo+=("deb-systemd-helper disable ${package%-light}.service || true") ;;
+      nginx-light | prometheus)
+        undo+=("! command -v systemctl >/dev/null || systemctl --quiet disable ${package%-light}.service || true")
+        ;;
     esac
   done
 '

@@ -181,3 +181,14 @@ export function metricNames() {
 
 /** Of an expression in PromQL. */
 export const metricsOf = (expression) => [...new Set(expression.match(/\bbusbar_[a-z_]+/g) ?? [])]
+
+// --- The dashboard -----------------------------------------------------------------------------------------
+
+export const dashboard = JSON.parse(read('helm/busbar/files/dashboard.json'))
+export const panels = dashboard.panels.filter(({ type }) => type !== 'row')
+
+/** A panel's queries with the variables filled in, as Grafana does. */
+export function queriesOf({ targets }, interval) {
+  const variables = { __rate_interval: interval, job: 'busbar', namespace: '.*', instance: '.*' }
+  return targets.map(({ expr }) => expr.replace(/\$(\w+)/g, (whole, name) => variables[name] ?? whole))
+}
