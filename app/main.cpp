@@ -25,6 +25,10 @@
 #include <mutex>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 using namespace busbar;
@@ -75,6 +79,13 @@ private:
   std::thread thread_;
 };
 
+/// The C library keeps what is free in the middle of its heap, unless it is told.
+void give_back_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
   spdlog::set_level(spdlog::level::from_str(config.log_level));
@@ -102,7 +113,8 @@ int serve(const app::settings& config) {
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
-  auto recovered = app::recover_shapes(**store);
+  sql::program_pool clauses;
+  auto recovered = app::recover_shapes(**store, clauses);
   if (!recovered)
     return complain(std::move(recovered).error());
 
@@ -145,7 +157,7 @@ int serve(const app::settings& config) {
                             .secret = secret},
                            others));
   others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
-  others->resolver = spawn_resolver(system, *url, **store);
+  others->resolver = spawn_resolver(system, *url, **store, clauses);
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
     others->snapshotters.push_back(spawn_snapshotter(system,
                                                      {.url = *url,
@@ -199,6 +211,9 @@ int serve(const app::settings& config) {
           .receive([](bool) {}, [](const caf::error&) {});
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory(); // a start needs more of it than what comes
   }
   // An actor that ends while we serve is a fault of ours; starting again from disk is sound.
   const auto supervisor = system.spawn([&stop, others](caf::event_based_actor* self) {
