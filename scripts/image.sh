@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tries the Dockerfile without Docker: each stage is a minimal Debian 12 in a chroot, in which its instructions
 # are carried out; then the result runs as the image would, as its user, without capabilities, on a root file
-# system that cannot be written, against a private PostgreSQL. Needs root and some minutes; not a part of
+# system that cannot be written, against a private PostgreSQL. Needs root and ten minutes or more; not a part of
 # scripts/test.sh.
 # What it cannot try: Docker's own reading of the files, layers, the network between containers, and the images of
 # others in the compose files. debian:bookworm-slim has less documentation than what is used here, nothing else.
