@@ -11,6 +11,8 @@ namespace {
 /// A shape without a clause has every row.
 const std::array<sql::conjunction, 1> every_row{sql::conjunction{.atoms = {}, .complete = true}};
 
+constexpr const char* unanswerable = "the where clause cannot be evaluated on a row of the table";
+
 /// Takes the member out without a gap: the last one takes its place. Returns that one.
 template <class Member>
 Member* take_out(std::vector<Member*>& from, std::uint32_t at) {
@@ -33,7 +35,7 @@ row_effect effect_of(bool was_in, bool is_in) {
 void table_fanout::add(shape_log_writer& log) {
   const auto& shape = log.shape()->definition();
   auto& view = view_of(shape.table);
-  auto& filter = filter_of(view, shape);
+  auto& filter = filter_of(view, *log.shape());
   auto& demand = demand_of(view, shape);
   auto& bytes = encoding_of(view, shape);
   ++bytes.users;
@@ -87,13 +89,24 @@ table_fanout::table_view& table_fanout::view_of(const std::shared_ptr<const tabl
   return made;
 }
 
-table_fanout::filter_group& table_fanout::filter_of(table_view& view,
-                                                    const shape_definition& shape) {
-  const auto clause =
-      shape.filter ? std::string_view{shape.filter->canonical()} : std::string_view{};
+table_fanout::filter_group& table_fanout::filter_of(table_view& view, const shape_state& state) {
+  const auto& shape = state.definition();
+  std::string with_sets;
+  std::vector<set_number> sets;
+  for (const auto id : state.inner()) {
+    // Another set, although the subquery is the same: one of the two is about to go.
+    sets.push_back(set_number_of(id));
+    with_sets += std::to_string(storage::to_number(id)) + ' ';
+  }
+  if (!with_sets.empty())
+    with_sets += shape.filter->canonical();
+  const auto clause = !with_sets.empty() ? std::string_view{with_sets}
+                      : shape.filter     ? std::string_view{shape.filter->canonical()}
+                                         : std::string_view{};
   if (const auto found = view.filters.find(clause); found != view.filters.end())
     return *found->second;
-  auto made = std::make_unique<filter_group>(filter_group{.filter = shape.filter});
+  auto made = std::make_unique<filter_group>(
+      filter_group{.filter = shape.filter, .with_sets = std::move(with_sets)});
   if (view.free_numbers.empty()) {
     made->number = static_cast<routing_index::target>(view.by_number.size());
     view.by_number.push_back(made.get());
@@ -102,15 +115,22 @@ table_fanout::filter_group& table_fanout::filter_of(table_view& view,
     view.free_numbers.pop_back();
     view.by_number[made->number] = made.get();
   }
-  if (shape.filter)
+  if (!sets.empty()) {
+    const auto entries = entries_of(*shape.filter);
+    view.index.add(made->number, entries.plain);
+    view.memberships.add(made->number, entries.memberships, sets);
+  } else if (shape.filter) {
     view.index.add(made->number, shape.filter->conjunctions());
-  else
+  } else {
     view.index.add(made->number, every_row);
-  return *view.filters.emplace(clause, std::move(made)).first->second;
+  }
+  const auto name = made->clause();
+  return *view.filters.emplace(name, std::move(made)).first->second;
 }
 
 void table_fanout::drop(table_view& view, filter_group& filter) {
   view.index.remove(filter.number);
+  view.memberships.remove(filter.number);
   view.by_number[filter.number] = nullptr;
   view.free_numbers.push_back(filter.number);
   // The name in the map is the filter's own, so it has to go first.
@@ -271,6 +291,8 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
     for (const auto* member : demand.members)
       if (to.wanted(*member->log))
         lost.emplace_back(member->log, why);
+      else if (member->judges && to.passed)
+        to.passed(*member->log, true, true);
   };
   const auto give_up_lost = [&] {
     for (const auto& [log, why] : lost)
@@ -290,7 +312,7 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
         lose(demand, trouble);
     give_up_lost();
     if (trouble.empty() && is_there()) {
-      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0);
+      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0, to);
       route_in(at, to, lost);
       give_up_lost();
     }
@@ -299,16 +321,45 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   }
 }
 
-void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new) {
-  candidates_.clear();
-  if (has_old)
-    ask(view, old_cells_, &filter_group::before);
-  if (has_new)
-    ask(view, new_cells_, &filter_group::after);
+void table_fanout::route_one(const shape_log_writer& log, const schema::Frame::Reader& frame,
+                             const schema::Change::Reader& change, bool old_row, bool new_row,
+                             const sink& to) {
+  const auto found = members_.find(&log);
+  if (found == members_.end())
+    return;
+  auto& one = found->second;
+  auto trouble = read_rows(*one.view, frame, change);
+  if (trouble.empty())
+    for (const auto& [demand, why] : one.view->maps.at(change.getRelation()).misfits)
+      if (demand == one.demand)
+        trouble = why;
+  if (trouble.empty() &&
+      !to.judge(*one.log, old_row && change.getOldBytes() > 0 ? row_cells{old_cells_} : row_cells{},
+                new_row && change.getNewBytes() > 0 ? row_cells{new_cells_} : row_cells{},
+                one.bytes->encoder))
+    trouble = unanswerable;
+  if (!trouble.empty())
+    to.broken(*one.log, trouble);
 }
 
-void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer) {
+void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new, const sink& to) {
+  candidates_.clear();
+  if (to.hasher)
+    to.hasher->forget(); // other views have read the cells into the same place
+  if (has_old)
+    ask(view, old_cells_, &filter_group::before, to);
+  if (has_new)
+    ask(view, new_cells_, &filter_group::after, to);
+}
+
+void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer,
+                       const sink& to) {
   view.index.find(row, found_);
+  const auto add = [&](routing_target who) { found_.push_back({.who = who, .certain = false}); };
+  if (to.hasher && to.sets)
+    view.memberships.find(row, *to.hasher, *to.sets, add);
+  else
+    view.memberships.for_each(add);
   for (const auto& [number, certain] : found_) {
     auto& filter = *view.by_number[number];
     if (!filter.is_candidate) {
@@ -329,8 +380,7 @@ void table_fanout::route_in(const change_position& at, const sink& to, losses& l
       // PostgreSQL would fail the shape's query on this row, so there is no right answer.
       for (const auto* member : filter->members)
         if (to.wanted(*member->log))
-          lost.emplace_back(member->log,
-                            "the where clause cannot be evaluated on a row of the table");
+          lost.emplace_back(member->log, unanswerable);
       continue;
     }
     const auto effect =
@@ -344,8 +394,11 @@ void table_fanout::deliver(const filter_group& filter, row_effect effect, const 
                            const sink& to, losses& lost) {
   const auto slot = static_cast<std::size_t>(effect);
   for (const auto* member : filter.members) {
-    if (!to.wanted(*member->log))
+    if (!to.wanted(*member->log)) {
+      if (member->judges && to.passed)
+        to.passed(*member->log, filter.before == sql::truth::yes, filter.after == sql::truth::yes);
       continue;
+    }
     auto& bytes = *member->bytes;
     if (member->judges) {
       const auto image = [](sql::truth holds, const std::vector<sql::cell>& cells) {
@@ -353,8 +406,7 @@ void table_fanout::deliver(const filter_group& filter, row_effect effect, const 
       };
       if (!to.judge(*member->log, image(filter.before, old_cells_), image(filter.after, new_cells_),
                     bytes.encoder))
-        lost.emplace_back(member->log,
-                          "the where clause cannot be evaluated on a row of the table");
+        lost.emplace_back(member->log, unanswerable);
       continue;
     }
     if (bytes.change != change_) {
