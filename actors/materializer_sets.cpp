@@ -83,7 +83,7 @@ caf::result<std::string> materializer_state::join(shape_id id, const snapshot& s
         return std::string{below_lags};
     }
   }
-  owned.log.accept(sees);
+  owned.log.accept(std::make_shared<const snapshot>(sees));
   owned.log.begin_after(*upto);
   writes.mark_splice_passed(id, *upto);
   auto* const one = &owned;
@@ -112,7 +112,7 @@ caf::result<std::string> materializer_state::join(shape_id id, const snapshot& s
   }
   report();
   owned.log.shape()->update([](shape_progress& p) { p.started = true; });
-  tell_watchers(id);
+  tell_watchers({id});
   return std::string{};
 }
 

@@ -43,7 +43,7 @@ struct materializer_state {
     shape_log_writer log;
     std::uint64_t created_lsn = 0; ///< 0 until the creation message has come by.
     std::vector<session_actor> watchers;
-    storage::known_facts known;     ///< Of its table; nothing before its snapshot is opened.
+    storage::known_ptr known;       ///< Of its table; null before its snapshot is opened.
     std::unique_ptr<inner_set> set; ///< If it is one.
     std::unique_ptr<asker> asks;    ///< If its clause has subqueries, and their sets are there.
   };
@@ -85,6 +85,8 @@ struct materializer_state {
   void note_passed(shape_log_writer& log, std::uint64_t tx, std::uint32_t xid);
   /// Makes the batch visible, then shows it; false if the disk refused.
   bool write_out();
+  /// The same before the frame's end, if its entries have become too many to hold.
+  void write_early();
   void finish_frame(const frame& done);
   /// Tells how far every shape is, parked ones included.
   void report();
@@ -226,7 +228,7 @@ struct materializer_state {
   void ready(const session_actor& session);
   void watch(const shape_ptr& shape, const session_actor& session);
   void unwatch(shape_id id, const session_actor& session);
-  void tell_watchers(shape_id id);
+  void tell_watchers(const id_list& ids);
   /// The shape is wrong from here on. Readers must not see more of it; the directory does the rest.
   void give_up(shape_log_writer& log, const std::string& why);
   void forget(const shape_ptr& shape);
@@ -259,9 +261,11 @@ struct materializer_state {
   bool applied_front = false;
   bool disk_refuses = false;
   storage::batch writes;
-  bool wrote = false;                ///< Since the flusher was last told.
-  std::uint64_t open_on_disk = 0;    ///< The transaction that storage knows to be written in part.
-  std::uint64_t open_tx = 0;         ///< Commit LSN of the stream's unfinished transaction, if any.
+  bool wrote = false;             ///< Since the flusher was last told.
+  std::uint64_t open_on_disk = 0; ///< The transaction that storage knows to be written in part.
+  /// Commit LSN of the stream's unfinished transaction, if any; of the present one while a frame is
+  /// gone over.
+  std::uint64_t open_tx = 0;
   std::vector<table_fanout*> routed; ///< See fanouts_of() …
   std::uint32_t routed_oid = 0;      ///< … which has them for this relation; 0 = none.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
@@ -299,6 +303,8 @@ struct materializer_state {
   std::uint64_t last_commit = 0;
   std::uint64_t entries_made = 0; ///< Since the metrics were last told.
   std::uint64_t bytes_made = 0;
+  std::uint64_t bytes_written = 0; ///< Of bytes_made.
+  bool refused_early = false;      ///< Then the rest of the frame is held, and written with it.
 };
 
 } // namespace busbar

@@ -37,6 +37,7 @@ struct settings {
   std::size_t io_threads = 0;            ///< BUSBAR_IO_THREADS; 0 = from the cores
   std::size_t materializers = 0;         ///< BUSBAR_MATERIALIZERS; 0 = from the cores
   std::size_t cache_bytes = 64u << 20;   ///< BUSBAR_CACHE_BYTES: shared bodies and blocks
+  std::size_t memory_bytes = 512u << 20; ///< BUSBAR_MEMORY_BUDGET: see base/memory_budget.hpp
   std::chrono::seconds send_timeout{30}; ///< BUSBAR_TCP_SEND_TIMEOUT
   std::chrono::seconds idle_timeout{60}; ///< BUSBAR_TCP_READ_TIMEOUT
   std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL

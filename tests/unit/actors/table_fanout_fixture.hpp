@@ -116,7 +116,7 @@ protected:
   std::map<const shape_log_writer*, std::string> judged_; ///< Which rows it was shown.
   std::map<const shape_log_writer*, std::string> passed_;
   bool can_judge_ = true;
-  const shape_log_writer* only_one_ = nullptr;
+  shape_log_writer* only_one_ = nullptr;
   value_hasher hasher_{"secret"};
   set_values sets_;
 };
