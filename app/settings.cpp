@@ -65,6 +65,13 @@ std::string help_text() {
          "  busbar doctor [--json]                  check settings, PostgreSQL and disk\n"
          "  busbar cleanup [--dry-run] [--force]    drop what Busbar made in PostgreSQL\n"
          "  busbar serve --help                     list the settings, which all three read\n"
+         "  busbar health [--active]                ask the one that runs here how it is: says "
+         "active,\n"
+         "                                          waiting or starting and exits with 0 if it "
+         "serves,\n"
+         "                                          with --active only if it streams; reads the "
+         "port\n"
+         "                                          and the address from the same settings\n"
          "  busbar --version                        print the version\n"
          "  busbar --help                           print this";
 }
@@ -265,6 +272,11 @@ error unknown_arguments(const std::string& name, const std::vector<std::string>&
           "`busbar " + name + "` takes only flags; `busbar serve --help` lists them"};
 }
 
+/// Where a Busbar is to be found: the settings that `busbar health` reads.
+bool tells_where(const setting& s) {
+  return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
+}
+
 struct command_line {
   command what = command::serve;
   std::string text = {};
@@ -272,6 +284,7 @@ struct command_line {
   bool json = false;
   bool dry_run = false;
   bool force = false;
+  bool must_be_active = false; ///< For health.
 };
 
 /// A command that reads the settings, and what CLI11 found of it.
@@ -295,10 +308,12 @@ void declare(CLI::App& app, subcommand& sub, command_line& line) {
   for (const auto& flag : sub.own_flags)
     sub.parser->add_flag(flag, flag == "--json"      ? line.json
                                : flag == "--dry-run" ? line.dry_run
+                               : flag == "--active"  ? line.must_be_active
                                                      : line.force);
   sub.values.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i)
-    sub.options.push_back(table[i].is_switch
+    sub.options.push_back(sub.what == command::health && !tells_where(table[i]) ? nullptr
+                          : table[i].is_switch
                               ? sub.parser->add_flag(table[i].flag(), sub.values[i])
                               : sub.parser->add_option(table[i].flag(), sub.values[i]));
 }
@@ -314,10 +329,11 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   app.allow_extras();
   app.require_subcommand(0, 1);
   command_line out;
-  std::array<subcommand, 3> subs{
+  std::array<subcommand, 4> subs{
       subcommand{"serve", command::serve, serve_help_text, {}},
       subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
-      subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}}};
+      subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
+      subcommand{"health", command::health, help_text, {"--active"}}};
   for (auto& sub : subs)
     declare(app, sub, out);
   try {
@@ -340,6 +356,9 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   if (sub->help)
     return command_line{command::print_help, sub->help_text()};
   if (const auto remaining = sub->parser->remaining(); !remaining.empty()) {
+    if (sub->what == command::health)
+      return fail(errc::misconfigured, "`busbar health` takes only --active, --port and "
+                                       "--listen-address; `busbar --help` says more");
     auto known = sub->own_flags;
     for (const auto& s : table)
       known.push_back(s.flag());
@@ -347,7 +366,7 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   }
   out.what = sub->what;
   for (std::size_t i = 0; i < table.size(); ++i)
-    if (sub->options[i]->count() > 0)
+    if (sub->options[i] != nullptr && sub->options[i]->count() > 0)
       out.flags.emplace(table[i].name, sub->values[i]);
   return out;
 }
@@ -441,10 +460,14 @@ result<void> finish_database(settings& config) {
 /// service's part alone goes to `service`.
 result<settings> read_settings(const command_line& line, const environment_map& variables,
                                result<void>& service) {
-  if (auto known = refuse_unknown(variables); !known)
+  // Whether the rest of the settings is sound is for the server to say, which has them all.
+  const bool only_where = line.what == command::health;
+  if (auto known = refuse_unknown(variables); !known && !only_where)
     return fail(std::move(known).error());
   draft read;
   for (const auto& s : setting_table()) {
+    if (only_where && !tells_where(s))
+      continue;
     source from;
     if (const auto flag = line.flags.find(s.name); flag != line.flags.end()) {
       from = {s.flag(), flag->second};
@@ -459,6 +482,8 @@ result<settings> read_settings(const command_line& line, const environment_map& 
     if (auto done = s.read(read, from.value); !done)
       return fail(errc::misconfigured, from.name + ": " + done.error().message, s.name);
   }
+  if (only_where)
+    return std::move(read.config);
   service = check_service(read);
   if (auto done = finish_database(read.config); !done)
     return fail(std::move(done).error());
@@ -478,6 +503,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
   out.json = line->json;
   out.dry_run = line->dry_run;
   out.force = line->force;
+  out.must_be_active = line->must_be_active;
   const auto variables = read_environment(environment);
   result<void> service;
   auto config = read_settings(*line, variables, service);
@@ -489,7 +515,8 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     return fail(std::move(service).error());
   if (config)
     out.config = std::move(*config);
-  out.notes = notes_on_unused(variables);
+  if (out.what != command::health)
+    out.notes = notes_on_unused(variables);
   return out;
 }
 
