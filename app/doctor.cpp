@@ -74,9 +74,13 @@ void examine_replication(examination& exam, const connection_url& url) {
     return;
   }
   auto refused = judge_refusal("replication connection", url.display(), system.error());
-  if (system.error().sqlstate == "42601" || system.error().sqlstate.starts_with("08"))
+  // A pooler's words for what it does not know: our parameter, or the first command.
+  if (system.error().sqlstate == "42601" ||
+      system.error().message.find("startup parameter") != std::string::npos) {
+    refused.is = verdict::wrong;
     refused.mend = {"DATABASE_URL must lead to PostgreSQL itself; a pooler's address belongs into "
                     "BUSBAR_POOLED_DATABASE_URL"};
+  }
   exam.add(std::move(refused));
 }
 
