@@ -62,16 +62,15 @@ void materializer_state::receive(const frame& next) {
 
 void materializer_state::drain_backlog() {
   disk_refuses = false;
-  while (!backlog.empty()) {
+  if (backlog.empty() && write_out())
+    report(); // what came of a splice, of moves or of the catalog
+  while (!disk_refuses && !backlog.empty()) {
     if (!applied_front) {
       apply(backlog.front(), nullptr);
       applied_front = true;
     }
-    if (!write_out()) {
-      disk_refuses = true;
-      self->delayed_send(self, disk_retry, retry_atom_v);
+    if (!write_out())
       return;
-    }
     finish_frame(backlog.front());
     const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
@@ -81,13 +80,15 @@ void materializer_state::drain_backlog() {
 }
 
 void materializer_state::idle(lsn position) {
-  if (!backlog.empty())
+  if (disk_refuses || !backlog.empty())
     return; // another will come
   applied = std::max(applied, position);
   report();
 }
 
 void materializer_state::report() {
+  if (disk_refuses) // a shape may no longer wait for WAL that it has not stored its part of
+    return;
   auto held = applied;
   for (const auto id : parked)
     held = std::min(held, lsn{shapes.at(id)->asks->position});
@@ -121,6 +122,7 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
     for (auto i = transaction.getFirstChange(); i < end; ++i, at.op += 2) {
       if (!only)
         next_relation = take_relations(root, next_relation, i);
+      present = {.whole = &whole, .transaction = t, .index = i, .only = only};
       route(root, changes[i], at, only);
       if (!only)
         write_early();
@@ -152,20 +154,29 @@ void materializer_state::route(const schema::Frame::Reader& root,
 void materializer_state::route_to(table_fanout& table, const schema::Frame::Reader& root,
                                   const schema::Change::Reader& change, const change_position& at,
                                   const late_shapes* only) {
+  const auto to = sink_of(table, at, only);
   if (change.getKind() == schema::Change::Kind::TRUNCATE) {
     table.for_each([&](shape_log_writer& log) {
-      if ((!only || only->has(log)) && log.wants(at.commit_lsn, at.xid))
+      if (to.wanted(log))
         give_up(log, "the table was truncated");
+      else
+        to.passed(log, true, true);
     });
     return;
   }
-  const table_fanout::sink to{
+  hasher->forget();
+  table.route(root, change, at, to);
+}
+
+table_fanout::sink materializer_state::sink_of(table_fanout& table, const change_position& at,
+                                               const late_shapes* only) {
+  return {
       .wanted =
-          [&](const shape_log_writer& log) {
+          [&at, only](const shape_log_writer& log) {
             return (!only || only->has(log)) && log.wants(at.commit_lsn, at.xid);
           },
       .affected =
-          [&](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
+          [this, &at](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
             for (auto& entry : entries) {
               ++entries_made;
               bytes_made += entry.json.size();
@@ -176,16 +187,22 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
             }
           },
       .judge =
-          [&](shape_log_writer& log, row_cells old_row, row_cells new_row, entry_encoder& encoder) {
+          [this, &at](shape_log_writer& log, row_cells old_row, row_cells new_row,
+                      entry_encoder& encoder) {
             return judge_change(log, old_row, new_row, at, encoder);
           },
       .broken =
-          [&](shape_log_writer& log, const std::string& why) {
+          [this, &table](shape_log_writer& log, const std::string& why) {
             give_up(log, why);
             table.remove(log);
-          }};
-  hasher->forget();
-  table.route(root, change, at, to);
+          },
+      .passed =
+          [this, &at](shape_log_writer& log, bool old_row, bool new_row) {
+            if (log.parked() && (!present.only || present.only->has(log)))
+              note_passed_change(log, at, old_row, new_row);
+          },
+      .hasher = &*hasher,
+      .sets = &values_held};
 }
 
 void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only) {
@@ -252,6 +269,8 @@ bool materializer_state::write_out() {
     auto done = env.store->commit(writes);
     if (!done) {
       spdlog::error("materializer: {}; trying again", done.error().message);
+      if (!std::exchange(disk_refuses, true))
+        self->delayed_send(self, disk_retry, retry_atom_v);
       return false;
     }
     wrote = true;
@@ -300,6 +319,8 @@ bool materializer_state::reset() {
         transactions[transactions.size() - 1].getCommitLsn() == open_tx)
       kept.void_tx = open_tx;
   }
+  for (const auto id : parked)
+    drop_passed(*shapes.at(id)->asks, open_tx);
   open_tx = 0;
   reached = std::max(reached, last_commit);
   for (const auto id : std::exchange(unsettled, {}))
@@ -309,14 +330,18 @@ bool materializer_state::reset() {
     }
   if (shapes.empty()) { // also after a purge: then nothing is known of what is to come
     recent_commits.clear();
+    relations_seen.clear();
+    routed_oid = 0;
     aside.clear();
     aside_bytes = 0;
     reached = 0;
   }
   applied = {};
   last_commit = 0;
-  disk_refuses = !write_out();
-  return !disk_refuses;
+  if (!write_out())
+    return false;
+  disk_refuses = false;
+  return true;
 }
 
 materializer_actor spawn_materializer(caf::actor_system& system,

@@ -70,8 +70,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_task_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_outcome)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::facts_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::catalog_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_task_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_outcome_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_batch_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_outcomes_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::set_contents_ptr)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
@@ -110,6 +110,7 @@ CAF_ADD_ATOM(busbar, busbar, note_atom, "note")
 CAF_ADD_ATOM(busbar, busbar, fence_atom, "fence")
 CAF_ADD_ATOM(busbar, busbar, join_atom, "join")
 CAF_ADD_ATOM(busbar, busbar, move_atom, "move")
+CAF_ADD_ATOM(busbar, busbar, renew_atom, "renew")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -147,9 +148,10 @@ using materializer_actor = caf::typed_actor<
     // a time, the last that was asked for.
     caf::replies_to<fence_atom, std::string, std::string>::with<lsn>,
     // The same as splice, for sets (with what the snapshot holds of them) and for shapes with
-    // subqueries: all that the snapshot sees must have been streamed.
+    // subqueries: all that the snapshot sees must have been streamed. Answers with what asks for
+    // another snapshot; empty = nothing does.
     caf::replies_to<join_atom, storage::shape_id, snapshot, facts_ptr,
-                    set_contents_ptr>::with<bool>,
+                    set_contents_ptr>::with<std::string>,
     // INTERNAL: plan the tasks again that came to nothing.
     caf::reacts_to<move_atom>,
     // Whether this snapshot sees every transaction that has committed up to this position.
@@ -183,6 +185,8 @@ using flusher_actor = caf::typed_actor<
 using replicator_actor = caf::typed_actor<
     // All up to here is durable here, in this epoch (see feed.hpp). The first one starts the feed.
     caf::reacts_to<flushed_atom, lsn, std::uint64_t>,
+    // The publication is not as it must be: end the stream, and take over anew.
+    caf::reacts_to<renew_atom>,
     // The materializer of this number has applied a frame: one credit back.
     caf::reacts_to<applied_atom, std::uint32_t, std::uint64_t>>;
 
@@ -204,15 +208,18 @@ using reconciler_actor = caf::typed_actor<
     // Look now, and then at every period: a leader has taken over, or INTERNAL: the period is over.
     caf::reacts_to<tick_atom>,
     // Look at this shape's table now: the database says that something of it is gone.
-    caf::reacts_to<check_atom, shape_ptr>>;
+    caf::reacts_to<check_atom, shape_ptr>,
+    // Look at the publication now: somebody has met trouble with it.
+    caf::reacts_to<renew_atom>>;
 
 /// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
 using subset_reader_actor =
     caf::typed_actor<caf::replies_to<subset_atom, subset_task_ptr>::with<subset_outcome>>;
 
-/// A MOVE READER: reads the rows that moves of values may bring into a shape. Detached: it blocks.
+/// A MOVE READER: reads the rows that moves of values may bring into shapes, a batch of questions
+/// at a time. Detached: it blocks.
 using move_reader_actor =
-    caf::typed_actor<caf::replies_to<move_atom, move_task_ptr>::with<move_outcome_ptr>>;
+    caf::typed_actor<caf::replies_to<move_atom, move_batch_ptr>::with<move_outcomes_ptr>>;
 
 /// The DIRECTORY: which shapes there are; creates and removes them.
 using directory_actor = caf::typed_actor<

@@ -144,7 +144,7 @@ struct directory_state {
     if (auto known = env.index->find_identity(identity))
       return known;
     if (!env.status->streaming())
-      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not());
+      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not().text);
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
     for (const auto& [set, fresh_id] : found.sets)
@@ -353,6 +353,7 @@ struct directory_state {
 
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", env.index->size(), why);
+    env.status->purge(env.index->size());
     for (const auto& shape : env.index->all())
       if (!shape->progress().gone)
         remove(shape, "purged");

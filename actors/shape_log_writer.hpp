@@ -83,6 +83,7 @@ public:
   }
   /// The stream goes by without it, until it is unparked.
   void park(bool yes) noexcept { parked_ = yes; }
+  bool parked() const noexcept { return parked_; }
   /// The last transaction with entries in the log.
   std::uint64_t committed_tx() const noexcept { return committed_.tx; }
 

@@ -17,7 +17,6 @@
 #include <memory>
 #include <set>
 #include <thread>
-#include <unordered_map>
 
 namespace busbar {
 
@@ -33,6 +32,9 @@ constexpr seconds stall_patience{60};
 /// A snapshot that came too early for the splice is taken anew. The pause grows: on a busy machine
 /// the session whose commit is to become visible needs the processor that we would spin on.
 constexpr seconds visibility_patience{30};
+constexpr const char* commits_invisible =
+    "transactions that have committed stay invisible to new snapshots; is a synchronous standby "
+    "missing?";
 constexpr std::chrono::milliseconds first_pause{1};
 constexpr std::chrono::milliseconds longest_pause{50};
 
@@ -75,10 +77,10 @@ struct snapshotter_state {
 
   void mend(const shape_ptr& shape) {
     const auto& table = *shape->definition().table;
-    const auto done =
-        admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
-          return postgres::complete_identity(session, env.publication, table, until);
-        });
+    const auto complete = [&](auto& session, auto until) {
+      return postgres::complete_identity(session, env.publication, table, until, env.by_hand);
+    };
+    const auto done = admin->use(steady_clock::now() + publish_patience, complete);
     if (!done)
       spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
@@ -117,10 +119,13 @@ struct snapshotter_state {
     const auto done =
         admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
           return postgres::ensure_published(session, env.publication, table,
-                                            !barriers.contains(table.oid), until);
+                                            !barriers.contains(table.oid), until, env.by_hand);
         });
-    if (!done)
+    if (!done) {
+      if (done.error().sqlstate == "42704" || done.error().sqlstate == "55000")
+        self->send(others->reconciler, renew_atom_v);
       return failed("publish", done.error());
+    }
     barriers.insert(table.oid);
     // Where only the identity was missing, the stream says itself which changes lack an old image.
     self->send(others->directory, publish_atom_v, shape,
@@ -172,6 +177,7 @@ struct snapshotter_state {
   result<void> copy(const shape_list& list) {
     auto& session = reader ? *reader : *admin;
     const auto give_up = steady_clock::now() + visibility_patience;
+    obstacle = commits_invisible;
     for (auto pause = first_pause; steady_clock::now() < give_up;
          pause = std::min(2 * pause, longest_pause)) {
       auto snap = session.use(steady_clock::now() + first_row_patience, [](auto& open, auto until) {
@@ -201,11 +207,7 @@ struct snapshotter_state {
         std::this_thread::sleep_for(pause);
       }
     }
-    return fail({errc::unavailable,
-                 "transactions that have committed stay invisible to new snapshots; "
-                 "is a synchronous standby missing?",
-                 {},
-                 true});
+    return fail({errc::unavailable, obstacle, {}, true});
   }
 
   /// What the shapes depend on, as of the snapshot; the table must still be what it was when they
@@ -274,8 +276,9 @@ struct snapshotter_state {
         ->request(others->materializer_of(shape->id()), announce_patience, join_atom_v, shape->id(),
                   snap.visibility(), *facts, contents)
         .receive(
-            [&](bool exact) {
-              outcome = exact ? splice_outcome::exact : splice_outcome::too_early;
+            [&](const std::string& trouble) {
+              obstacle = trouble;
+              outcome = trouble.empty() ? splice_outcome::exact : splice_outcome::too_early;
             },
             [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
@@ -286,7 +289,8 @@ struct snapshotter_state {
       return fail(std::move(cleared).error());
     const auto& definition = shape.definition();
     value_hasher hasher{env.secret};
-    std::unordered_map<digest, std::uint32_t, digest_hash> counts;
+    auto contents = std::make_shared<set_contents>();
+    auto& counts = contents->values;
     std::vector<sql::cell> row(definition.table->columns.size());
     bool readable = true;
     const postgres::snapshot_query query{.table = definition.table.get(),
@@ -301,7 +305,7 @@ struct snapshotter_state {
                                     digest value;
                                     switch (hasher.read(definition.values, row, value)) {
                                     case value_hasher::reading::value:
-                                      ++counts[value];
+                                      counts.add_one(value);
                                       break;
                                     case value_hasher::reading::null:
                                       break;
@@ -318,15 +322,22 @@ struct snapshotter_state {
       return fail(errc::must_refetch, copied.error().message);
     if (!copied)
       return failed("copy what a subquery selects", copied.error());
-    auto contents = std::make_shared<set_contents>();
-    contents->values.assign(counts.begin(), counts.end());
     constexpr std::size_t batch = 10'000;
-    for (std::size_t i = 0; i < contents->values.size(); i += batch)
-      if (auto stored = env.store->put_set_values(
-              shape.id(),
-              std::span{contents->values}.subspan(i, std::min(batch, contents->values.size() - i)));
-          !stored)
-        return fail(std::move(stored).error());
+    std::vector<std::pair<digest, std::uint32_t>> some;
+    result<void> stored;
+    const auto store = [&] {
+      if (stored && !some.empty())
+        stored = env.store->put_set_values(shape.id(), some);
+      some.clear();
+    };
+    counts.for_each([&](const digest& value, std::uint32_t count) {
+      some.emplace_back(value, count);
+      if (some.size() == batch)
+        store();
+    });
+    store();
+    if (!stored)
+      return fail(std::move(stored).error());
     return set_contents_ptr{std::move(contents)};
   }
 
@@ -511,6 +522,7 @@ struct snapshotter_state {
       barriers; ///< Tables whose writer barrier this snapshotter has seen through
   std::uint64_t barriers_term = 0; ///< under this leader.
   std::uint64_t created_lsn = 0;
+  std::string obstacle; ///< Why the last snapshot could not be used.
 };
 
 } // namespace

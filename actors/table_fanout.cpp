@@ -12,6 +12,8 @@ namespace {
 /// A shape without a clause has every row.
 const std::array<sql::conjunction, 1> every_row{sql::conjunction{.atoms = {}, .complete = true}};
 
+constexpr const char* unanswerable = "the where clause cannot be evaluated on a row of the table";
+
 row_effect effect_of(bool was_in, bool is_in) {
   return was_in && is_in ? row_effect::update
          : is_in         ? row_effect::insert
@@ -28,7 +30,7 @@ void table_fanout::add(shape_log_writer& log) {
   auto& view = view_of(shape.table);
   auto& bytes = encoding_of(view, shape);
   auto& demand = demand_of(view, shape);
-  const auto filter = filter_of(view, shape);
+  const auto filter = filter_of(view, *log.shape());
   ++bytes.users;
   ++view.members;
   if (free_seats_.empty()) {
@@ -105,8 +107,22 @@ table_fanout::table_view& table_fanout::view_of(const std::shared_ptr<const tabl
   return made;
 }
 
-routing_index::target table_fanout::filter_of(table_view& view, const shape_definition& shape) {
-  const auto clause = shape.filter ? shape.filter->canonical() : std::string_view{};
+routing_index::target table_fanout::filter_of(table_view& view, const shape_state& state) {
+  const auto& shape = state.definition();
+  std::unique_ptr<const std::string> with_sets;
+  std::vector<set_number> sets;
+  if (!state.inner().empty()) {
+    std::string name;
+    for (const auto id : state.inner()) {
+      // Another set, although the subquery is the same: one of the two is about to go.
+      sets.push_back(set_number_of(id));
+      name += std::to_string(storage::to_number(id)) + ' ';
+    }
+    with_sets = std::make_unique<const std::string>(name.append(shape.filter->canonical()));
+  }
+  const auto clause = with_sets      ? std::string_view{*with_sets}
+                      : shape.filter ? shape.filter->canonical()
+                                     : std::string_view{};
   const auto hash = std::hash<std::string_view>{}(clause);
   if (const auto known = view.by_clause.find(
           hash, [&](std::uint32_t number) { return view.filters[number].clause() == clause; });
@@ -121,16 +137,23 @@ routing_index::target table_fanout::filter_of(table_view& view, const shape_defi
     view.free_numbers.pop_back();
   }
   view.filters[made].filter = shape.filter;
+  view.filters[made].with_sets = std::move(with_sets);
   view.by_clause.insert(hash, made);
-  if (shape.filter)
+  if (!sets.empty()) {
+    const auto entries = entries_of(*shape.filter);
+    view.index.add(made, entries.plain);
+    view.memberships.add(made, entries.memberships, sets);
+  } else if (shape.filter) {
     view.index.add(made, shape.filter->conjunctions());
-  else
+  } else {
     view.index.add(made, every_row);
+  }
   return made;
 }
 
 void table_fanout::drop(table_view& view, routing_index::target filter) {
   view.index.remove(filter);
+  view.memberships.remove(filter);
   view.by_clause.erase(std::hash<std::string_view>{}(view.filters[filter].clause()), filter);
   view.filters[filter] = {};
   view.free_numbers.push_back(filter);
@@ -291,6 +314,8 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
     for_each_of(demand.first, &member::in_demand, [&](const member& one) {
       if (to.wanted(*one.log))
         lost.emplace_back(one.log, why);
+      else if (one.judges && to.passed)
+        to.passed(*one.log, true, true);
     });
   };
   const auto give_up_lost = [&] {
@@ -311,7 +336,7 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
         lose(demand, trouble);
     give_up_lost();
     if (trouble.empty() && is_there()) {
-      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0);
+      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0, to);
       route_in(*view, at, to, lost);
       give_up_lost();
     }
@@ -320,16 +345,45 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   }
 }
 
-void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new) {
-  candidates_.clear();
-  if (has_old)
-    ask(view, old_cells_, &filter_group::before);
-  if (has_new)
-    ask(view, new_cells_, &filter_group::after);
+void table_fanout::route_one(shape_log_writer& log, const schema::Frame::Reader& frame,
+                             const schema::Change::Reader& change, bool old_row, bool new_row,
+                             const sink& to) {
+  if (log.seat == shape_log_writer::no_seat)
+    return;
+  const auto one = members_[log.seat];
+  auto& view = *one.demand->view;
+  auto trouble = read_rows(view, frame, change);
+  if (trouble.empty())
+    for (const auto& [demand, why] : view.maps.at(change.getRelation()).misfits)
+      if (demand == one.demand)
+        trouble = why;
+  if (trouble.empty() &&
+      !to.judge(log, old_row && change.getOldBytes() > 0 ? row_cells{old_cells_} : row_cells{},
+                new_row && change.getNewBytes() > 0 ? row_cells{new_cells_} : row_cells{},
+                one.bytes->encoder))
+    trouble = unanswerable;
+  if (!trouble.empty())
+    to.broken(log, trouble);
 }
 
-void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer) {
+void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new, const sink& to) {
+  candidates_.clear();
+  if (to.hasher)
+    to.hasher->forget(); // other views have read the cells into the same place
+  if (has_old)
+    ask(view, old_cells_, &filter_group::before, to);
+  if (has_new)
+    ask(view, new_cells_, &filter_group::after, to);
+}
+
+void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer,
+                       const sink& to) {
   view.index.find(row, found_);
+  const auto add = [&](routing_target who) { found_.push_back({.who = who, .certain = false}); };
+  if (to.hasher && to.sets)
+    view.memberships.find(row, *to.hasher, *to.sets, add);
+  else
+    view.memberships.for_each(add);
   for (const auto& [number, certain] : found_) {
     auto& filter = view.filters[number];
     if (!filter.is_candidate) {
@@ -352,7 +406,7 @@ void table_fanout::route_in(table_view& view, const change_position& at, const s
       // PostgreSQL would fail the shape's query on this row, so there is no right answer.
       for_each_of(filter.first, &member::in_filter, [&](const member& one) {
         if (to.wanted(*one.log))
-          lost.emplace_back(one.log, "the where clause cannot be evaluated on a row of the table");
+          lost.emplace_back(one.log, unanswerable);
       });
       continue;
     }
@@ -367,8 +421,11 @@ void table_fanout::deliver(const filter_group& filter, row_effect effect, const 
                            const sink& to, losses& lost) {
   const auto slot = static_cast<std::size_t>(effect);
   for_each_of(filter.first, &member::in_filter, [&](const member& one) {
-    if (!to.wanted(*one.log))
+    if (!to.wanted(*one.log)) {
+      if (one.judges && to.passed)
+        to.passed(*one.log, filter.before == sql::truth::yes, filter.after == sql::truth::yes);
       return;
+    }
     auto& bytes = *one.bytes;
     if (one.judges) {
       const auto image = [](sql::truth holds, const std::vector<sql::cell>& cells) {
@@ -376,7 +433,7 @@ void table_fanout::deliver(const filter_group& filter, row_effect effect, const 
       };
       if (!to.judge(*one.log, image(filter.before, old_cells_), image(filter.after, new_cells_),
                     bytes.encoder))
-        lost.emplace_back(one.log, "the where clause cannot be evaluated on a row of the table");
+        lost.emplace_back(one.log, unanswerable);
       return;
     }
     if (bytes.change != change_) {

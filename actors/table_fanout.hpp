@@ -7,6 +7,7 @@
 #include "base/result.hpp"
 #include "schema/frame.hpp"
 #include "shapes/entry.hpp"
+#include "shapes/membership_index.hpp"
 #include "shapes/routing_index.hpp"
 
 #include <algorithm>
@@ -52,6 +53,12 @@ struct stream_relation {
   }
 };
 
+/// How indexes name a set.
+inline set_number set_number_of(storage::shape_id set) noexcept {
+  const auto low = static_cast<set_number>(storage::to_number(set));
+  return low == 0 ? 1 : low;
+}
+
 /// All shapes of one MATERIALIZER on one table. A change is shown only to those filters that its
 /// row can satisfy; each distinct filter is asked once a row, each distinct encoding made once a
 /// change, however many shapes share them. A shape comes and goes in O(log n).
@@ -78,9 +85,19 @@ public:
     std::function<bool(shape_log_writer&, row_cells old_row, row_cells new_row, entry_encoder&)>
         judge;
     std::function<void(shape_log_writer&, const std::string&)> broken;
+    /// A log that judges for itself is not wanted, but might be at another time: what the change
+    /// is to it then depends on these of its rows at most.
+    std::function<void(shape_log_writer&, bool old_row, bool new_row)> passed = nullptr;
+    /// What subqueries select; without it, every clause that asks them may be concerned.
+    value_hasher* hasher = nullptr;
+    const set_values* sets = nullptr;
   };
   void route(const schema::Frame::Reader& frame, const schema::Change::Reader& change,
              const change_position& at, const sink& to);
+  /// The same for one shape that judges for itself, and that wants the change, as far as these rows
+  /// of it are concerned.
+  void route_one(shape_log_writer& log, const schema::Frame::Reader& frame,
+                 const schema::Change::Reader& change, bool old_row, bool new_row, const sink& to);
 
   /// Every shape on the table.
   void for_each(const std::function<void(shape_log_writer&)>& visit);
@@ -116,13 +133,19 @@ private:
   struct filter_group {
     std::shared_ptr<const sql::predicate> filter = nullptr; ///< Null = every row.
     std::uint32_t first = none;                             ///< Of its members; none: it is free.
+    /// Its name, if it has subqueries: the clause, and which sets they are.
+    std::unique_ptr<const std::string> with_sets = nullptr;
     // What the present change is to it, while it is among the candidates.
     sql::truth before = sql::truth::no;
     sql::truth after = sql::truth::no;
     bool is_candidate = false;
 
     sql::truth judge(row_cells row) const { return filter->evaluate(row); }
-    std::string_view clause() const { return filter ? filter->canonical() : std::string_view{}; }
+    std::string_view clause() const {
+      return with_sets ? std::string_view{*with_sets}
+             : filter  ? filter->canonical()
+                       : std::string_view{};
+    }
   };
   /// Shapes that show the same of a row.
   struct encoding {
@@ -156,6 +179,7 @@ private:
     std::size_t members = 0;
     std::unordered_map<std::uint32_t, source_map> maps; ///< By oid; made when first needed.
     routing_index index;
+    membership_index memberships;
     std::vector<filter_group> filters; ///< By number.
     std::vector<routing_index::target> free_numbers;
     number_table by_clause; ///< Numbers of filters, by canonical clause.
@@ -165,7 +189,7 @@ private:
   using losses = std::vector<std::pair<shape_log_writer*, std::string>>;
 
   table_view& view_of(const std::shared_ptr<const table_info>& table);
-  static routing_index::target filter_of(table_view& view, const shape_definition& shape);
+  static routing_index::target filter_of(table_view& view, const shape_state& shape);
   static encoding& encoding_of(table_view& view, const shape_definition& shape);
   demand_group& demand_of(table_view& view, const shape_definition& shape);
   static void drop(table_view& view, routing_index::target filter);
@@ -181,8 +205,8 @@ private:
                     std::vector<sql::cell>& stream_cells, std::vector<sql::cell>& cells);
 
   /// Asks the filters that may be concerned; they are then in `candidates_`.
-  void find_candidates(table_view& view, bool has_old, bool has_new);
-  void ask(table_view& view, row_cells row, sql::truth filter_group::*answer);
+  void find_candidates(table_view& view, bool has_old, bool has_new, const sink& to);
+  void ask(table_view& view, row_cells row, sql::truth filter_group::*answer, const sink& to);
   void route_in(table_view& view, const change_position& at, const sink& to, losses& lost);
   void deliver(const filter_group& filter, row_effect effect, const change_position& at,
                const sink& to, losses& lost);

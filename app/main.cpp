@@ -9,6 +9,9 @@
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
+#include "app/cleanup.hpp"
+#include "app/doctor.hpp"
+#include "app/health_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -18,10 +21,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <mutex>
+#include <random>
+#include <string>
 #include <thread>
 
 #ifdef __GLIBC__
@@ -40,6 +47,14 @@ constexpr std::size_t move_readers = 2;
 int complain(const error& why) {
   std::cerr << "busbar: " << why.message << std::endl;
   return EXIT_FAILURE;
+}
+
+int report_health(const app::invocation& call) {
+  const auto health = app::ask_health(call.config);
+  if (!health)
+    return complain(health.error());
+  std::cout << health->word << std::endl;
+  return call.must_be_active && health->http_status != 200 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /// Ends the process if an orderly stop takes longer than an orchestrator waits: a query that hangs
@@ -75,6 +90,18 @@ void give_back_memory() {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
+}
+
+/// 32 digits.
+std::string random_hex() {
+  std::random_device random;
+  std::string text;
+  for (int i = 0; i < 4; ++i) {
+    std::array<char, 9> part{};
+    std::snprintf(part.data(), part.size(), "%08x", static_cast<unsigned>(random()));
+    text += part.data();
+  }
+  return text;
 }
 
 int serve(const app::settings& config) {
@@ -132,7 +159,12 @@ int serve(const app::settings& config) {
   caf_config.set("scheduler.policy", caf::atom("sharing"));
   caf_config.set("scheduler.max-threads", std::max<std::size_t>(2, cores));
   caf::actor_system system{caf_config};
-  const postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  stream.manual_publishing = config.manual_publishing;
+  stream.temporary_slot = config.temporary_slot;
+  stream.failover_slot = config.failover_slot;
+  if (config.temporary_slot && config.random_slot_name)
+    stream.slot_name = "busbar_slot_" + random_hex();
   const auto others = std::make_shared<cast>();
   for (std::uint32_t i = 0; i < materializers; ++i)
     others->materializers.push_back(
@@ -154,6 +186,7 @@ int serve(const app::settings& config) {
                                                      {.url = *url,
                                                       .snapshot_url = *snapshot_url,
                                                       .publication = stream.publication(),
+                                                      .by_hand = config.manual_publishing,
                                                       .store = store->get(),
                                                       .status = &status,
                                                       .metrics = &metrics,
@@ -308,9 +341,19 @@ int main(int argc, char** argv) {
   auto call = app::parse_invocation(arguments, environment);
   if (!call)
     return complain(std::move(call).error());
-  if (call->what != app::command::serve) {
+  switch (call->what) {
+  case app::command::print_help:
+  case app::command::print_version:
     std::cout << call->text << std::endl;
     return EXIT_SUCCESS;
+  case app::command::doctor:
+    return app::run_doctor(*call, std::cout);
+  case app::command::cleanup:
+    return app::run_cleanup(*call, std::cout, std::cerr);
+  case app::command::health:
+    return report_health(*call);
+  case app::command::serve:
+    break;
   }
   spdlog::info("configuration:\n{}", app::describe(call->config));
   for (const auto& note : call->notes)

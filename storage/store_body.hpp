@@ -69,6 +69,7 @@ struct store::body {
   std::mutex tables;                   ///< Guards the next.
   std::set<std::string> tables_stored; ///< By digest.
   std::atomic<bool> refuses{false};    ///< See store::accepts_writes().
+  std::function<bool()> must_refuse;   ///< store_settings::refuses; may be empty.
 
   ~body() {
     for (auto& handle : families)
@@ -82,6 +83,12 @@ struct store::body {
     rocksdb::ReadOptions options;
     options.fill_cache = false;
     return std::unique_ptr<rocksdb::Iterator>{db->NewIterator(options, of(f))};
+  }
+  rocksdb::Status write(const rocksdb::WriteOptions& options, rocksdb::WriteBatch& writes) {
+    const auto status = must_refuse && must_refuse() ? rocksdb::Status::NoSpace("by a test")
+                                                     : db->Write(options, &writes);
+    refuses.store(!status.ok(), std::memory_order_relaxed);
+    return status;
   }
   rocksdb::Status get(family f, std::string_view key, std::string& value) const {
     return db->Get({}, of(f), slice(key), &value);
