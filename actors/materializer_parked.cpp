@@ -50,7 +50,7 @@ std::string relaxed(const sql::subquery_plan& plan, const std::vector<bool>& ask
         continue;
       }
       all += all.empty() ? "" : " AND ";
-      all += (position.negated ? "(NOT (" : "((") + position.leaf->to_sql() + "))";
+      all.append(position.negated ? "(NOT (" : "((").append(position.leaf->to_sql()).append("))");
     }
     begin = end;
     if (!concerned)

@@ -47,7 +47,7 @@ caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
         return false;
     }
   }
-  owned.log.accept(sees);
+  owned.log.accept(std::make_shared<const snapshot>(sees));
   owned.log.begin_after(*upto);
   writes.mark_splice_passed(id, *upto);
   auto* const one = &owned;

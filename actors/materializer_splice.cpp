@@ -94,9 +94,10 @@ caf::result<bool> materializer_state::splice(const shape_list& list, const snaps
     return to_caf(error{errc::must_refetch, "the shape was removed"});
   if (!sees_commits(sees, created_lsn))
     return false;
+  const auto visibility = std::make_shared<const snapshot>(sees);
   for (auto* owned : late.all) {
     const auto id = owned->log.shape()->id();
-    owned->log.accept(sees);
+    owned->log.accept(visibility);
     splicing.insert(id);
     awaiting.erase(id);
   }

@@ -44,7 +44,7 @@ struct materializer_state {
     shape_log_writer log;
     std::uint64_t created_lsn = 0; ///< 0 until the creation message has come by.
     std::vector<session_actor> watchers;
-    storage::known_facts known;     ///< Of its table; nothing before its snapshot is opened.
+    storage::known_ptr known;       ///< Of its table; null before its snapshot is opened.
     std::unique_ptr<inner_set> set; ///< If it is one.
     std::unique_ptr<asker> asks;    ///< If its clause has subqueries, and their sets are there.
   };

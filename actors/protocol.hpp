@@ -36,10 +36,10 @@ struct resolution {
 struct adoption {
   shape_ptr shape;
   std::uint64_t created_lsn = 0;
-  snapshot visibility;
+  snapshot_ptr visibility;
   std::uint64_t splice_passed = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
   std::uint64_t open_chunk_bytes = 0;
-  storage::known_facts known = {};
+  storage::known_ptr known = nullptr;
 };
 using adoption_list = std::vector<adoption>;
 

@@ -35,7 +35,7 @@ struct resolver_state {
     auto inner = find_inner(request, asked);
     if (!inner)
       return to_caf(inner.error());
-    auto definition = define_shape(request, *table, *inner);
+    auto definition = define_shape(request, *table, *inner, clauses);
     if (!definition)
       return to_caf(definition.error());
     resolution found{std::make_shared<const shape_definition>(std::move(*definition))};
@@ -111,6 +111,7 @@ struct resolver_state {
   resolver_actor::pointer self;
   std::optional<kept_session> session; ///< Never empty.
   storage::store* store = nullptr;
+  sql::program_pool* clauses = nullptr;
   struct known_table {
     std::shared_ptr<const table_info> table;
     std::uint64_t looked_up = 0; ///< When the last look-up began.
@@ -121,12 +122,13 @@ struct resolver_state {
 } // namespace
 
 resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,
-                              storage::store& store) {
+                              storage::store& store, sql::program_pool& clauses) {
   return system.spawn<caf::detached>(
-      [url = std::move(url), &store](
+      [url = std::move(url), &store, &clauses](
           resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
         self->state.session.emplace(url, "resolver");
         self->state.store = &store;
+        self->state.clauses = &clauses;
         return {[self](resolve_atom, const shape_request& request, std::uint64_t asked) {
           return self->state.resolve(request, asked);
         }};

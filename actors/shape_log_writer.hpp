@@ -31,14 +31,14 @@ public:
   /// in the log already (a replay), and the snapshot has not seen it.
   bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {
     return accepting_ && !parked_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
-           (is_past_splice(commit_lsn) || !visibility_.sees(xid));
+           (is_past_splice(commit_lsn) || !visibility_->sees(xid));
   }
 
   /// True from the snapshot's opening on, until the shape is given up.
   bool accepting() const noexcept { return accepting_; }
 
   /// True if the snapshot does not show what transaction `xid` did.
-  bool misses(std::uint32_t xid) const noexcept { return accepting_ && !visibility_.sees(xid); }
+  bool misses(std::uint32_t xid) const noexcept { return accepting_ && !visibility_->sees(xid); }
 
   /// Adds an entry of the open transaction. Returns true if it is the transaction's first here.
   bool append(std::uint64_t tx, encoded_entry entry, storage::batch& writes);
@@ -56,7 +56,7 @@ public:
 
   // Life of the splice; see materializer.hpp.
   void created(std::uint64_t commit_lsn) noexcept { created_lsn_ = commit_lsn; }
-  void accept(snapshot visibility) {
+  void accept(snapshot_ptr visibility) {
     visibility_ = std::move(visibility);
     accepting_ = true;
   }
@@ -87,7 +87,7 @@ public:
   }
   /// True exactly once: when the first transaction past the snapshot has come by.
   bool passes(std::uint64_t commit_lsn, std::uint32_t xid) noexcept {
-    if (!accepting_ || splice_passed() || !visibility_.is_past(xid))
+    if (!accepting_ || splice_passed() || !visibility_->is_past(xid))
       return false;
     splice_passed_ = commit_lsn;
     return true;
@@ -114,7 +114,7 @@ private:
   shape_ptr shape_;
   std::uint64_t chunk_bytes_max_;
   std::uint64_t created_lsn_ = ~std::uint64_t{0};
-  snapshot visibility_;
+  snapshot_ptr visibility_; ///< Not null if it is accepting.
   bool accepting_ = false;
   bool watched_ = false;
   bool parked_ = false;

@@ -89,8 +89,7 @@ table_fanout::table_view& table_fanout::view_of(const std::shared_ptr<const tabl
 
 table_fanout::filter_group& table_fanout::filter_of(table_view& view,
                                                     const shape_definition& shape) {
-  const auto clause =
-      shape.filter ? std::string_view{shape.filter->canonical()} : std::string_view{};
+  const auto clause = shape.filter ? shape.filter->canonical() : std::string_view{};
   if (const auto found = view.filters.find(clause); found != view.filters.end())
     return *found->second;
   auto made = std::make_unique<filter_group>(filter_group{.filter = shape.filter});

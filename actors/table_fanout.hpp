@@ -115,9 +115,7 @@ private:
     bool is_candidate = false;
 
     sql::truth judge(row_cells row) const { return filter->evaluate(row); }
-    std::string_view clause() const {
-      return filter ? std::string_view{filter->canonical()} : std::string_view{};
-    }
+    std::string_view clause() const { return filter ? filter->canonical() : std::string_view{}; }
   };
   /// Shapes that show the same of a row.
   struct encoding {

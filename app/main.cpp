@@ -93,7 +93,8 @@ int serve(const app::settings& config) {
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
-  auto recovered = app::recover_shapes(**store);
+  sql::program_pool clauses;
+  auto recovered = app::recover_shapes(**store, clauses);
   if (!recovered)
     return complain(std::move(recovered).error());
 
@@ -132,7 +133,7 @@ int serve(const app::settings& config) {
                                                         .secret = secret},
                                                        others));
   others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
-  others->resolver = spawn_resolver(system, *url, **store);
+  others->resolver = spawn_resolver(system, *url, **store, clauses);
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
     others->snapshotters.push_back(spawn_snapshotter(system,
                                                      {.url = *url,
