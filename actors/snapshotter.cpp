@@ -395,6 +395,8 @@ struct snapshotter_state {
         if (auto ended = writer->end(snapshot_end_json(sees.xmin, sees.xmax, sees.xip)); !ended)
           return ended;
       flush |= writer && writer->needs_flush();
+      if (writer)
+        copied[i]->add_bytes(writer->bytes());
       finished.emplace_back(copied[i]->id(),
                             record_of(*copied[i], sees, writer ? writer->chunks() : 0));
     }
