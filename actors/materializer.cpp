@@ -44,7 +44,7 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       },
       [this](note_atom, const catalog_ptr& found) { note(*found); },
       [this](forget_atom, const shape_ptr& shape) { forget(shape); },
-      [this](check_atom, shape_id id) { tell_watchers(id); },
+      [this](check_atom, const id_list& ids) { tell_watchers(ids); },
       [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
         watch(shape, session);
       },

@@ -76,7 +76,7 @@ caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
   }
   report();
   owned.log.shape()->update([](shape_progress& p) { p.started = true; });
-  tell_watchers(id);
+  tell_watchers({id});
   return true;
 }
 

@@ -111,11 +111,13 @@ caf::result<bool> materializer_state::splice(const shape_list& list, const snaps
       give_up(owned->log, "storage refuses writes");
     return to_caf(error{errc::unavailable, "storage refuses writes"});
   }
+  id_list started;
   for (auto* owned : late.all) {
     const auto& shape = owned->log.shape();
     shape->update([](shape_progress& p) { p.started = true; });
-    tell_watchers(shape->id());
+    started.push_back(shape->id());
   }
+  tell_watchers(started);
   return true;
 }
 

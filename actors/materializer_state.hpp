@@ -190,7 +190,7 @@ struct materializer_state {
   void ready(const session_actor& session);
   void watch(const shape_ptr& shape, const session_actor& session);
   void unwatch(shape_id id, const session_actor& session);
-  void tell_watchers(shape_id id);
+  void tell_watchers(const id_list& ids);
   /// The shape is wrong from here on. Readers must not see more of it; the directory does the rest.
   void give_up(shape_log_writer& log, const std::string& why);
   void forget(const shape_ptr& shape);

@@ -24,13 +24,23 @@ using shape_list = std::vector<shape_ptr>;
 using definition_ptr = std::shared_ptr<const shape_definition>;
 using move_list = std::vector<head_move>;
 
-/// What the RESOLVER answers: the checked definition, and an id in case it is a new shape.
+/// What the RESOLVER is asked. The time (steady_ticks(), resolver.hpp) says when: a burst of
+/// questions about a table needs one look, and nobody waits for an answer for ever.
+struct resolve_task {
+  shape_request request;
+  std::uint64_t asked = 0;
+};
+using resolve_list = std::vector<resolve_task>;
+
+/// What it answers: the checked definition, and an id in case it is a new shape.
 struct resolution {
   definition_ptr definition;
   storage::shape_id fresh_id{};
   /// The sets below it, those first that others ask, each with an id in case it is new.
   std::vector<std::pair<definition_ptr, storage::shape_id>> sets = {};
 };
+using resolution_list = std::vector<result<resolution>>; ///< In the order of the questions.
+using id_list = std::vector<storage::shape_id>;
 
 /// A shape that storage still had at start.
 struct adoption {
@@ -51,7 +61,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::adoption_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_list)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolution)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolve_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolution_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::id_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_task_ptr)
@@ -107,8 +119,8 @@ namespace busbar {
 using session_actor = caf::typed_actor<
     // Logs have grown. The materializer that says so (by its number) is told ready when it is done.
     caf::reacts_to<moved_atom, move_list, std::uint32_t>,
-    // Look at this shape again: a watch has begun, a snapshot chunk is there, or it is gone.
-    caf::reacts_to<check_atom, storage::shape_id>,
+    // Look at these shapes again: a watch has begun, a snapshot chunk is there, or they are gone.
+    caf::reacts_to<check_atom, id_list>,
     // INTERNAL: the earliest deadline of a waiting reader has come.
     caf::reacts_to<tick_atom>>;
 
@@ -147,8 +159,8 @@ using materializer_actor = caf::typed_actor<
     caf::reacts_to<note_atom, catalog_ptr>,
     // The shape is removed: forget it, tell its watchers, delete its data.
     caf::reacts_to<forget_atom, shape_ptr>,
-    // Tell the watchers to look at the shape again.
-    caf::reacts_to<check_atom, storage::shape_id>,
+    // Tell the watchers to look at the shapes again.
+    caf::reacts_to<check_atom, id_list>,
     // A session wants to hear of the shape, or no more. Answered by a check.
     caf::reacts_to<watch_atom, shape_ptr, session_actor>,
     caf::reacts_to<unwatch_atom, storage::shape_id, session_actor>,
@@ -174,10 +186,10 @@ using replicator_actor = caf::typed_actor<
     // The materializer of this number has applied a frame: one credit back.
     caf::reacts_to<applied_atom, std::uint32_t>>;
 
-/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. The number says when it was
-/// asked (steady_ticks(), resolver.hpp): a burst of questions about a table needs one look.
+/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. It always answers, so nobody
+/// needs a timeout, which CAF would keep for its whole time.
 using resolver_actor =
-    caf::typed_actor<caf::replies_to<resolve_atom, shape_request, std::uint64_t>::with<resolution>>;
+    caf::typed_actor<caf::replies_to<resolve_atom, resolve_list>::with<resolution_list>>;
 
 /// A SNAPSHOTTER: does one thing at a time. Detached: it blocks. Answers the DIRECTORY.
 using snapshotter_actor = caf::typed_actor<

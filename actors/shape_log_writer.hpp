@@ -27,6 +27,10 @@ public:
 
   const shape_ptr& shape() const noexcept { return shape_; }
 
+  /// Where its table's fan-out has it, which alone sets this.
+  static constexpr std::uint32_t no_seat = ~std::uint32_t{0};
+  std::uint32_t seat = no_seat;
+
   /// True if a transaction belongs into this log: it committed after the shape's creation, is not
   /// in the log already (a replay), and the snapshot has not seen it.
   bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {

@@ -347,13 +347,16 @@ struct snapshotter_state {
                          postgres::snapshot_reader& snap) {
     const auto& table = *list.front()->definition().table;
     shape_list copied;
-    std::vector<std::unique_ptr<snapshot_writer>> writers; // of those copied; null for sets
+    shape_list without_rows;                               // of those copied
+    std::vector<std::unique_ptr<snapshot_writer>> writers; // of those copied; null if not needed
     bool reads_rows = false;
     for (const auto& shape : list) {
       if (!is_wanted(shape))
         continue;
       std::unique_ptr<snapshot_writer> writer;
-      if (!shape->definition().is_set())
+      if (shape->definition().changes_only) {
+        without_rows.push_back(shape);
+      } else if (!shape->definition().is_set()) {
         writer = std::make_unique<snapshot_writer>(
             *env.store, shape->id(), env.chunk_bytes_max,
             [this, shape](std::uint64_t chunks, std::uint32_t pieces) {
@@ -361,9 +364,8 @@ struct snapshotter_state {
                 p.chunks = chunks;
                 p.pieces = pieces;
               });
-              tell_readers(shape);
+              tell_readers({shape});
             });
-      if (writer && !shape->definition().changes_only) {
         reads_rows = true;
         if (auto read = copy_one(shape, list.size() == 1, *writer, snap); !read) {
           if (!session.usable())
@@ -387,25 +389,44 @@ struct snapshotter_state {
       return {};
     // Only now, because who has a last chunk believes that the snapshot is whole.
     const auto& sees = snap.visibility();
+    const auto end = snapshot_end_json(sees.xmin, sees.xmax, sees.xip);
+    if (auto ended = end_without_rows(without_rows, end); !ended)
+      return ended;
     std::vector<storage::store::finished_shape> finished;
     bool flush = false;
     for (std::size_t i = 0; i < copied.size(); ++i) {
       auto* writer = writers[i].get();
       if (writer)
-        if (auto ended = writer->end(snapshot_end_json(sees.xmin, sees.xmax, sees.xip)); !ended)
+        if (auto ended = writer->end(end); !ended)
           return ended;
       flush |= writer && writer->needs_flush();
       if (writer)
         copied[i]->add_bytes(writer->bytes());
       finished.emplace_back(copied[i]->id(),
-                            record_of(*copied[i], sees, writer ? writer->chunks() : 0));
+                            record_of(*copied[i], sees, copied[i]->progress().chunks));
     }
     if (auto stored = env.store->finish_snapshots(finished, flush); !stored)
       return stored;
-    for (const auto& shape : copied) {
+    for (const auto& shape : copied)
       shape->update([](shape_progress& p) { p.complete = true; });
-      tell_readers(shape);
-    }
+    tell_readers(copied);
+    return {};
+  }
+
+  /// Their snapshots are alike, and written at once.
+  result<void> end_without_rows(const shape_list& shapes, std::string_view snapshot_end) {
+    if (shapes.empty())
+      return {};
+    block_builder piece;
+    piece.add(0, snapshot_end);
+    id_list ids;
+    for (const auto& shape : shapes)
+      ids.push_back(shape->id());
+    if (auto written = env.store->put_snapshots(ids, piece.finish(0)); !written)
+      return written;
+    for (const auto& shape : shapes)
+      shape->update([](shape_progress& p) { p.chunks = 1; });
+    tell_readers(shapes);
     return {};
   }
 
@@ -447,8 +468,13 @@ struct snapshotter_state {
     return {};
   }
 
-  void tell_readers(const shape_ptr& shape) {
-    self->send(others->materializer_of(shape->id()), check_atom_v, shape->id());
+  void tell_readers(const shape_list& shapes) {
+    std::vector<id_list> letters(others->materializers.size());
+    for (const auto& shape : shapes)
+      letters[others->number_of(shape->id())].push_back(shape->id());
+    for (std::size_t i = 0; i < letters.size(); ++i)
+      if (!letters[i].empty())
+        self->send(others->materializers[i], check_atom_v, std::move(letters[i]));
   }
 
   storage::shape_record record_of(const shape_state& shape, const snapshot& sees,
@@ -467,7 +493,6 @@ struct snapshotter_state {
             .selects_all = d.selects_all,
             .where = d.where,
             .parameters = d.parameters,
-            .canonical_where = std::string{d.filter ? d.filter->canonical() : std::string_view{}},
             .replica_full = d.replica_full,
             .changes_only = d.changes_only,
             .snapshot_complete = true,

@@ -24,6 +24,10 @@
 #include <mutex>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 using namespace busbar;
@@ -66,6 +70,13 @@ private:
   bool is_done_ = false;
   std::thread thread_;
 };
+
+/// The C library keeps what is free in the middle of its heap, unless it is told.
+void give_back_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
@@ -198,6 +209,9 @@ int serve(const app::settings& config) {
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
     caf::anon_send(others->janitor, adopt_atom_v);
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory(); // a start needs more of it than what comes
   }
   // An actor that ends while we serve is a fault of ours; starting again from disk is sound.
   const auto supervisor = system.spawn([&stop, others](caf::event_based_actor* self) {

@@ -220,8 +220,7 @@ result<std::vector<recovered_shape>> store::recover() {
   values_by_shape known{body_->look_over(family::directory), 't'};
   values_by_shape used{body_->look_over(family::directory), 'u'};
   facts_reader facts;
-  std::vector<recovered_shape> sound;
-  sound.reserve(shapes.size());
+  std::size_t sound = 0;
   for (auto& shape : shapes) {
     if (auto read = ends.read(shape); !read) {
       if (read.error().code != errc::corrupt)
@@ -241,14 +240,16 @@ result<std::vector<recovered_shape>> store::recover() {
       else
         spdlog::error("shape {}: {}", shape.record.handle, read.error().message);
     }
-    sound.push_back(std::move(shape));
+    if (auto& place = shapes[sound++]; &place != &shape)
+      place = std::move(shape);
   }
+  shapes.resize(sound);
   for (const auto* it : {passed.iterator().get(), known.iterator().get(), used.iterator().get()})
     if (!it->status().ok())
       return fail(to_error(it->status(), "recover"));
   if (const auto status = db.Write({}, &marks); !status.ok())
     return fail(to_error(status, "recover"));
-  return sound;
+  return shapes;
 }
 
 /// The process died between two batches of one transaction: its first part is on disk. It has not

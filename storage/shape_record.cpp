@@ -75,7 +75,6 @@ std::string encode(const shape_record& record, std::string_view table_digest) {
   auto parameters = out.initParameters(static_cast<unsigned>(record.parameters.size()));
   for (unsigned i = 0; i < parameters.size(); ++i)
     parameters.set(i, record.parameters[i]);
-  out.setCanonicalWhere(record.canonical_where);
   out.setReplicaFull(record.replica_full);
   out.setChangesOnly(record.changes_only);
   out.setSnapshotComplete(record.snapshot_complete);
@@ -131,7 +130,6 @@ result<shape_record> decode_shape_record(std::string_view bytes, const table_fin
     record.where = to_text(in.getWhere());
     for (const auto parameter : in.getParameters())
       record.parameters.push_back(to_text(parameter));
-    record.canonical_where = to_text(in.getCanonicalWhere());
     record.replica_full = in.getReplicaFull();
     record.changes_only = in.getChangesOnly();
     record.snapshot_complete = in.getSnapshotComplete();

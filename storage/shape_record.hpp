@@ -23,7 +23,6 @@ struct shape_record {
   bool selects_all = false;
   std::string where;
   std::vector<std::string> parameters;
-  std::string canonical_where;
   bool replica_full = false;
   bool changes_only = false;
   bool snapshot_complete = false;

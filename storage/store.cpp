@@ -206,6 +206,15 @@ result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::ui
   return {};
 }
 
+result<void> store::put_snapshots(std::span<const shape_id> ids, std::string_view only_piece) {
+  rocksdb::WriteBatch writes;
+  for (const auto id : ids)
+    writes.Put(body_->of(family::chunks), piece_key(id, 0, 0), slice(only_piece));
+  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+    return fail(to_error(status, "write snapshots"));
+  return {};
+}
+
 result<void> store::finish_snapshots(std::span<const finished_shape> shapes, bool flush) {
   if (flush)
     if (const auto status = body_->db().Flush({}, body_->of(family::chunks)); !status.ok())

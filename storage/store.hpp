@@ -175,6 +175,8 @@ public:
   /// bytes written, but need `flush` at the end: for snapshots of more than one piece.
   result<void> put_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece,
                                   std::string_view block, bool logged);
+  /// Whole snapshots, of these shapes, that are this one piece: of shapes that keep changes only.
+  result<void> put_snapshots(std::span<const shape_id> ids, std::string_view only_piece);
   /// Makes snapshots and definitions durable, all with one sync: from now on recover() finds the
   /// shapes. Blocks.
   using finished_shape = std::pair<shape_id, shape_record>;
