@@ -207,10 +207,12 @@ result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::ui
 }
 
 result<void> store::put_snapshots(std::span<const shape_id> ids, std::string_view only_piece) {
+  if (auto room = body_->room_for(ids.size() * only_piece.size()); !room)
+    return room;
   rocksdb::WriteBatch writes;
   for (const auto id : ids)
     writes.Put(body_->of(family::chunks), piece_key(id, 0, 0), slice(only_piece));
-  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+  if (const auto status = body_->db().Write({}, &writes); !status.ok())
     return fail(to_error(status, "write snapshots"));
   return {};
 }

@@ -181,7 +181,8 @@ TEST_F(StoreDamageTest, WhatIsSoundIsCopiedWhenRocksDbSaidThatItCannotGoOn) {
   EXPECT_GT(to_number(store_->next_shape_id().value()), shapes);
   EXPECT_FALSE(fs::exists(settings().directory + "/DAMAGED"));
   // What had been copied of the damaged shape before its damage showed belongs to nobody.
-  for (const auto id : store_->ownerless_shapes().value())
+  const auto left = store_->ownerless_shapes().value();
+  for (const auto id : left)
     ASSERT_TRUE(store_->remove_shape(id, true));
   EXPECT_TRUE(store_->ownerless_shapes().value().empty());
   EXPECT_EQ(judge(), shapes - 2);

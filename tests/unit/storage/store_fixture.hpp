@@ -94,7 +94,8 @@ protected:
   /// What the JANITOR does with what recover() has marked.
   void clear_away() {
     std::vector<storage::store::removal> all;
-    for (const auto id : store_->removed_shapes().value())
+    const auto ids = store_->removed_shapes().value();
+    for (const auto id : ids)
       all.push_back({id, true});
     EXPECT_TRUE(store_->remove_shapes(all));
   }
