@@ -73,9 +73,10 @@ void materializer_state::drain_backlog() {
       return;
     }
     finish_frame(backlog.front());
+    const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
     applied_front = false;
-    self->send(others->replicator, applied_atom_v, env.number);
+    self->send(others->replicator, applied_atom_v, env.number, bytes);
   }
 }
 
@@ -115,10 +116,14 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
                        .xid = xid,
                        .op = static_cast<std::int64_t>(transaction.getFirstPosition())};
     const auto end = transaction.getFirstChange() + transaction.getChangeCount();
+    if (!only)
+      open_tx = tx;
     for (auto i = transaction.getFirstChange(); i < end; ++i, at.op += 2) {
       if (!only)
         next_relation = take_relations(root, next_relation, i);
       route(root, changes[i], at, only);
+      if (!only)
+        write_early();
     }
     if (!only)
       for (; next_message < messages.size() && messages[next_message].getTransaction() <= t;
@@ -225,6 +230,14 @@ void materializer_state::note_passed(shape_log_writer& log, std::uint64_t tx, st
     writes.mark_splice_passed(log.shape()->id(), tx);
 }
 
+void materializer_state::write_early() {
+  if (bytes_made - bytes_written < env.entry_bytes_max || refused_early)
+    return;
+  for (auto* log : touched)
+    log->flush_open(open_tx, writes);
+  refused_early = !write_out();
+}
+
 bool materializer_state::write_out() {
   const auto unfinished = touched.empty() ? 0 : open_tx;
   if (unfinished != open_on_disk) { // one may end and another begin in the same frame
@@ -243,6 +256,8 @@ bool materializer_state::write_out() {
     }
     wrote = true;
   }
+  bytes_written = bytes_made;
+  refused_early = false;
   publish();
   show_behind();
   start_tasks();
@@ -257,7 +272,7 @@ void materializer_state::finish_frame(const frame& done) {
       end = transaction.getEndLsn();
   env.metrics->log_entries.Increment(static_cast<double>(entries_made));
   env.metrics->log_bytes.Increment(static_cast<double>(bytes_made));
-  entries_made = bytes_made = 0;
+  entries_made = bytes_made = bytes_written = 0;
   if (end > 0) {
     applied = lsn{std::max(to_number(applied), end)};
     report();

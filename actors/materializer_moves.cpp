@@ -279,6 +279,9 @@ void materializer_state::refresh_behind(owned_shape& owned) {
   for (const auto set : asks.sets)
     if (const auto found = shapes.find(set); found != shapes.end() && found->second->asks)
       behind = std::min(behind, found->second->asks->behind);
+  // What is kept aside is not in the log either, whatever the sets did since.
+  if (asks.parked)
+    behind = std::min(behind, asks.position);
   if (behind == asks.behind)
     return;
   const bool more = behind < asks.behind;

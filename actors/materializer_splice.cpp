@@ -7,14 +7,6 @@
 
 namespace busbar {
 
-namespace {
-
-/// Frames kept aside for shapes whose snapshot has not been opened yet. Beyond this the oldest such
-/// shape is given up: PostgreSQL does not get its snapshot open in time.
-constexpr std::size_t aside_bytes_max = 64u << 20;
-
-} // namespace
-
 void materializer_state::control(capnp::Data::Reader content,
                                  const schema::Transaction::Reader& transaction) {
   const std::string_view bytes{reinterpret_cast<const char*>(content.begin()), content.size()};
@@ -167,8 +159,8 @@ void materializer_state::keep_aside(const frame& done) {
   }
   aside.push_back({done});
   aside_bytes += done.size_bytes();
-  while (aside_bytes > aside_bytes_max && !(awaiting.empty() && parked.empty())) {
-    // Who has waited longest goes.
+  while (aside_bytes > env.aside_bytes_max && !(awaiting.empty() && parked.empty())) {
+    // Who has waited longest goes: PostgreSQL does not get its snapshot open in time.
     const auto [id, since] = longest_waiting();
     auto& owned = *shapes.at(id);
     give_up(owned.log, owned.asks && owned.asks->parked

@@ -84,6 +84,8 @@ struct materializer_state {
   void note_passed(shape_log_writer& log, std::uint64_t tx, std::uint32_t xid);
   /// Makes the batch visible, then shows it; false if the disk refused.
   bool write_out();
+  /// The same before the frame's end, if its entries have become too many to hold.
+  void write_early();
   void finish_frame(const frame& done);
   /// Tells how far every shape is, parked ones included.
   void report();
@@ -223,9 +225,11 @@ struct materializer_state {
   bool applied_front = false;
   bool disk_refuses = false;
   storage::batch writes;
-  bool wrote = false;                ///< Since the flusher was last told.
-  std::uint64_t open_on_disk = 0;    ///< The transaction that storage knows to be written in part.
-  std::uint64_t open_tx = 0;         ///< Commit LSN of the stream's unfinished transaction, if any.
+  bool wrote = false;             ///< Since the flusher was last told.
+  std::uint64_t open_on_disk = 0; ///< The transaction that storage knows to be written in part.
+  /// Commit LSN of the stream's unfinished transaction, if any; of the present one while a frame is
+  /// gone over.
+  std::uint64_t open_tx = 0;
   std::vector<table_fanout*> routed; ///< See fanouts_of() …
   std::uint32_t routed_oid = 0;      ///< … which has them for this relation; 0 = none.
   std::unordered_set<shape_log_writer*> touched; ///< Logs with entries of the open transaction.
@@ -258,6 +262,8 @@ struct materializer_state {
   std::uint64_t last_commit = 0;
   std::uint64_t entries_made = 0; ///< Since the metrics were last told.
   std::uint64_t bytes_made = 0;
+  std::uint64_t bytes_written = 0; ///< Of bytes_made.
+  bool refused_early = false;      ///< Then the rest of the frame is held, and written with it.
 };
 
 } // namespace busbar

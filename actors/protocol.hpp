@@ -184,7 +184,7 @@ using replicator_actor = caf::typed_actor<
     // All up to here is durable here, in this epoch (see feed.hpp). The first one starts the feed.
     caf::reacts_to<flushed_atom, lsn, std::uint64_t>,
     // The materializer of this number has applied a frame: one credit back.
-    caf::reacts_to<applied_atom, std::uint32_t>>;
+    caf::reacts_to<applied_atom, std::uint32_t, std::uint64_t>>;
 
 /// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. It always answers, so nobody
 /// needs a timeout, which CAF would keep for its whole time.

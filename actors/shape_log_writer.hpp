@@ -51,6 +51,8 @@ public:
   void append_move(std::uint64_t tx, std::string json, storage::batch& writes);
   /// The open transaction has committed: its entries become the log's end with this batch.
   void commit(std::uint64_t tx, storage::batch& writes);
+  /// Lets go of what has gathered of the open transaction, into the batch, before it need be.
+  void flush_open(std::uint64_t tx, storage::batch& writes);
   /// The open transaction will be sent again: forget it.
   void abandon() noexcept;
 

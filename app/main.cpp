@@ -13,6 +13,7 @@
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
+#include "base/memory_budget.hpp"
 #include "http/server.hpp"
 #include "monitoring/exposer.hpp"
 
@@ -36,7 +37,6 @@ using namespace busbar;
 constexpr std::size_t subset_readers = 2;
 /// The same for rows that come into shapes by a subquery.
 constexpr std::size_t move_readers = 2;
-constexpr std::size_t subset_bytes_max = 256u << 20;
 
 int complain(const error& why) {
   std::cerr << "busbar: " << why.message << std::endl;
@@ -127,6 +127,7 @@ int serve(const app::settings& config) {
     exposer = std::move(*started);
   }
 
+  const memory_budget memory{config.memory_bytes};
   caf::actor_system_config caf_config;
   // Workers wait on one queue; CAF's default lets idle ones look for work in a loop.
   caf_config.set("scheduler.policy", caf::atom("sharing"));
@@ -135,15 +136,18 @@ int serve(const app::settings& config) {
   const postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
   const auto others = std::make_shared<cast>();
   for (std::uint32_t i = 0; i < materializers; ++i)
-    others->materializers.push_back(spawn_materializer(system,
-                                                       {.number = i,
-                                                        .store = store->get(),
-                                                        .status = &status,
-                                                        .metrics = &metrics,
-                                                        .control = &control,
-                                                        .chunk_bytes_max = config.chunk_bytes,
-                                                        .secret = secret},
-                                                       others));
+    others->materializers.push_back(
+        spawn_materializer(system,
+                           {.number = i,
+                            .store = store->get(),
+                            .status = &status,
+                            .metrics = &metrics,
+                            .control = &control,
+                            .chunk_bytes_max = config.chunk_bytes,
+                            .entry_bytes_max = memory.entries(materializers),
+                            .aside_bytes_max = memory.aside(materializers),
+                            .secret = secret},
+                           others));
   others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
   others->resolver = spawn_resolver(system, *url, **store, clauses);
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
@@ -158,7 +162,7 @@ int serve(const app::settings& config) {
                                                       .chunk_bytes_max = config.chunk_bytes,
                                                       .secret = secret},
                                                      others));
-  const auto budget = std::make_shared<subset_budget>(subset_bytes_max);
+  const auto budget = std::make_shared<subset_budget>(memory.subsets());
   for (std::size_t i = 0; i < subset_readers; ++i)
     others->subset_readers.push_back(spawn_subset_reader(
         system, {.url = *snapshot_url, .budget = budget, .secret = secret}, others));
@@ -193,6 +197,7 @@ int serve(const app::settings& config) {
                                          .status = &status,
                                          .metrics = &metrics,
                                          .shapes = &index,
+                                         .frame_bytes_max = memory.frames(),
                                          .on_fatal = [&stop](const error& why) { stop.fail(why); }},
                                         others);
   {
@@ -270,6 +275,7 @@ int serve(const app::settings& config) {
        .cache_max_age = config.cache_max_age,
        .cache_stale_age = config.cache_stale_age,
        .body_file_bytes_max = config.cache_bytes / 4,
+       .held_bytes_max = memory.unsent(),
        .version = BUSBAR_VERSION},
       [&](http::post_function post) {
         return start_session(system,

@@ -335,6 +335,12 @@ std::vector<setting> make_table() {
                 "How often the limits of shapes are looked at; one that was read since the last "
                 "look is never removed for them."},
                &settings::expiry_period, 1ms, 100ms, 1h),
+      size(
+          {"BUSBAR_MEMORY_BUDGET",
+           {},
+           "Memory for changes and rows that are under way; caches, and what each shape and client "
+           "needs at rest, come on top."},
+          &settings::memory_bytes, {64u << 20, std::uint64_t{1} << 40}),
       log_level(),
   };
 }

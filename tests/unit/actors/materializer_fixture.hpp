@@ -56,7 +56,8 @@ protected:
                                                          .status = &status_,
                                                          .metrics = &metrics_,
                                                          .control = &codec_,
-                                                         .chunk_bytes_max = chunk_bytes_max_},
+                                                         .chunk_bytes_max = chunk_bytes_max_,
+                                                         .entry_bytes_max = entry_bytes_max_},
                                                         others_));
     run();
   }
@@ -201,6 +202,7 @@ protected:
   }
 
   std::uint32_t chunk_bytes_max_ = 10u << 20;
+  std::size_t entry_bytes_max_ = 32u << 20;
   cluster::control_codec codec_{std::string(32, 'k'), "default"};
   monitoring::metrics metrics_;
   node_status status_{1};
@@ -257,11 +259,11 @@ private:
     });
   }
   replicator_actor spawn_replicator() {
-    return system_->system.spawn(
-        [this](replicator_actor::pointer) -> replicator_actor::behavior_type {
-          return {[](flushed_atom, lsn, std::uint64_t) {},
-                  [this](applied_atom, std::uint32_t) { ++credits_; }};
-        });
+    return system_->system.spawn([this](
+                                     replicator_actor::pointer) -> replicator_actor::behavior_type {
+      return {[](flushed_atom, lsn, std::uint64_t) {},
+              [this](applied_atom, std::uint32_t, std::uint64_t bytes) { credits_ += bytes > 0; }};
+    });
   }
 
   std::unique_ptr<running> system_;

@@ -189,7 +189,7 @@ TEST(Settings, AValueOutOfRangeIsRefusedUnderTheNameThatWasUsed) {
        {"BUSBAR_INSECURE=perhaps", "BUSBAR_LONG_POLL_TIMEOUT=0", "BUSBAR_LONG_POLL_TIMEOUT=20h",
         "BUSBAR_TCP_SEND_TIMEOUT=999", "BUSBAR_CACHE_MAX_AGE=-1", "BUSBAR_LOG_LEVEL=loud",
         "BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD=10MiBs", "BUSBAR_LISTEN_ADDRESS=localhost",
-        "BUSBAR_SNAPSHOT_CONNECTIONS=0", "BUSBAR_CACHE_BYTES=1"}) {
+        "BUSBAR_SNAPSHOT_CONNECTIONS=0", "BUSBAR_CACHE_BYTES=1", "BUSBAR_MEMORY_BUDGET=1MiB"}) {
     const std::string line = bad;
     EXPECT_THAT(message_of(serve_insecure({line})), StartsWith(line.substr(0, line.find('='))));
   }
