@@ -106,7 +106,9 @@ result<first_look> look_first(const std::string& directory) {
   rocksdb::FileLock* lock = nullptr;
   if (const auto status = env->LockFile((path / lock_name).string(), &lock); !status.ok())
     return fail(errc::misconfigured,
-                "storage directory " + directory + " is in use by another process");
+                "storage directory " + directory +
+                    (is_locked(status) ? " is in use by another process"
+                                       : " cannot be opened: " + status.ToString()));
   env->UnlockFile(lock);
 
   if (files.front().filename() != current_name)

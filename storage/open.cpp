@@ -13,13 +13,6 @@ namespace busbar::storage {
 
 namespace {
 
-bool is_locked(const rocksdb::Status& status) {
-  // By RocksDB's own words: the file lock of another process, or that of this one.
-  const auto text = status.ToString();
-  return status.IsIOError() && (text.find("While lock file") != std::string::npos ||
-                                text.find("lock hold by current process") != std::string::npos);
-}
-
 /// The families that say what there is are read once: where they are damaged, that must show before
 /// anything is decided by them.
 rocksdb::Status look_through(database& rocks) {

@@ -152,6 +152,8 @@ result<std::vector<shape_id>> store::ownerless_shapes() const {
 // -- when shapes were last read -------------------------------------------------------------------
 
 result<void> store::put_usage(std::span<const std::pair<shape_id, shape_usage>> shapes) {
+  if (auto room = body_->room_for(shapes.size() * 32); !room)
+    return room;
   rocksdb::WriteBatch writes;
   for (const auto& [id, usage] : shapes) {
     std::string text;

@@ -29,6 +29,14 @@ inline bool is_damage(const rocksdb::Status& status) {
            status.ToString().find("Input/output error") != std::string::npos));
 }
 
+/// True if the directory's lock is another process's, or this one's already: by RocksDB's own
+/// words.
+inline bool is_locked(const rocksdb::Status& status) {
+  const auto text = status.ToString();
+  return status.IsIOError() && (text.find("While lock file") != std::string::npos ||
+                                text.find("lock hold by current process") != std::string::npos);
+}
+
 inline error to_error(const rocksdb::Status& status, std::string_view doing) {
   const auto code = is_damage(status) ? errc::corrupt : errc::unavailable;
   return error{code, "storage: " + status.ToString()}.with_context(doing);

@@ -32,7 +32,7 @@ constexpr std::uint64_t copies = 2;
 
 space_guard::marks space_guard::marks_for(std::uint64_t disk_bytes) noexcept {
   const auto part = std::clamp<std::uint64_t>(disk_bytes / 50, 1u << 20, 128u << 20);
-  return {.low = part, .high = 2 * part, .ballast = part / 2};
+  return {.low = part, .high = 2 * part, .ballast = std::min<std::uint64_t>(part / 2, 16u << 20)};
 }
 
 space_guard::space_guard(std::string directory)
