@@ -212,6 +212,18 @@ using reconciler_actor = caf::typed_actor<
     // Look at the publication now: somebody has met trouble with it.
     caf::reacts_to<renew_atom>>;
 
+/// The JANITOR: deletes what removed shapes had, a little at a time, and notices what has expired.
+/// Detached: it blocks on the disk.
+using janitor_actor = caf::typed_actor<
+    // Shapes are recovered: begin with what was left by the process before.
+    caf::reacts_to<adopt_atom>,
+    // By a MATERIALIZER: the shape is removed. True = nobody will write for it any more.
+    caf::reacts_to<forget_atom, storage::shape_id, bool>,
+    // INTERNAL: delete some more.
+    caf::reacts_to<flush_atom>,
+    // INTERNAL: look at what is read and what is not.
+    caf::reacts_to<tick_atom>>;
+
 /// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
 using subset_reader_actor =
     caf::typed_actor<caf::replies_to<subset_atom, subset_task_ptr>::with<subset_outcome>>;

@@ -11,6 +11,8 @@
 #include "actors/subset_desk.hpp"
 #include "actors/waiting_room.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -156,7 +158,10 @@ public:
         cursor.end.in_snapshot() && static_cast<std::uint64_t>(cursor.end.op) >= p.chunks;
     if (is_open && cursor.piece >= p.pieces)
       return body_piece{};
-    return read_piece(*env_.store, *env_.cache, cursor);
+    auto piece = read_piece(*env_.store, *env_.cache, cursor);
+    if (!piece)
+      return fail(give_up_damaged(env_.index->find(cursor.shape->handle()), piece.error()));
+    return piece;
   }
 
   void await_more(shape_reader& reader, const log_cursor& cursor) {
@@ -268,6 +273,7 @@ private:
       reader.on_gone(shape->handle());
       return;
     }
+    shape->note_read();
     reader.shape_ = shape;
     reader.requested_ = query.offset;
     reader.now_ = query.now;
@@ -325,7 +331,7 @@ private:
     }
     auto found = slice(reader, p, last_seen);
     if (!found) {
-      refuse(reader, found.error());
+      refuse(reader, give_up_damaged(reader.shape_, found.error()));
       return;
     }
     const bool nothing_new = *found && (*found)->rest.done() && !reader.now_;
@@ -379,6 +385,22 @@ private:
     reader.on_slice(slice);
   }
 
+  /// What is damaged on the disk does not heal: the shape goes, and its clients begin anew with
+  /// another, instead of hearing 500 for ever. Returns what to tell them.
+  error give_up_damaged(const shape_ptr& shape, const error& why) {
+    if (why.code != errc::corrupt)
+      return why;
+    bool is_news = false;
+    if (shape)
+      shape->update([&](shape_progress& p) { is_news = !std::exchange(p.gone, true); });
+    if (is_news) {
+      spdlog::error("shape {} cannot be read: {}", shape->handle(), why.message);
+      send(env_.others->directory, invalid_atom_v, shape,
+           std::string{"what storage has of it is damaged"});
+    }
+    return {errc::must_refetch, "the shape was removed"};
+  }
+
   void gone(shape_reader& reader, const shape_progress& p) {
     waiting_room::unlink(reader);
     reader.shape_.reset();
@@ -423,7 +445,8 @@ private:
     }
     auto found = slice(reader, p, last_seen);
     if (!found || !*found) {
-      refuse(reader, found ? error{errc::unavailable, "the shape is not ready"} : found.error());
+      refuse(reader, found ? error{errc::unavailable, "the shape is not ready"}
+                           : give_up_damaged(reader.shape_, found.error()));
       return;
     }
     (*found)->no_changes = (*found)->rest.done();
@@ -467,6 +490,8 @@ private:
         return;
       }
     auto readers = room_.take(id);
+    if (!readers.empty())
+      shape->note_read();
     while (!readers.empty())
       look_again(readers.front());
     if (shape->progress().gone)

@@ -280,10 +280,9 @@ struct directory_state {
   void published(const shape_ptr& shape, bool mended) {
     if (mended) {
       // The table was not (fully) published until now: what followed it before has missed changes.
-      const auto oid = shape->definition().table->oid;
       shape_list missed;
-      for (const auto& other : env.index->all())
-        if (other != shape && other->definition().table->oid == oid && other->progress().started)
+      for (const auto& other : env.index->on_table(shape->definition().table->oid, shape))
+        if (other != shape && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
         log_removal(*other, "the table had left the publication");

@@ -411,6 +411,8 @@ struct snapshotter_state {
         if (auto ended = writer->end(end); !ended)
           return ended;
       flush |= writer && writer->needs_flush();
+      if (writer)
+        copied[i]->add_bytes(writer->bytes());
       finished.emplace_back(copied[i]->id(),
                             record_of(*copied[i], sees, copied[i]->progress().chunks));
     }

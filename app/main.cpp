@@ -1,5 +1,6 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
 #include "actors/flusher.hpp"
+#include "actors/janitor.hpp"
 #include "actors/materializer.hpp"
 #include "actors/move_reader.hpp"
 #include "actors/reconciler.hpp"
@@ -213,6 +214,16 @@ int serve(const app::settings& config) {
                                          .status = &status,
                                          .period = config.reconcile_period},
                                         others);
+  others->janitor =
+      spawn_janitor(system,
+                    {.store = store->get(),
+                     .index = &index,
+                     .status = &status,
+                     .limits = {.shapes_max = config.shapes_max,
+                                .bytes_max = config.storage_bytes_max,
+                                .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
+                     .period = config.expiry_period},
+                    others);
   others->replicator = spawn_replicator(system,
                                         {.stream = stream,
                                          .store = store->get(),
@@ -235,6 +246,7 @@ int serve(const app::settings& config) {
           .receive([](bool) {}, [](const caf::error&) {});
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+    caf::anon_send(others->janitor, adopt_atom_v);
     recovered->clear();
     recovered->shrink_to_fit();
     give_back_memory(); // a start needs more of it than what comes
@@ -247,6 +259,7 @@ int serve(const app::settings& config) {
     watch(others->resolver);
     watch(others->flusher);
     watch(others->reconciler);
+    watch(others->janitor);
     for (const auto& snapshotter : others->snapshotters)
       watch(snapshotter);
     for (const auto& reader : others->subset_readers)
@@ -266,6 +279,7 @@ int serve(const app::settings& config) {
     caf::anon_send_exit(others->directory, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->resolver, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->reconciler, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others->janitor, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->flusher, caf::exit_reason::user_shutdown);
     for (const auto& snapshotter : others->snapshotters)
       caf::anon_send_exit(snapshotter, caf::exit_reason::user_shutdown);

@@ -371,6 +371,25 @@ std::vector<setting> make_table() {
             &settings::materializers, threads),
       size({"BUSBAR_CACHE_BYTES", {}, "Memory for shared response bodies and storage blocks."},
            &settings::cache_bytes, {1u << 20, std::uint64_t{1} << 40}),
+      count({"BUSBAR_MAX_SHAPES",
+             {"ELECTRIC_MAX_SHAPES", "ELECTRIC_EXPERIMENTAL_MAX_SHAPES"},
+             "How many shapes are kept; beyond it those go that nobody has read for the longest "
+             "time. None that is being read; 0 keeps them all."},
+            &settings::shapes_max, {0, 100'000'000}),
+      size({"BUSBAR_MAX_STORAGE_BYTES",
+            {},
+            "How much all shapes together may take, as they were written; beyond it those go that "
+            "nobody has read for the longest time. 0 sets no limit."},
+           &settings::storage_bytes_max, {0, std::uint64_t{1} << 50}),
+      duration({"BUSBAR_SHAPE_IDLE_TIMEOUT",
+                {},
+                "A shape that nobody has read for so long is removed; 0 keeps it."},
+               &settings::shape_idle, 1ms, 0ms, 8760h),
+      duration({"BUSBAR_TWEAKS_EXPIRY_PERIOD",
+                {},
+                "How often the limits of shapes are looked at; one that was read since the last "
+                "look is never removed for them."},
+               &settings::expiry_period, 1ms, 100ms, 1h),
       size(
           {"BUSBAR_MEMORY_BUDGET",
            {},

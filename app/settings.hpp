@@ -48,6 +48,10 @@ struct settings {
   std::size_t memory_bytes = 512u << 20; ///< BUSBAR_MEMORY_BUDGET: see base/memory_budget.hpp
   std::chrono::seconds send_timeout{30}; ///< BUSBAR_TCP_SEND_TIMEOUT
   std::chrono::seconds idle_timeout{60}; ///< BUSBAR_TCP_READ_TIMEOUT
+  std::size_t shapes_max = 0;            ///< BUSBAR_MAX_SHAPES; 0 = no limit
+  std::size_t storage_bytes_max = 0;     ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
+  std::chrono::milliseconds shape_idle{0};         ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
+  std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
   std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
 };
 

@@ -31,8 +31,6 @@ constexpr std::array names{
     // Shapes and storage
     unused_name{"ELECTRIC_STORAGE"},
     unused_name{"ELECTRIC_PERSISTENT_STATE"},
-    unused_name{"ELECTRIC_MAX_SHAPES", "the number of shapes is not limited"},
-    unused_name{"ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "the number of shapes is not limited"},
     unused_name{"ELECTRIC_SHAPE_HIBERNATE_AFTER"},
     unused_name{"ELECTRIC_SHAPE_SUSPEND_CONSUMER"},
     unused_name{"ELECTRIC_SHAPE_SUSPEND_AFTER"},

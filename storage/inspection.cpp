@@ -100,12 +100,15 @@ directory_inspection inspect(const std::string& directory) {
     if (family->GetName() != family_names[static_cast<std::size_t>(family::node)])
       continue;
     std::string bytes;
-    const auto found = store.db->Get({}, family.get(), "identity", &bytes);
+    const auto found = store.db->Get({}, family.get(), identity_name, &bytes);
     if (!found.ok() && !found.IsNotFound())
       return unreadable(found.ToString());
     if (found.ok() && !read_identity(bytes, out))
       return unreadable("what it says of itself is damaged");
-    const auto durable = store.db->Get({}, family.get(), "durable", &bytes);
+    const auto format = store.db->Get({}, family.get(), format_name, &bytes);
+    if (format.ok() && bytes.size() == 4)
+      out.format = read_be32(bytes.data());
+    const auto durable = store.db->Get({}, family.get(), durable_name, &bytes);
     if (durable.ok() && bytes.size() == 8)
       out.durable = lsn{read_be64(bytes.data())};
   }

@@ -165,11 +165,24 @@ TEST(Settings, VariablesThatKubernetesAddsForAServiceOfOurNameAreIgnored) {
 }
 
 TEST(Settings, ElectricVariablesWithoutCounterpartAreAcceptedAndNotedIfTheyMatter) {
-  const auto parsed = serve_insecure({"ELECTRIC_DB_POOL_SIZE=5", "ELECTRIC_MAX_SHAPES=10",
+  const auto parsed = serve_insecure({"ELECTRIC_DB_POOL_SIZE=5", "ELECTRIC_STATSD_HOST=x",
                                       "ELECTRIC_MANUAL_TABLE_PUBLISHING=false",
                                       "ELECTRIC_TELEMETRY_LONG_GC_THRESHOLD=1"});
   ASSERT_TRUE(parsed) << parsed.error().message;
-  EXPECT_THAT(parsed->notes, ElementsAre(StartsWith("ELECTRIC_MAX_SHAPES has no effect")));
+  EXPECT_THAT(parsed->notes, ElementsAre(StartsWith("ELECTRIC_STATSD_HOST has no effect")));
+}
+
+TEST(Settings, ShapesExpireOnlyIfThatIsAskedFor) {
+  const auto none = config_of(serve_insecure({}));
+  EXPECT_EQ(none.shapes_max, 0u);
+  EXPECT_EQ(none.storage_bytes_max, 0u);
+  EXPECT_EQ(none.shape_idle.count(), 0);
+  const auto some =
+      config_of(serve_insecure({"ELECTRIC_MAX_SHAPES=10", "BUSBAR_MAX_STORAGE_BYTES=2GiB",
+                                "BUSBAR_SHAPE_IDLE_TIMEOUT=30m"}));
+  EXPECT_EQ(some.shapes_max, 10u);
+  EXPECT_EQ(some.storage_bytes_max, std::size_t{2} << 30);
+  EXPECT_EQ(some.shape_idle, std::chrono::minutes{30});
 }
 
 TEST(Settings, TwoNamesOfOneSettingMustAgree) {
