@@ -10,7 +10,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// F38
+// F27
 TEST(SlotSqlTest, OnlyNewServersAreAskedForAFailoverSlot) {
   for (const int version : {140020, 150018, 160013, 170009, 180003}) {
     SCOPED_TRACE(version);
