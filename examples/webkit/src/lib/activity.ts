@@ -26,4 +26,5 @@ export function pathOf(entry: Activity): string {
 export const toneOf = (entry: Activity) =>
   entry.verb === 'accepted' || entry.verb === 'paid' ? 'good' : entry.verb === 'declined' ? 'bad' : 'plain'
 
-export const byNewest = (a: { createdAt: Date }, b: { createdAt: Date }) => b.createdAt.getTime() - a.createdAt.getTime()
+export const byNewest = (a: { createdAt: Date }, b: { createdAt: Date }) =>
+  b.createdAt.getTime() - a.createdAt.getTime()

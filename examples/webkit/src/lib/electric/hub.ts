@@ -221,7 +221,11 @@ export class Hub {
   reconsider() {
     if (this.connection === 'signed-out') return
     const feeds = [...this.#feeds.values()]
-    const now = feeds.some((feed) => feed.failing) ? 'paused' : feeds.every((feed) => feed.ready) ? 'live' : 'connecting'
+    const now = feeds.some((feed) => feed.failing)
+      ? 'paused'
+      : feeds.every((feed) => feed.ready)
+        ? 'live'
+        : 'connecting'
     // A shape that has just been asked for does not make the others less live.
     this.#say(now === 'connecting' && this.connection === 'live' ? 'live' : now)
   }

@@ -11,14 +11,7 @@ export interface Shape<Row> {
   readonly watched: boolean
 }
 
-export type ShapeName =
-  | 'proposals'
-  | 'contracts'
-  | 'invoices'
-  | 'activity'
-  | 'notifications'
-  | 'consultations'
-  | 'team'
+export type ShapeName = 'proposals' | 'contracts' | 'invoices' | 'activity' | 'notifications' | 'consultations' | 'team'
 
 function shapeOf<Table>() {
   return <const Columns extends readonly (keyof Table & string)[]>(
@@ -60,22 +53,23 @@ export const contractsShape = shapeOf<typeof tables.contracts.$inferSelect>()('c
 
 export const invoicesShape = shapeOf<typeof tables.invoices.$inferSelect>()('invoices', {
   watched: false,
-  columns: ['id', 'contractId', 'number', 'label', 'clientName', 'amountCents', 'status', 'dueOn', 'paidAt', 'createdAt'],
+  columns: [
+    'id',
+    'contractId',
+    'number',
+    'label',
+    'clientName',
+    'amountCents',
+    'status',
+    'dueOn',
+    'paidAt',
+    'createdAt',
+  ],
 })
 
 export const activityShape = shapeOf<typeof tables.activity.$inferSelect>()('activity', {
   watched: true,
-  columns: [
-    'id',
-    'actorKind',
-    'actorId',
-    'actorName',
-    'verb',
-    'subjectKind',
-    'subjectId',
-    'subjectLabel',
-    'createdAt',
-  ],
+  columns: ['id', 'actorKind', 'actorId', 'actorName', 'verb', 'subjectKind', 'subjectId', 'subjectLabel', 'createdAt'],
 })
 
 export const notificationsShape = shapeOf<typeof tables.notifications.$inferSelect>()('notifications', {

@@ -1,6 +1,16 @@
 // Two agencies with enough history that the pages have something to say. All sign in with "demo".
 import { randomBytes } from 'node:crypto'
-import { activity, agencies, consultations, contracts, invoices, notifications, proposalItems, proposals, users } from '../db/schema'
+import {
+  activity,
+  agencies,
+  consultations,
+  contracts,
+  invoices,
+  notifications,
+  proposalItems,
+  proposals,
+  users,
+} from '../db/schema'
 import { db, type Writer } from './db'
 import { hashPassword } from './passwords'
 
@@ -48,7 +58,11 @@ const northlightWork: Work[] = [
     summary:
       'A calmer, faster site that explains what Alder & Co does in the first ten seconds, and lets your team change every page without calling us.',
     items: [
-      ['Discovery and structure', 'Interviews with six customers, a content plan, wireframes of the twelve templates', 6400],
+      [
+        'Discovery and structure',
+        'Interviews with six customers, a content plan, wireframes of the twelve templates',
+        6400,
+      ],
       ['Design', 'Two directions, one refined into a design system with light and dark themes', 11200],
       ['Build and launch', 'Accessible front end, editor for your team, redirects, two weeks of care', 14800],
     ],
@@ -166,12 +180,26 @@ export async function seedDemo(): Promise<void> {
     const [some] = await tx.select({ id: agencies.id }).from(agencies).limit(1)
     if (some) return
     const password = await hashPassword('demo')
-    await seedAgency(tx, password, 'Northlight Studio', 'Design and engineering for the calm web', people.northlight!, northlightWork)
+    await seedAgency(
+      tx,
+      password,
+      'Northlight Studio',
+      'Design and engineering for the calm web',
+      people.northlight!,
+      northlightWork,
+    )
     await seedAgency(tx, password, 'Harbour & Pine', 'Software for places with weather', people.harbour!, harbourWork)
   })
 }
 
-async function seedAgency(tx: Writer, passwordHash: string, name: string, tagline: string, team: Person[], work: Work[]) {
+async function seedAgency(
+  tx: Writer,
+  passwordHash: string,
+  name: string,
+  tagline: string,
+  team: Person[],
+  work: Work[],
+) {
   const [agency] = await tx.insert(agencies).values({ name, tagline, nextNumber: 1100 }).returning()
   const agencyId = agency!.id
   const staff = await tx
@@ -279,7 +307,13 @@ async function seedAgency(tx: Writer, passwordHash: string, name: string, taglin
   const notes = staff.flatMap((user) =>
     recent
       .filter((entry) => entry.actorId !== user.id)
-      .map((entry, i) => ({ agencyId, userId: user.id, activityId: entry.id, read: i > 1, createdAt: entry.createdAt })),
+      .map((entry, i) => ({
+        agencyId,
+        userId: user.id,
+        activityId: entry.id,
+        read: i > 1,
+        createdAt: entry.createdAt,
+      })),
   )
   await tx.insert(notifications).values(notes)
 }

@@ -2,7 +2,17 @@
 // notifications of the colleagues. Busbar is not asked; it hears of the commit from PostgreSQL.
 import { randomBytes } from 'node:crypto'
 import { and, eq, inArray, ne, sql } from 'drizzle-orm'
-import { activity, agencies, consultations, contracts, invoices, notifications, proposalItems, proposals, users } from '../db/schema'
+import {
+  activity,
+  agencies,
+  consultations,
+  contracts,
+  invoices,
+  notifications,
+  proposalItems,
+  proposals,
+  users,
+} from '../db/schema'
 import { db, type Writer } from './db'
 import type { Session } from './session'
 
@@ -88,9 +98,16 @@ export async function createProposal(session: Session, given: NewProposal): Prom
     if (given.items.length > 0) {
       await tx
         .insert(proposalItems)
-        .values(given.items.map((item, position) => ({ agencyId: session.agencyId, proposalId: id, position, ...item })))
+        .values(
+          given.items.map((item, position) => ({ agencyId: session.agencyId, proposalId: id, position, ...item })),
+        )
     }
-    await log(tx, { agencyId: session.agencyId, actor, verb: 'created', subject: { kind: 'proposal', id, label: given.title } })
+    await log(tx, {
+      agencyId: session.agencyId,
+      actor,
+      verb: 'created',
+      subject: { kind: 'proposal', id, label: given.title },
+    })
     return id
   })
 }
@@ -105,7 +122,12 @@ export async function sendProposal(session: Session, id: string): Promise<boolea
       .returning({ title: proposals.title })
     if (!sent) return false
     const actor = await actorOf(tx, session)
-    await log(tx, { agencyId: session.agencyId, actor, verb: 'sent', subject: { kind: 'proposal', id, label: sent.title } })
+    await log(tx, {
+      agencyId: session.agencyId,
+      actor,
+      verb: 'sent',
+      subject: { kind: 'proposal', id, label: sent.title },
+    })
     return true
   })
 }
@@ -135,7 +157,12 @@ export async function notePresence(slug: string, event: 'open' | 'stay' | 'leave
         status: sql`CASE ${proposals.status} WHEN 'sent' THEN 'viewed' ELSE ${proposals.status} END`,
       })
       .where(here)
-      .returning({ id: proposals.id, agencyId: proposals.agencyId, title: proposals.title, contact: proposals.contactName })
+      .returning({
+        id: proposals.id,
+        agencyId: proposals.agencyId,
+        title: proposals.title,
+        contact: proposals.contactName,
+      })
     if (!seen) return
     await log(tx, {
       agencyId: seen.agencyId,
@@ -167,7 +194,14 @@ export async function decide(
     if (decision.accepted) {
       const [contract] = await tx
         .insert(contracts)
-        .values({ agencyId, proposalId: id, number: await nextNumber(tx, agencyId, 'C'), title, clientName, valueCents })
+        .values({
+          agencyId,
+          proposalId: id,
+          number: await nextNumber(tx, agencyId, 'C'),
+          title,
+          clientName,
+          valueCents,
+        })
         .returning({ id: contracts.id })
       await tx.insert(invoices).values({
         agencyId,
@@ -228,7 +262,12 @@ export async function completeContract(session: Session, id: string): Promise<bo
       amountCents: valueCents - cents,
       dueOn: inDays(30),
     })
-    await log(tx, { agencyId: session.agencyId, actor, verb: 'completed', subject: { kind: 'contract', id, label: title } })
+    await log(tx, {
+      agencyId: session.agencyId,
+      actor,
+      verb: 'completed',
+      subject: { kind: 'contract', id, label: title },
+    })
     return true
   })
 }

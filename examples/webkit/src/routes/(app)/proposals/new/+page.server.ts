@@ -7,7 +7,10 @@ const largestCents = 100_000_000
 export const actions: Actions = {
   default: async ({ request, locals }) => {
     const form = await request.formData()
-    const text = (name: string, longest: number) => String(form.get(name) ?? '').trim().slice(0, longest)
+    const text = (name: string, longest: number) =>
+      String(form.get(name) ?? '')
+        .trim()
+        .slice(0, longest)
     const labels = form.getAll('label').map((one) => String(one).trim().slice(0, 200))
     const amounts = form.getAll('amount').map((one) => Math.round(Number(String(one).replace(',', '.')) * 100))
     const items = labels
