@@ -96,7 +96,8 @@ print(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["s
   browser -f -D "$log" -o /dev/null "$events"
   events="$query&handle=$(value electric-handle)&offset=$(value electric-offset)&live=true&live_sse=true"
   (sleep 1 && browser -f -o /dev/null -d 'client=A client of the check' "$address/?/consultation") &
-  browser -N "$events" 2>/dev/null | grep -m 1 -q 'A client of the check' || die "check failed: the change did not arrive"
+  grep -m 1 -q 'A client of the check' < <(browser -N "$events" 2>/dev/null) ||
+    die "check failed: the change did not arrive"
   say "Check passed: a change arrived through the proxy."
 }
 
