@@ -86,8 +86,11 @@ export class Person {
     return person
   }
 
+  /** Any request; one with a method of its own comes from the app's origin, as a page's would. */
   get(path, init = {}) {
-    return fetch(this.app.url + path, { redirect: 'manual', ...init, headers: { ...this.#cookies(), ...init.headers } })
+    const origin = init.method ? { origin: this.app.url } : {}
+    const headers = { ...this.#cookies(), ...origin, ...init.headers }
+    return fetch(this.app.url + path, { redirect: 'manual', ...init, headers })
   }
 
   /** A form, as a browser without scripts sends it. */
