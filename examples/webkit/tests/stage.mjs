@@ -103,6 +103,11 @@ export class Person {
     })
   }
 
+  /** A form, as the app's own scripts send it; returns {type, status, location}, and renders no page. */
+  async act(path, fields = {}) {
+    return act(this.app, path, fields, this.#cookies())
+  }
+
   /** One request for a shape through the proxy. */
   shape(name, query = {}, init) {
     const words = query instanceof URLSearchParams ? query : new URLSearchParams({ offset: '-1', ...query })
@@ -113,6 +118,16 @@ export class Person {
   #cookies() {
     return this.cookie ? { cookie: this.cookie } : {}
   }
+}
+
+/** The same for somebody without a session: a client. */
+export async function act(app, path, fields = {}, headers = {}) {
+  const response = await fetch(app.url + path, {
+    method: 'POST',
+    headers: { ...headers, origin: app.url, accept: 'application/json', 'x-sveltekit-action': 'true' },
+    body: new URLSearchParams(fields),
+  })
+  return response.json()
 }
 
 /** PostgreSQL, Busbar and the app; all ended when the file's tests are done. */
