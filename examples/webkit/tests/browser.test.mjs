@@ -47,33 +47,20 @@ scenario(
   async ({ cleanup }) => {
     const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
     const { id, slug } = await propose(mara, 'For everybody')
-    for (const [colorScheme, width] of [
-      ['light', 1280],
-      ['dark', 390],
+    const signedIn = ['/', '/proposals', `/proposals/${id}`, '/proposals/new', '/invoices', '/contracts', '/activity']
+    const others = ['/login', `/p/${slug}`, '/nowhere']
+    for (const [colorScheme, width, paths] of [
+      ['light', 1280, [...signedIn, ...others]],
+      ['dark', 390, [...signedIn.slice(0, 3), ...others.slice(0, 2)]],
     ]) {
       // The page's own policy forbids scripts of others, which the checker is.
       const options = { colorScheme, viewport: { width, height: 900 }, bypassCSP: true, reducedMotion: 'reduce' }
       const north = await context(cleanup, mara, options)
       const nobody = await context(cleanup, undefined, options)
-      const pages = [
-        [nobody, '/login'],
-        [nobody, `/p/${slug}`],
-        [nobody, '/nowhere'],
-      ]
-      for (const path of [
-        '/',
-        '/proposals',
-        '/proposals/new',
-        `/proposals/${id}`,
-        '/contracts',
-        '/invoices',
-        '/activity',
-      ])
-        pages.push([north, path])
-      for (const [at, path] of pages) {
-        const page = await at.newPage()
+      for (const path of paths) {
+        const page = await (others.includes(path) ? nobody : north).newPage()
         await page.goto(path)
-        if (at === north) {
+        if (!others.includes(path)) {
           await isLive(page)
           await page.click('[aria-controls=notifications]')
         }
