@@ -28,7 +28,8 @@ packages_test=(
   nodejs npm
   zstd                # reads what we compressed
   nginx-light         # the cache that hundreds of clients sit behind
-  chromium            # tests/browser
+  chromium            # tests/browser, examples/webkit
+  golang-go           # examples/webkit/admin-tail
 )
 packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
