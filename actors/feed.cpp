@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-/// Frames that a materializer may not have applied yet; half a megabyte each at most.
+/// Frames that a materializer may not have applied yet; half a megabyte each, or one row.
 constexpr int frames_in_flight_max = 16;
 constexpr milliseconds backoff_min{1'000};
 constexpr milliseconds backoff_max{10'000};
@@ -26,7 +26,8 @@ constexpr seconds reset_patience{60};
 
 feed::feed(caf::actor_system& system, feed_environment environment, cast_ptr others)
     : system_{system}, env_{std::move(environment)}, others_{std::move(others)},
-      credits_{others_->materializers.size(), frames_in_flight_max}, thread_{[this] { run(); }} {}
+      credits_{others_->materializers.size(), frames_in_flight_max, env_.frame_bytes_max},
+      thread_{[this] { run(); }} {}
 
 feed::~feed() {
   stop_.store(true, std::memory_order_release);
@@ -43,8 +44,8 @@ void feed::flushed(lsn position, std::uint64_t epoch) noexcept {
     stream_->wake();
 }
 
-void feed::credit(std::size_t materializer) noexcept {
-  if (credits_.applied(materializer))
+void feed::credit(std::size_t materializer, std::size_t bytes) noexcept {
+  if (credits_.applied(materializer, bytes))
     wake();
 }
 
@@ -281,7 +282,7 @@ void feed::send_frame(const frame& next) {
   }
   env_.metrics->transactions.Increment(ended);
   env_.metrics->changes.Increment(root.getChanges().size());
-  credits_.sent();
+  credits_.sent(next.size_bytes());
   for (const auto& materializer : others_->materializers)
     caf::anon_send(materializer, apply_atom_v, next);
 }

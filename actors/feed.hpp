@@ -24,6 +24,7 @@ struct feed_environment {
   node_status* status = nullptr;
   monitoring::metrics* metrics = nullptr;
   const shape_index* shapes = nullptr;
+  std::size_t frame_bytes_max = 64u << 20; ///< Of frames that are not applied yet, all together.
   /// Called once, from the feed thread, when it cannot go on without a human. The process stops.
   std::function<void(const error&)> on_fatal;
 };
@@ -37,7 +38,8 @@ public:
   /// Durable up to here. An epoch begins whenever the log begins anew, and positions may fall then;
   /// what is told of an earlier one is ignored. Any thread.
   void flushed(lsn position, std::uint64_t epoch) noexcept;
-  void credit(std::size_t materializer) noexcept; ///< It has applied one frame. Any thread.
+  /// It has applied a frame of this size. Any thread.
+  void credit(std::size_t materializer, std::size_t bytes) noexcept;
 
 private:
   void run();

@@ -44,7 +44,7 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       },
       [this](note_atom, const catalog_ptr& found) { note(*found); },
       [this](forget_atom, const shape_ptr& shape) { forget(shape); },
-      [this](check_atom, shape_id id) { tell_watchers(id); },
+      [this](check_atom, const id_list& ids) { tell_watchers(ids); },
       [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
         watch(shape, session);
       },
@@ -73,9 +73,10 @@ void materializer_state::drain_backlog() {
       return;
     }
     finish_frame(backlog.front());
+    const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
     applied_front = false;
-    self->send(others->replicator, applied_atom_v, env.number);
+    self->send(others->replicator, applied_atom_v, env.number, bytes);
   }
 }
 
@@ -115,10 +116,15 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
                        .xid = xid,
                        .op = static_cast<std::int64_t>(transaction.getFirstPosition())};
     const auto end = transaction.getFirstChange() + transaction.getChangeCount();
+    if (!only)
+      open_tx = tx;
     for (auto i = transaction.getFirstChange(); i < end; ++i, at.op += 2) {
       if (!only)
         next_relation = take_relations(root, next_relation, i);
+      present = {.whole = &whole, .transaction = t, .index = i, .only = only};
       route(root, changes[i], at, only);
+      if (!only)
+        write_early();
     }
     if (!only)
       for (; next_message < messages.size() && messages[next_message].getTransaction() <= t;
@@ -147,20 +153,29 @@ void materializer_state::route(const schema::Frame::Reader& root,
 void materializer_state::route_to(table_fanout& table, const schema::Frame::Reader& root,
                                   const schema::Change::Reader& change, const change_position& at,
                                   const late_shapes* only) {
+  const auto to = sink_of(table, at, only);
   if (change.getKind() == schema::Change::Kind::TRUNCATE) {
     table.for_each([&](shape_log_writer& log) {
-      if ((!only || only->has(log)) && log.wants(at.commit_lsn, at.xid))
+      if (to.wanted(log))
         give_up(log, "the table was truncated");
+      else
+        to.passed(log, true, true);
     });
     return;
   }
-  const table_fanout::sink to{
+  hasher->forget();
+  table.route(root, change, at, to);
+}
+
+table_fanout::sink materializer_state::sink_of(table_fanout& table, const change_position& at,
+                                               const late_shapes* only) {
+  return {
       .wanted =
-          [&](const shape_log_writer& log) {
+          [&at, only](const shape_log_writer& log) {
             return (!only || only->has(log)) && log.wants(at.commit_lsn, at.xid);
           },
       .affected =
-          [&](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
+          [this, &at](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
             for (auto& entry : entries) {
               ++entries_made;
               bytes_made += entry.json.size();
@@ -171,16 +186,22 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
             }
           },
       .judge =
-          [&](shape_log_writer& log, row_cells old_row, row_cells new_row, entry_encoder& encoder) {
+          [this, &at](shape_log_writer& log, row_cells old_row, row_cells new_row,
+                      entry_encoder& encoder) {
             return judge_change(log, old_row, new_row, at, encoder);
           },
       .broken =
-          [&](shape_log_writer& log, const std::string& why) {
+          [this, &table](shape_log_writer& log, const std::string& why) {
             give_up(log, why);
             table.remove(log);
-          }};
-  hasher->forget();
-  table.route(root, change, at, to);
+          },
+      .passed =
+          [this, &at](shape_log_writer& log, bool old_row, bool new_row) {
+            if (log.parked() && (!present.only || present.only->has(log)))
+              note_passed_change(log, at, old_row, new_row);
+          },
+      .hasher = &*hasher,
+      .sets = &values_held};
 }
 
 void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only) {
@@ -225,6 +246,14 @@ void materializer_state::note_passed(shape_log_writer& log, std::uint64_t tx, st
     writes.mark_splice_passed(log.shape()->id(), tx);
 }
 
+void materializer_state::write_early() {
+  if (bytes_made - bytes_written < env.entry_bytes_max || refused_early)
+    return;
+  for (auto* log : touched)
+    log->flush_open(open_tx, writes);
+  refused_early = !write_out();
+}
+
 bool materializer_state::write_out() {
   const auto unfinished = touched.empty() ? 0 : open_tx;
   if (unfinished != open_on_disk) { // one may end and another begin in the same frame
@@ -243,6 +272,8 @@ bool materializer_state::write_out() {
     }
     wrote = true;
   }
+  bytes_written = bytes_made;
+  refused_early = false;
   publish();
   show_behind();
   start_tasks();
@@ -257,7 +288,7 @@ void materializer_state::finish_frame(const frame& done) {
       end = transaction.getEndLsn();
   env.metrics->log_entries.Increment(static_cast<double>(entries_made));
   env.metrics->log_bytes.Increment(static_cast<double>(bytes_made));
-  entries_made = bytes_made = 0;
+  entries_made = bytes_made = bytes_written = 0;
   if (end > 0) {
     applied = lsn{std::max(to_number(applied), end)};
     report();
@@ -266,6 +297,8 @@ void materializer_state::finish_frame(const frame& done) {
 }
 
 bool materializer_state::reset() {
+  for (const auto id : parked)
+    shapes.at(id)->asks->waits_since = std::chrono::steady_clock::now();
   // The unfinished transaction will be sent again, perhaps cut into other frames.
   backlog.clear();
   applied_front = false;
@@ -283,6 +316,8 @@ bool materializer_state::reset() {
         transactions[transactions.size() - 1].getCommitLsn() == open_tx)
       kept.void_tx = open_tx;
   }
+  for (const auto id : parked)
+    drop_passed(*shapes.at(id)->asks, open_tx);
   open_tx = 0;
   reached = std::max(reached, last_commit);
   for (const auto id : std::exchange(unsettled, {}))

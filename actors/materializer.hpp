@@ -35,7 +35,9 @@ struct materializer_environment {
   monitoring::metrics* metrics = nullptr;
   const cluster::control_codec* control = nullptr;
   std::uint64_t chunk_bytes_max = 0;
-  std::string_view secret = {}; ///< For what clients are told of hidden values.
+  std::size_t entry_bytes_max = 32u << 20; ///< Entries beyond this are written within a frame.
+  std::size_t aside_bytes_max = 64u << 20; ///< Of frames kept for shapes that will want them.
+  std::string_view secret = {};            ///< For what clients are told of hidden values.
 };
 
 materializer_actor spawn_materializer(caf::actor_system& system,

@@ -7,14 +7,6 @@
 
 namespace busbar {
 
-namespace {
-
-/// Frames kept aside for shapes whose snapshot has not been opened yet. Beyond this the oldest such
-/// shape is given up: PostgreSQL does not get its snapshot open in time.
-constexpr std::size_t aside_bytes_max = 64u << 20;
-
-} // namespace
-
 void materializer_state::control(capnp::Data::Reader content,
                                  const schema::Transaction::Reader& transaction) {
   const std::string_view bytes{reinterpret_cast<const char*>(content.begin()), content.size()};
@@ -94,9 +86,10 @@ caf::result<bool> materializer_state::splice(const shape_list& list, const snaps
     return to_caf(error{errc::must_refetch, "the shape was removed"});
   if (!sees_commits(sees, created_lsn))
     return false;
+  const auto visibility = std::make_shared<const snapshot>(sees);
   for (auto* owned : late.all) {
     const auto id = owned->log.shape()->id();
-    owned->log.accept(sees);
+    owned->log.accept(visibility);
     splicing.insert(id);
     awaiting.erase(id);
   }
@@ -110,11 +103,13 @@ caf::result<bool> materializer_state::splice(const shape_list& list, const snaps
       give_up(owned->log, "storage refuses writes");
     return to_caf(error{errc::unavailable, "storage refuses writes"});
   }
+  id_list started;
   for (auto* owned : late.all) {
     const auto& shape = owned->log.shape();
     shape->update([](shape_progress& p) { p.started = true; });
-    tell_watchers(shape->id());
+    started.push_back(shape->id());
   }
+  tell_watchers(started);
   return true;
 }
 
@@ -164,8 +159,8 @@ void materializer_state::keep_aside(const frame& done) {
   }
   aside.push_back({done});
   aside_bytes += done.size_bytes();
-  while (aside_bytes > aside_bytes_max && !(awaiting.empty() && parked.empty())) {
-    // Who has waited longest goes.
+  while (aside_bytes > env.aside_bytes_max && !(awaiting.empty() && parked.empty())) {
+    // Who has waited longest goes: PostgreSQL does not get its snapshot open in time.
     const auto [id, since] = longest_waiting();
     auto& owned = *shapes.at(id);
     give_up(owned.log, owned.asks && owned.asks->parked

@@ -65,6 +65,11 @@ void shape_log_writer::flush(std::uint64_t tx, storage::batch& writes) {
   work_->block.clear();
 }
 
+void shape_log_writer::flush_open(std::uint64_t tx, storage::batch& writes) {
+  if (work_)
+    flush(tx, writes);
+}
+
 void shape_log_writer::commit(std::uint64_t tx, storage::batch& writes) {
   const auto last_op = work_->held_back->op;
   seal(tx, true, writes);

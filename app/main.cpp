@@ -9,9 +9,11 @@
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
+#include "app/health_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
+#include "base/memory_budget.hpp"
 #include "http/server.hpp"
 #include "monitoring/exposer.hpp"
 
@@ -23,6 +25,10 @@
 #include <mutex>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 using namespace busbar;
@@ -31,11 +37,18 @@ using namespace busbar;
 constexpr std::size_t subset_readers = 2;
 /// The same for rows that come into shapes by a subquery.
 constexpr std::size_t move_readers = 2;
-constexpr std::size_t subset_bytes_max = 256u << 20;
 
 int complain(const error& why) {
   std::cerr << "busbar: " << why.message << std::endl;
   return EXIT_FAILURE;
+}
+
+int report_health(const app::invocation& call) {
+  const auto health = app::ask_health(call.config);
+  if (!health)
+    return complain(health.error());
+  std::cout << health->word << std::endl;
+  return call.must_be_active && health->http_status != 200 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /// Ends the process if an orderly stop takes longer than an orchestrator waits: a query that hangs
@@ -66,6 +79,13 @@ private:
   std::thread thread_;
 };
 
+/// The C library keeps what is free in the middle of its heap, unless it is told.
+void give_back_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
   spdlog::set_level(spdlog::level::from_str(config.log_level));
@@ -93,7 +113,8 @@ int serve(const app::settings& config) {
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
-  auto recovered = app::recover_shapes(**store);
+  sql::program_pool clauses;
+  auto recovered = app::recover_shapes(**store, clauses);
   if (!recovered)
     return complain(std::move(recovered).error());
 
@@ -114,6 +135,7 @@ int serve(const app::settings& config) {
     exposer = std::move(*started);
   }
 
+  const memory_budget memory{config.memory_bytes};
   caf::actor_system_config caf_config;
   // Workers wait on one queue; CAF's default lets idle ones look for work in a loop.
   caf_config.set("scheduler.policy", caf::atom("sharing"));
@@ -122,17 +144,20 @@ int serve(const app::settings& config) {
   const postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
   const auto others = std::make_shared<cast>();
   for (std::uint32_t i = 0; i < materializers; ++i)
-    others->materializers.push_back(spawn_materializer(system,
-                                                       {.number = i,
-                                                        .store = store->get(),
-                                                        .status = &status,
-                                                        .metrics = &metrics,
-                                                        .control = &control,
-                                                        .chunk_bytes_max = config.chunk_bytes,
-                                                        .secret = secret},
-                                                       others));
+    others->materializers.push_back(
+        spawn_materializer(system,
+                           {.number = i,
+                            .store = store->get(),
+                            .status = &status,
+                            .metrics = &metrics,
+                            .control = &control,
+                            .chunk_bytes_max = config.chunk_bytes,
+                            .entry_bytes_max = memory.entries(materializers),
+                            .aside_bytes_max = memory.aside(materializers),
+                            .secret = secret},
+                           others));
   others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
-  others->resolver = spawn_resolver(system, *url, **store);
+  others->resolver = spawn_resolver(system, *url, **store, clauses);
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
     others->snapshotters.push_back(spawn_snapshotter(system,
                                                      {.url = *url,
@@ -145,7 +170,7 @@ int serve(const app::settings& config) {
                                                       .chunk_bytes_max = config.chunk_bytes,
                                                       .secret = secret},
                                                      others));
-  const auto budget = std::make_shared<subset_budget>(subset_bytes_max);
+  const auto budget = std::make_shared<subset_budget>(memory.subsets());
   for (std::size_t i = 0; i < subset_readers; ++i)
     others->subset_readers.push_back(spawn_subset_reader(
         system, {.url = *snapshot_url, .budget = budget, .secret = secret}, others));
@@ -170,6 +195,7 @@ int serve(const app::settings& config) {
                                          .status = &status,
                                          .metrics = &metrics,
                                          .shapes = &index,
+                                         .frame_bytes_max = memory.frames(),
                                          .on_fatal = [&stop](const error& why) { stop.fail(why); }},
                                         others);
   {
@@ -185,6 +211,9 @@ int serve(const app::settings& config) {
           .receive([](bool) {}, [](const caf::error&) {});
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory(); // a start needs more of it than what comes
   }
   // An actor that ends while we serve is a fault of ours; starting again from disk is sound.
   const auto supervisor = system.spawn([&stop, others](caf::event_based_actor* self) {
@@ -241,6 +270,7 @@ int serve(const app::settings& config) {
        .cache_max_age = config.cache_max_age,
        .cache_stale_age = config.cache_stale_age,
        .body_file_bytes_max = config.cache_bytes / 4,
+       .held_bytes_max = memory.unsent(),
        .version = BUSBAR_VERSION},
       [&](http::post_function post) {
         return start_session(system,
@@ -287,6 +317,8 @@ int main(int argc, char** argv) {
   auto call = app::parse_invocation(arguments, environment);
   if (!call)
     return complain(std::move(call).error());
+  if (call->what == app::command::health)
+    return report_health(*call);
   if (call->what != app::command::serve) {
     std::cout << call->text << std::endl;
     return EXIT_SUCCESS;

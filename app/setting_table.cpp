@@ -316,6 +316,12 @@ std::vector<setting> make_table() {
             &settings::materializers, threads),
       size({"BUSBAR_CACHE_BYTES", {}, "Memory for shared response bodies and storage blocks."},
            &settings::cache_bytes, {1u << 20, std::uint64_t{1} << 40}),
+      size(
+          {"BUSBAR_MEMORY_BUDGET",
+           {},
+           "Memory for changes and rows that are under way; caches, and what each shape and client "
+           "needs at rest, come on top."},
+          &settings::memory_bytes, {64u << 20, std::uint64_t{1} << 40}),
       log_level(),
   };
 }

@@ -62,6 +62,13 @@ std::string help_text() {
          "Usage:\n"
          "  busbar serve [--<setting> <value>]...   run the service\n"
          "  busbar serve --help                     list the settings\n"
+         "  busbar health [--active]                ask the one that runs here how it is: says "
+         "active,\n"
+         "                                          waiting or starting and exits with 0 if it "
+         "serves,\n"
+         "                                          with --active only if it streams; reads the "
+         "port\n"
+         "                                          and the address from the same settings\n"
          "  busbar --version                        print the version\n"
          "  busbar --help                           print this";
 }
@@ -229,8 +236,14 @@ error unknown_arguments(const std::vector<std::string>& remaining) {
 struct command_line {
   command what = command::serve;
   std::string text;
-  std::map<std::string, std::string> flags; ///< Of the settings that were given, by name.
+  std::map<std::string, std::string> flags = {}; ///< Of the settings that were given, by name.
+  bool must_be_active = false;                   ///< For health.
 };
+
+/// Where a Busbar is to be found: the settings that `busbar health` reads.
+bool tells_where(const setting& s) {
+  return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
+}
 
 result<command_line> read_command_line(const std::vector<std::string>& arguments) {
   const auto& table = setting_table();
@@ -251,6 +264,16 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   for (std::size_t i = 0; i < table.size(); ++i)
     options.push_back(table[i].is_switch ? serve->add_flag(table[i].flag(), values[i])
                                          : serve->add_option(table[i].flag(), values[i]));
+  auto* health = app.add_subcommand("health");
+  health->set_help_flag();
+  bool must_be_active = false;
+  health->add_flag("--active", must_be_active);
+  bool health_help = false;
+  health->add_flag("-h,--help", health_help);
+  std::vector<CLI::Option*> places(table.size(), nullptr);
+  for (std::size_t i = 0; i < table.size(); ++i)
+    if (tells_where(table[i]))
+      places[i] = health->add_option(table[i].flag(), values[i]);
   try {
     app.parse(std::vector<std::string>{arguments.rbegin(), arguments.rend()});
   } catch (const CLI::ParseError& e) {
@@ -258,22 +281,27 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   }
 
   if (version)
-    return command_line{command::print_version, version_text(), {}};
+    return command_line{command::print_version, version_text()};
   if (const auto remaining = app.remaining(); !help && !remaining.empty()) {
     const auto& first = remaining.front();
     return fail(errc::misconfigured,
                 "unknown command " + first.substr(0, first.find('=')) +
                     "; `busbar serve` runs the service, `busbar --help` says more");
   }
-  if (help || !serve->parsed())
-    return command_line{command::print_help, help_text(), {}};
+  if (help || health_help || (!serve->parsed() && !health->parsed()))
+    return command_line{command::print_help, help_text()};
   if (serve_help)
-    return command_line{command::print_help, serve_help_text(), {}};
+    return command_line{command::print_help, serve_help_text()};
   if (const auto remaining = serve->remaining(); !remaining.empty())
     return fail(unknown_arguments(remaining));
+  if (!health->remaining().empty())
+    return fail(errc::misconfigured, "`busbar health` takes only --active, --port and "
+                                     "--listen-address; `busbar --help` says more");
   command_line out;
+  out.what = health->parsed() ? command::health : command::serve;
+  out.must_be_active = must_be_active;
   for (std::size_t i = 0; i < table.size(); ++i)
-    if (options[i]->count() > 0)
+    if (options[i]->count() > 0 || (places[i] && places[i]->count() > 0))
       out.flags.emplace(table[i].name, values[i]);
   return out;
 }
@@ -346,14 +374,18 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
   auto line = read_command_line(arguments);
   if (!line)
     return fail(std::move(line).error());
-  if (line->what != command::serve)
+  if (line->what != command::serve && line->what != command::health)
     return invocation{line->what, std::move(line->text), {}};
 
+  // Whether the rest of the settings is sound is for the server to say, which has them all.
+  const bool only_where = line->what == command::health;
   const auto variables = read_environment(environment);
-  if (auto known = refuse_unknown(variables); !known)
+  if (auto known = refuse_unknown(variables); !known && !only_where)
     return fail(std::move(known).error());
   draft read;
   for (const auto& s : setting_table()) {
+    if (only_where && !tells_where(s))
+      continue;
     source from;
     if (const auto flag = line->flags.find(s.name); flag != line->flags.end()) {
       from = {s.flag(), flag->second};
@@ -368,6 +400,8 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     if (auto done = s.read(read, from.value); !done)
       return fail(errc::misconfigured, from.name + ": " + done.error().message, s.name);
   }
+  if (only_where)
+    return invocation{command::health, {}, std::move(read.config), {}, line->must_be_active};
   auto config = finish(std::move(read));
   if (!config)
     return fail(std::move(config).error());

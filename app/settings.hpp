@@ -37,18 +37,20 @@ struct settings {
   std::size_t io_threads = 0;            ///< BUSBAR_IO_THREADS; 0 = from the cores
   std::size_t materializers = 0;         ///< BUSBAR_MATERIALIZERS; 0 = from the cores
   std::size_t cache_bytes = 64u << 20;   ///< BUSBAR_CACHE_BYTES: shared bodies and blocks
+  std::size_t memory_bytes = 512u << 20; ///< BUSBAR_MEMORY_BUDGET: see base/memory_budget.hpp
   std::chrono::seconds send_timeout{30}; ///< BUSBAR_TCP_SEND_TIMEOUT
   std::chrono::seconds idle_timeout{60}; ///< BUSBAR_TCP_READ_TIMEOUT
   std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
 };
 
-enum class command { serve, print_version, print_help };
+enum class command { serve, health, print_version, print_help };
 
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config;  ///< For serve.
+  settings config;  ///< For serve; for health only port and address.
   std::vector<std::string> notes = {}; ///< For serve: what to warn of in the log, a line each.
+  bool must_be_active = false;         ///< For health: it is not enough that it serves.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after

@@ -199,7 +199,7 @@ bool connection::write(std::span<const fragment> fragments) {
   if (broken_)
     return false;
   const bool was_idle = writer_.idle();
-  switch (writer_.send(socket_.get(), fragments, worker_.sent_bytes())) {
+  switch (writer_.send(socket_.get(), fragments, worker_.sent_bytes(), worker_.held())) {
   case socket_writer::outcome::sent:
     return true;
   case socket_writer::outcome::stalled:

@@ -39,7 +39,9 @@ struct server_settings {
   std::chrono::seconds cache_max_age{60};
   std::chrono::seconds cache_stale_age{300};
   std::size_t body_file_bytes_max = 16u << 20; ///< Of hot bodies kept as files (body_files.hpp).
-  std::string version;                         ///< For the electric-server header.
+  /// Of bytes that clients do not take: beyond it, who has taken nothing for longest is dropped.
+  std::size_t held_bytes_max = 128u << 20;
+  std::string version; ///< For the electric-server header.
 };
 
 /// Starts the session of one I/O thread. `post` runs a task on that thread; any thread may call it,

@@ -107,9 +107,9 @@ ssize_t send_some(int fd, std::span<const stretch> rest) noexcept {
 } // namespace
 
 socket_writer::outcome socket_writer::send(int fd, std::span<const fragment> fragments,
-                                           std::uint64_t& sent_bytes) {
+                                           std::uint64_t& sent_bytes, held_pieces& held) {
   if (backlog_) {
-    queue(fragments, 0);
+    queue(fragments, 0, held);
     return outcome::stalled;
   }
   std::array<stretch, fragments_max> stretches;
@@ -129,11 +129,12 @@ socket_writer::outcome socket_writer::send(int fd, std::span<const fragment> fra
   sent_bytes += static_cast<std::uint64_t>(sent);
   if (static_cast<std::size_t>(sent) == total)
     return outcome::sent;
-  queue(fragments, static_cast<std::size_t>(sent));
+  queue(fragments, static_cast<std::size_t>(sent), held);
   return outcome::stalled;
 }
 
-void socket_writer::queue(std::span<const fragment> fragments, std::size_t already_sent) {
+void socket_writer::queue(std::span<const fragment> fragments, std::size_t already_sent,
+                          held_pieces& held) {
   if (!backlog_)
     backlog_ = std::make_unique<backlog>();
   for (const auto& fragment : fragments) {
@@ -145,8 +146,10 @@ void socket_writer::queue(std::span<const fragment> fragments, std::size_t alrea
     shared_bytes owner = fragment.owner ? *fragment.owner : share(std::string{rest});
     if (!fragment.owner)
       rest = *owner;
+    // A file's bytes are the kernel's.
+    auto counted = fragment.file ? held_pieces::hold{} : held.take(owner);
     backlog_->bytes += rest.size();
-    backlog_->pieces.push_back({std::move(owner), rest, fragment.file});
+    backlog_->pieces.push_back({std::move(owner), rest, fragment.file, std::move(counted)});
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "http/body_files.hpp"
+#include "http/held_pieces.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -25,8 +26,10 @@ class socket_writer {
 public:
   enum class outcome { sent, stalled, broken };
 
-  /// At most `fragments_max` fragments. Stalled: call flush() when the socket can be written to.
-  outcome send(int fd, std::span<const fragment> fragments, std::uint64_t& sent_bytes);
+  /// At most `fragments_max` fragments. Stalled: call flush() when the socket can be written to;
+  /// what waits until then is counted in `held`.
+  outcome send(int fd, std::span<const fragment> fragments, std::uint64_t& sent_bytes,
+               held_pieces& held);
   outcome flush(int fd, std::uint64_t& sent_bytes);
 
   bool idle() const noexcept { return !backlog_; }
@@ -40,6 +43,7 @@ private:
     shared_bytes owner;
     std::string_view rest;
     body_file file;
+    held_pieces::hold counted = {};
   };
   struct backlog {
     std::vector<piece> pieces;
@@ -47,7 +51,7 @@ private:
     std::size_t bytes = 0;
   };
 
-  void queue(std::span<const fragment> fragments, std::size_t already_sent);
+  void queue(std::span<const fragment> fragments, std::size_t already_sent, held_pieces& held);
   void take_off(std::size_t sent) noexcept;
 
   std::unique_ptr<backlog> backlog_; // only while stalled: idle clients should cost nothing

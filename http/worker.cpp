@@ -12,6 +12,8 @@ namespace busbar::http {
 namespace {
 
 constexpr std::chrono::milliseconds readiness_look_period{50};
+/// Who takes nothing for as long as this may be given up when memory runs short.
+constexpr std::chrono::milliseconds stalled_least{1'000};
 
 } // namespace
 
@@ -54,6 +56,7 @@ void worker::run(const session_factory& sessions, const std::function<void()>& s
     run_deferred();
     look_whether_ready();
     expire();
+    shed();
     publish_metrics();
     event_frame_ = {};
     bury();
@@ -82,6 +85,7 @@ int worker::wait_milliseconds() noexcept {
     next = std::min(next, list.next());
   if (!waiting_for_service().empty())
     next = std::min(next, next_look_);
+  next = std::min(next, next_to_shed());
   if (next == steady_time::max())
     return -1;
   // Coarse on purpose: neighbouring deadlines expire in one go.
@@ -165,6 +169,24 @@ void worker::expire() {
       static_cast<connection*>(expired)->on_phase_expired();
   while (auto* expired = lifetimes_.pop_expired(now_))
     static_cast<connection*>(expired)->on_lifetime_expired();
+}
+
+steady_time worker::next_to_shed() const noexcept {
+  const auto& stalled = phases_[static_cast<std::size_t>(phase::send)];
+  const auto& settings = shared_.settings;
+  if (held_.bytes() <= settings.held_bytes_max / std::max<std::size_t>(settings.io_threads, 1) ||
+      stalled.empty())
+    return steady_time::max();
+  return stalled.next() - settings.send_timeout + stalled_least;
+}
+
+/// They come back with the offset they have, while those who do take what they ask for need not
+/// share in a shortage that is not theirs.
+void worker::shed() {
+  while (next_to_shed() <= now_) {
+    shared_.metrics.http_shed_readers.Increment();
+    static_cast<connection*>(phases_[static_cast<std::size_t>(phase::send)].pop_first())->close();
+  }
 }
 
 void worker::retire(connection& client) noexcept {

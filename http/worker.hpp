@@ -83,6 +83,7 @@ public:
   void count_request(route where, int status);
   std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
   std::size_t& incoming_bytes() noexcept { return incoming_bytes_; } ///< Of bodies half received.
+  held_pieces& held() noexcept { return held_; }
   void count_parked(int change) noexcept { parked_change_ += change; }
   void count_must_refetch(bool names_handle) noexcept;
 
@@ -95,6 +96,9 @@ private:
   void run_deferred();
   void expire();
   void look_whether_ready();
+  /// When the client that has taken nothing for longest may be given up; max() if none need be.
+  steady_time next_to_shed() const noexcept;
+  void shed();
   void publish_metrics();
   void bury() noexcept;
   void close_all();
@@ -112,6 +116,7 @@ private:
   bool draining_ = false;
   steady_time next_look_{}; // at the service's state, for those who wait for it
 
+  held_pieces held_;       // before the connections, which hold them
   connection_list open_;   // owns its elements, see adopt() and bury()
   connection_list closed_; // likewise
   std::vector<connection*> deferred_;

@@ -51,6 +51,9 @@ metrics::metrics()
                                                    *registry_, "busbar_http_requests_total",
                                                    "HTTP requests answered, by route and status.")},
       http_connections{gauge(*registry_, "busbar_http_connections", "Open client connections.")},
+      http_shed_readers{counter(
+          *registry_, "busbar_http_shed_readers_total",
+          "Clients disconnected because they took nothing while memory for responses was short.")},
       http_sent_bytes{counter(*registry_, "busbar_http_sent_bytes_total",
                               "Bytes written to client connections, heads included.")},
       admission_initial{gauge(*registry_, in_use, in_use_help, {{"class", "initial"}})},

@@ -31,6 +31,7 @@ public:
   prometheus::Family<prometheus::Counter>&
       http_requests;                               ///< busbar_http_requests_total{route,status}
   prometheus::Gauge& http_connections;             ///< busbar_http_connections
+  prometheus::Counter& http_shed_readers;          ///< busbar_http_shed_readers_total
   prometheus::Counter& http_sent_bytes;            ///< busbar_http_sent_bytes_total
   prometheus::Gauge& admission_initial;            ///< busbar_admission_in_use{class="initial"}
   prometheus::Gauge& admission_existing;           ///< busbar_admission_in_use{class="existing"}

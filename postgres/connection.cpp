@@ -39,7 +39,7 @@ pg_result_of<PGconn*> connect(const std::string& conninfo, deadline until) {
     std::optional<pg_error> problem;
     if (next == PGRES_POLLING_FAILED)
       problem = connect_error(session);
-    else if (wait_for(session, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, -1, until) ==
+    else if (wait_for(session, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, {}, until) ==
              waited::timed_out)
       problem = timed_out("connecting");
     if (problem) {

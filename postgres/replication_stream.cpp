@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 #include "postgres/catalog.hpp"
+#include "postgres/catalog_session.hpp"
 #include "postgres/pgoutput.hpp"
 #include "postgres/session.hpp"
 #include "postgres/takeover.hpp"
@@ -85,8 +86,8 @@ std::uint64_t postgres_now() {
 struct replication_stream::state {
   state(const stream_settings& s, connection c, taken_over t)
       : settings{s}, session{std::move(c)}, leader{std::move(t.leader)},
-        feedback_period{t.feedback_period}, decoder{leader.term}, confirmed{to_number(
-                                                                      leader.confirmed_flush)} {}
+        feedback_period{t.feedback_period}, decoder{leader.term},
+        confirmed{to_number(leader.confirmed_flush)}, catalog{s.url} {}
 
   pg_result_of<void> begin_copy(lsn from);
   pg_result_of<void> send_feedback();
@@ -95,7 +96,8 @@ struct replication_stream::state {
   pg_result_of<void> handle(std::string_view message);
   pg_error end_of_stream();
   pg_result_of<bool> place_relations();
-  pg_result_of<void> tell_facts(std::vector<std::uint32_t> oids);
+  pg_result_of<void> tell_facts(connection& asked, std::vector<std::uint32_t> oids);
+  pg_result_of<void> check_server();
   waited wait(short events, deadline until);
   waited wait_for_news(deadline until);
 
@@ -112,17 +114,31 @@ struct replication_stream::state {
   lsn taken_end{};           ///< decoder.last_end() at the last take().
   bool taken_inside = false; ///< The frame before ended inside a transaction.
   clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
-  std::optional<connection> catalog;  ///< A second session, opened when first needed.
+  catalog_session catalog;
   table_versions told_versions;       ///< Of the facts that are in frames.
   clock::time_point next_catalog_try; ///< After it has shown too little.
   int waits_for_visibility = 0;       ///< So many times in a row.
 };
 
-/// Waits as wait_for(), but at most until feedback is due, and sends on what libpq still holds.
+/// Waits as wait_for(), but at most until something else is due, and sends on what libpq still
+/// holds. Looks after the catalog's session, too.
 waited replication_stream::state::wait(short events, deadline until) {
   if (PQflush(session.raw()) == 1)
     events = static_cast<short>(events | POLLOUT);
-  return wait_for(session.raw(), events, signal.fd(), std::min(until, next_feedback));
+  const auto limit = std::min({until, next_feedback, catalog.next_question()});
+  const auto outcome = wait_for(session.raw(), events, {signal.fd(), catalog.fd()}, limit);
+  if (outcome != waited::beside)
+    return outcome;
+  catalog.look();
+  return waited::timed_out;
+}
+
+pg_result_of<void> replication_stream::state::check_server() {
+  if (catalog.is_refused())
+    return broken({trouble::transient, "57P03",
+                   "PostgreSQL is shutting down, and waits for something that could only be "
+                   "confirmed with its help"});
+  return {};
 }
 
 waited replication_stream::state::wait_for_news(deadline until) {
@@ -188,7 +204,7 @@ pg_result_of<bool> replication_stream::state::read_available() {
     }
     if (size < 0)
       return broken(end_of_stream());
-    if (dry && wait_for(session.raw(), POLLIN, -1, {}) == waited::timed_out)
+    if (dry && wait_for(session.raw(), POLLIN, {}, {}) == waited::timed_out)
       return false;
     if (PQconsumeInput(session.raw()) == 0)
       return broken(end_of_stream());
@@ -216,18 +232,15 @@ pg_result_of<bool> replication_stream::state::place_relations() {
                    "the tables of the stream cannot be looked up: " + why.message});
   };
   const auto ask = [&]() -> pg_result_of<partition_places> {
-    if (!catalog) {
-      auto opened = connection::open(settings.url, "catalog", clock::now() + catalog_max);
-      if (!opened)
-        return broken(std::move(opened).error());
-      catalog.emplace(*std::move(opened));
-    }
-    return find_partition_places(*catalog, oids, clock::now() + catalog_max);
+    auto opened = catalog.open(clock::now() + catalog_max);
+    if (!opened)
+      return broken(std::move(opened).error());
+    return find_partition_places(**opened, oids, clock::now() + catalog_max);
   };
-  const bool had_session = catalog.has_value();
+  const bool had_session = catalog.is_open();
   auto places = ask();
   if (!places && had_session) {
-    catalog.reset(); // it may have died while it lay idle
+    catalog.drop(); // it may have died while it lay idle
     places = ask();
   }
   if (!places)
@@ -258,17 +271,21 @@ pg_result_of<bool> replication_stream::state::place_relations() {
   }
   std::sort(oids.begin(), oids.end());
   oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
-  if (auto told = tell_facts(std::move(oids)); !told)
+  auto opened = catalog.open(clock::now() + catalog_max);
+  if (!opened)
+    return unknown(opened.error());
+  if (auto told = tell_facts(**opened, std::move(oids)); !told)
     return unknown(told.error());
   return true;
 }
 
 /// Puts what the catalog says of these tables into the frame, if it differs from what was last
 /// said.
-pg_result_of<void> replication_stream::state::tell_facts(std::vector<std::uint32_t> oids) {
+pg_result_of<void> replication_stream::state::tell_facts(connection& asked,
+                                                         std::vector<std::uint32_t> oids) {
   const auto publication = settings.publication();
   // First the versions, so that what changes in between is told once too often, and not never.
-  auto versions = find_versions(*catalog, publication, oids, clock::now() + catalog_max);
+  auto versions = find_versions(asked, publication, oids, clock::now() + catalog_max);
   if (!versions)
     return broken(std::move(versions).error());
   std::erase_if(oids, [&](std::uint32_t oid) {
@@ -279,7 +296,7 @@ pg_result_of<void> replication_stream::state::tell_facts(std::vector<std::uint32
   });
   if (oids.empty())
     return {};
-  auto facts = find_facts(*catalog, publication, oids, clock::now() + catalog_max);
+  auto facts = find_facts(asked, publication, oids, clock::now() + catalog_max);
   if (!facts)
     return broken(std::move(facts).error());
   decoder.tell(std::move(facts->catalog));
@@ -361,6 +378,7 @@ pg_result_of<void> replication_stream::start(lsn durable) {
   s.streaming = true;
   s.confirmed = std::max(s.confirmed, to_number(durable));
   s.next_feedback = clock::now() + s.feedback_period;
+  (void)s.catalog.open(clock::now() + catalog_max); // whoever needs it tries again
   return {};
 }
 
@@ -371,6 +389,8 @@ pg_result_of<stream_event> replication_stream::next(deadline until, bool hurry) 
   for (;;) {
     if (auto sent = s.send_feedback_if_due(); !sent)
       return broken(std::move(sent).error());
+    if (auto up = s.check_server(); !up)
+      return broken(std::move(up).error());
     auto full = s.read_available();
     if (!full)
       return broken(std::move(full).error());
@@ -415,6 +435,8 @@ pg_result_of<void> replication_stream::pause(deadline until) {
   for (;;) {
     if (auto sent = s.send_feedback_if_due(); !sent)
       return broken(std::move(sent).error());
+    if (auto up = s.check_server(); !up)
+      return broken(std::move(up).error());
     const bool unsent = PQflush(s.session.raw()) == 1;
     const auto outcome = s.wait(0, until);
     if (outcome == waited::woken) {

@@ -33,16 +33,20 @@ bool tls_has_input(PGconn* session) {
 
 } // namespace
 
-waited wait_for(PGconn* session, short events, int wake_fd, deadline until) {
+waited wait_for(PGconn* session, short events, wake_fds wake, deadline until) {
   if ((events & POLLIN) != 0 && tls_has_input(session))
     return waited::ready;
-  std::array<pollfd, 2> fds{{{PQsocket(session), events, 0}, {wake_fd, POLLIN, 0}}};
+  // poll() passes over what is negative.
+  std::array<pollfd, 3> fds{
+      {{PQsocket(session), events, 0}, {wake.signal, POLLIN, 0}, {wake.beside, POLLIN, 0}}};
   for (;;) {
-    const int n = poll(fds.data(), wake_fd < 0 ? 1 : 2, poll_milliseconds(until));
+    const int n = poll(fds.data(), fds.size(), poll_milliseconds(until));
     if (n < 0 && errno != EINTR)
       return waited::ready; // the next libpq call reports what is wrong
     if (n > 0)
-      return fds[0].revents != 0 ? waited::ready : waited::woken;
+      return fds[0].revents != 0   ? waited::ready
+             : fds[1].revents != 0 ? waited::woken
+                                   : waited::beside;
     if (clock::now() >= until)
       return waited::timed_out;
   }
@@ -78,7 +82,7 @@ pg_result_of<PGresult*> next_result(PGconn* session, deadline until,
     }
     const auto next_look = stop == nullptr ? until : std::min(until, now + stop_check_period);
     const auto events = static_cast<short>(POLLIN | (unsent == 1 ? POLLOUT : 0));
-    if (wait_for(session, events, -1, next_look) == waited::ready && PQconsumeInput(session) == 0)
+    if (wait_for(session, events, {}, next_look) == waited::ready && PQconsumeInput(session) == 0)
       return tl::unexpected<pg_error>{result_error(session, nullptr)};
   }
 }

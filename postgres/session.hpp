@@ -27,11 +27,17 @@ std::string one_line(std::string_view text);
 /// append to it ("" if there is nothing to look up).
 pg_result_of<std::string> look_up_hosts(const std::string& conninfo, deadline until);
 
-enum class waited : std::uint8_t { ready, woken, timed_out };
+enum class waited : std::uint8_t { ready, woken, beside, timed_out };
 
-/// Waits until `session`'s socket has one of `events` (or has failed), `wake_fd` (if >= 0) is
-/// readable, or the deadline. Knows of input that TLS has already buffered.
-waited wait_for(pg_conn* session, short events, int wake_fd, deadline until);
+/// What ends a wait besides the session itself, by being readable; -1 for none.
+struct wake_fds {
+  int signal = -1; ///< waited::woken
+  int beside = -1; ///< waited::beside
+};
+
+/// Waits until `session`'s socket has one of `events` (or has failed), one of `wake` is readable,
+/// or the deadline. Knows of input that TLS has already buffered.
+waited wait_for(pg_conn* session, short events, wake_fds wake, deadline until);
 
 /// The next result of a command that was sent, or null at its end. `stop`, if given, is looked at
 /// several times a second. On timeout or stop the command is cancelled; close the session then.

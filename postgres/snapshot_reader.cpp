@@ -197,7 +197,7 @@ snapshot_reader::stream(const std::string& statement, const snapshot_query& quer
       if (query.stop && *query.stop)
         return give_up({trouble::transient, {}, "nobody waits for the rows any more"});
       const auto next_look = query.stop ? std::min(limit, clock::now() + stop_check_period) : limit;
-      if (wait_for(session, POLLIN, -1, next_look) == waited::ready)
+      if (wait_for(session, POLLIN, {}, next_look) == waited::ready)
         break;
       if (clock::now() >= limit)
         return give_up(

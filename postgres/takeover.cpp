@@ -150,7 +150,7 @@ pg_result_of<void> dialogue::wait_for_lock() {
     }
     if (stop.load(std::memory_order_relaxed))
       return broken({trouble::transient, {}, "stopped"});
-    if (wait_for(session.raw(), POLLIN, -1, clock::now() + lock_period) == waited::ready &&
+    if (wait_for(session.raw(), POLLIN, {}, clock::now() + lock_period) == waited::ready &&
         PQconsumeInput(session.raw()) == 0)
       return broken(result_error(session.raw(), nullptr));
   }

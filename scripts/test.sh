@@ -80,10 +80,10 @@ node_tests() { # NAME DIRECTORY
   count "$1" "$p" "$f" "$s" "$log"
 }
 
-install_packages build run test format
+install_packages build run test package format
 rm -rf "$results"
 mkdir -p "$results"
-for suite in tests/client tests/browser examples/webkit; do
+for suite in tests/client tests/browser tests/chart examples/webkit; do
   run_shown "Installing the packages of $suite" 900 "$results/npm-${suite#*/}.log" \
     npm --prefix "$suite" ci --no-audit --no-fund
 done
@@ -96,7 +96,9 @@ for program in "${programs[@]}"; do # "unit" before "integration"
 done
 node_tests client tests/client
 node_tests browser tests/browser
+node_tests chart tests/chart
 node_tests webkit examples/webkit
+single package 600 scripts/package.sh --check
 single quickstart 1200 scripts/quickstart.sh --check
 
 ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"

@@ -223,6 +223,8 @@ void entry_encoder::encode(row_effect effect, row_cells old_row, row_cells new_r
       entry.json += member_[index];
       append_cell(entry.json, old_row[index]);
     }
+    if (separator == '{') // only its tags have changed
+      entry.json.push_back('{');
     entry.json.push_back('}');
   } else {
     char separator = '{';

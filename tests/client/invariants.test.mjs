@@ -9,13 +9,14 @@ import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expectMustRefetch } from './harness/expect.mjs'
 import * as invariants from './harness/invariants.mjs'
-import { describe, parametersOf, schema, shapes as modelShapes, truth, write } from './harness/model.mjs'
+import { describe, parametersOf, schema, shapes as modelShapes, statement, truth } from './harness/model.mjs'
 import { until } from './harness/processes.mjs'
 import { Random, chosenSeed } from './harness/random.mjs'
 import { request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
 import { follow, followTo, get, isUpToDate, parseOffset, target } from './harness/shapes.mjs'
 import { stageBusbar, stagePostgres } from './harness/stage.mjs'
+import { write } from './harness/traffic.mjs'
 import { Witness, modes } from './harness/witness.mjs'
 
 const seed = chosenSeed()
@@ -46,15 +47,10 @@ for (const spec of modelShapes) if (!spec.where || spec.replica) specs.push({ ..
 async function busyWriters(random, enough) {
   const progress = { commits: 0, conflicts: 0, waiting: 0, writers }
   const done = () => enough(progress) || progress.error !== undefined
-  const all = Array.from({ length: writers }, async () => {
-    const choices = random.fork()
-    const client = await server.client()
-    try {
-      await write(client, choices, progress, done, { lockTimeout: '50ms' })
-    } finally {
-      await client.end()
-    }
-  })
+  const connect = () => server.client()
+  const all = Array.from({ length: writers }, () =>
+    write({ connect, statement, random: random.fork(), progress, enough: done, lockTimeout: '50ms' }),
+  )
   progress.finished = Promise.all(all).catch((error) => (progress.error = error))
   return progress
 }

@@ -95,3 +95,24 @@ scenario('on three materializers shapes that share subqueries, or nest them, are
     0,
   )
 })
+
+scenario('PostgreSQL is restarted, and killed, between and while rows move', async () => {
+  const { tasks, teams } = await world(server, 200)
+  const followers = [
+    follow(tasks, `ref IN (SELECT id FROM ${teams} WHERE open)`),
+    follow(tasks, `ref NOT IN (SELECT id FROM ${teams} WHERE open)`),
+  ]
+  for (const follower of followers) await equalsSelect(server, follower)
+  for (const end of [() => postgres.stop(), () => postgres.kill9()]) {
+    await server.query(`UPDATE ${teams} SET open = NOT open`)
+    await end()
+    await postgres.start()
+    await server.query(`UPDATE ${teams} SET open = NOT open WHERE id < 3; UPDATE ${tasks} SET ref = 2 WHERE id % 7 = 0`)
+    await until(async () => (await server.health())?.status === 'active', 'the server to have its PostgreSQL again')
+    for (const follower of followers) await equalsSelect(server, follower, String(end))
+  }
+  assert.deepEqual(
+    followers.map(({ refetches }) => refetches),
+    [0, 0],
+  )
+})

@@ -179,8 +179,10 @@ TEST_F(PartitionsTest, IfTheCatalogCannotBeAskedTheStreamBeginsAnewAndNothingIsL
     sql("UPDATE pg_database SET datallowconn = " + yes + " WHERE datname = current_database()");
   };
   {
-    auto stream = started();
-    allow("false"); // it asks over a session that it has not opened yet
+    stream_reader stream{stream_settings()};
+    publish("root");
+    allow("false"); // it asks over a session that start() tries to open
+    stream.start();
     sql("INSERT INTO low VALUES (1, 'x')");
     const auto until = in(10s);
     auto handed_on = stream.next_event(until);

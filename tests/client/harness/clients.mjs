@@ -40,9 +40,10 @@ export class Follower {
   violation
   handles = new Set()
 
-  constructor(url, params, { name = params.table, parser = textParser, materialize = true, ...options } = {}) {
+  constructor(url, params, settings = {}) {
+    const { name = params.table, parser = textParser, materialize = true, checker, ...options } = settings
     this.name = name
-    this.checker = new LogChecker(name)
+    this.checker = checker ?? new LogChecker(name)
     this.#abort = new AbortController()
     this.stream = new ShapeStream({
       url,

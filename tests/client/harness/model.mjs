@@ -1,7 +1,6 @@
-// harness/model.mjs: the world of the property tests: four tables with small domains, so that things
-// collide; random transactions on them; and the shapes that are watched.
+// harness/model.mjs: the world of the invariants: four tables with small domains, so that things
+// collide; random statements on them; and the shapes that are watched.
 import assert from 'node:assert/strict'
-import { until } from './processes.mjs'
 import { rowKey } from './shapes.mjs'
 
 export const schema = `
@@ -168,44 +167,6 @@ export function statement(random) {
   }
   const [where, bound] = condition(0)
   return { text: `DELETE FROM ${table} WHERE ${where}`, values: bound }
-}
-
-/**
- * Commits random transactions until `enough()`: several statements, savepoints, some left open while
- * others commit, some rolled back. `progress` counts for all writers: {commits, conflicts, waiting, writers}.
- */
-export async function write(client, random, progress, enough, { lockTimeout = '1s' } = {}) {
-  await client.query(`SET lock_timeout = '${lockTimeout}'`)
-  while (!enough()) {
-    try {
-      await client.query('BEGIN')
-      const statements = random.pick([1, 1, 2, 4, 9])
-      for (let i = 0; i < statements; i++) {
-        const nested = random.chance(0.15)
-        if (nested) await client.query('SAVEPOINT s')
-        await client.query(statement(random))
-        if (nested) await client.query(random.chance(0.5) ? 'ROLLBACK TO s' : 'RELEASE s')
-      }
-      if (random.chance(0.1)) {
-        // Stays open while others commit: snapshots taken now must not see it, and then get it.
-        const others = progress.commits + random.int(2, 12)
-        progress.waiting++
-        await until(
-          () => progress.commits >= others || progress.waiting === progress.writers || enough(),
-          'other commits',
-          { everyMs: 2 },
-        )
-        progress.waiting--
-      }
-      await client.query(random.chance(0.1) ? 'ROLLBACK' : 'COMMIT')
-    } catch (error) {
-      // A duplicate key, a deadlock or a lock not obtained in time: what concurrent writers meet.
-      assert.match(error.code ?? '', /^(23505|40P01|55P03)$/, error.message)
-      progress.conflicts++
-      await client.query('ROLLBACK')
-    }
-    progress.commits++
-  }
 }
 
 /** What is wrong with `found` (key → row), line by line; nothing if it equals `expected`. */

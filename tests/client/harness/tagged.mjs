@@ -14,6 +14,8 @@ export class TaggedRows {
   rows = new Map() // key → {value, slots: [Map position → value], conditions}
   visible = new Set()
   events = 0
+  seen = -1n // the highest LSN promised by an up-to-date
+  mayFall = false // as for LogChecker
   #disjuncts // positions of each, from the first tagged message
 
   constructor(name) {
@@ -23,6 +25,28 @@ export class TaggedRows {
   /** The rows that the shape shows. */
   get values() {
     return new Map([...this.visible].map((key) => [key, this.rows.get(key).value]))
+  }
+
+  feed(messages) {
+    for (const message of messages) {
+      const { headers } = message
+      if (headers.control === 'must-refetch') {
+        this.rows.clear()
+        this.visible.clear()
+        this.#disjuncts = undefined
+        this.seen = -1n
+        continue
+      }
+      if (headers.lsn !== undefined) {
+        const told = `${this.name}: ${JSON.stringify(message)}`
+        assert.ok(BigInt(headers.lsn) > this.seen, `${told} comes after up-to-date ${this.seen}`)
+      }
+      this.apply(message)
+      if (headers.control !== 'up-to-date') continue
+      const lsn = BigInt(headers.global_last_seen_lsn)
+      assert.ok(lsn >= this.seen || this.mayFall, `${this.name}: global_last_seen_lsn fell from ${this.seen} to ${lsn}`)
+      if (lsn > this.seen) this.seen = lsn
+    }
   }
 
   #learn(headers) {
@@ -97,17 +121,21 @@ export class TaggedRows {
   }
 }
 
-/** Follows a shape by plain and live requests; starts anew at a 409. */
+/** Follows a shape by plain and live requests; starts anew at a 409. `rows` judges and keeps its messages. */
 export class TaggedFollower {
   offset = '-1'
   handle
   refetches = 0
   messages = []
   upToDate = false
-  seen = 0n
 
-  constructor(server, shape, name = JSON.stringify(shape)) {
-    Object.assign(this, { server, shape, name, rows: new TaggedRows(name) })
+  constructor(server, shape, name = JSON.stringify(shape), newRows = () => new TaggedRows(name)) {
+    Object.assign(this, { server, shape, name, newRows, rows: newRows() })
+  }
+
+  /** The highest LSN promised. */
+  get seen() {
+    return this.rows.seen
   }
 
   /** One request. Returns the response. */
@@ -120,7 +148,7 @@ export class TaggedFollower {
       this.refetches++
       this.offset = '-1'
       this.handle = response.json[0]?.headers && response.header('electric-handle')
-      this.rows = new TaggedRows(this.name)
+      this.rows = this.newRows()
       this.upToDate = false
       return response
     }
@@ -128,11 +156,8 @@ export class TaggedFollower {
     const messages = response.text === '' ? [] : response.json
     this.handle = response.header('electric-handle')
     this.offset = response.header('electric-offset')
-    for (const message of messages) {
-      this.messages.push(message)
-      this.rows.apply(message)
-      if (message.headers.control === 'up-to-date') this.seen = BigInt(message.headers.global_last_seen_lsn)
-    }
+    this.messages.push(...messages)
+    this.rows.feed(messages)
     this.upToDate = messages.at(-1)?.headers?.control === 'up-to-date'
     return response
   }

@@ -55,7 +55,8 @@ protected:
                                                          .status = &status_,
                                                          .metrics = &metrics_,
                                                          .control = &codec_,
-                                                         .chunk_bytes_max = chunk_bytes_max_},
+                                                         .chunk_bytes_max = chunk_bytes_max_,
+                                                         .entry_bytes_max = entry_bytes_max_},
                                                         others_));
     run();
   }
@@ -90,7 +91,7 @@ protected:
       });
       found.push_back({.shape = shape,
                        .created_lsn = from.record.created_lsn,
-                       .visibility = from.record.visibility,
+                       .visibility = std::make_shared<const snapshot>(from.record.visibility),
                        .splice_passed = from.splice_passed,
                        .open_chunk_bytes = from.open_chunk_bytes,
                        .known = from.known});
@@ -187,7 +188,9 @@ protected:
                     if (made->answers)
                       self->send(target, ready_atom_v, session_actor{self});
                   },
-                  [made](check_atom, storage::shape_id id) { made->checks.push_back(id); },
+                  [made](check_atom, const id_list& ids) {
+                    made->checks.insert(made->checks.end(), ids.begin(), ids.end());
+                  },
                   [](tick_atom) {}};
         });
     sessions_.push_back(made);
@@ -197,6 +200,7 @@ protected:
   }
 
   std::uint32_t chunk_bytes_max_ = 10u << 20;
+  std::size_t entry_bytes_max_ = 32u << 20;
   cluster::control_codec codec_{std::string(32, 'k'), "default"};
   monitoring::metrics metrics_;
   node_status status_{1};
@@ -243,11 +247,11 @@ private:
     });
   }
   replicator_actor spawn_replicator() {
-    return system_->system.spawn(
-        [this](replicator_actor::pointer) -> replicator_actor::behavior_type {
-          return {[](flushed_atom, lsn, std::uint64_t) {},
-                  [this](applied_atom, std::uint32_t) { ++credits_; }};
-        });
+    return system_->system.spawn([this](
+                                     replicator_actor::pointer) -> replicator_actor::behavior_type {
+      return {[](flushed_atom, lsn, std::uint64_t) {},
+              [this](applied_atom, std::uint32_t, std::uint64_t bytes) { credits_ += bytes > 0; }};
+    });
   }
 
   std::unique_ptr<running> system_;

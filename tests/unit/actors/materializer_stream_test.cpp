@@ -169,6 +169,8 @@ TEST_F(MaterializerStreamTest, LogDoesNotDependOnHowTheStreamWasCut) {
   std::mt19937 random{seed};
   stop();
   chunk_bytes_max_ = 3'000;
+  if (random() % 2 == 0)
+    entry_bytes_max_ = 700; // then it is written in the middle of frames, too
   start();
   const auto shape = live_shape(1);
   // Sends the first `upto` rows of a transaction in some frames; all of them: with its end.
@@ -215,6 +217,62 @@ TEST_F(MaterializerStreamTest, LogDoesNotDependOnHowTheStreamWasCut) {
                                  testing::between(entry, "\"op_position\":", ','));
   }
   EXPECT_EQ(store_->chunk_end_after(shape->id(), at).value(), std::nullopt);
+}
+
+/// Entries are written as soon as there is one, in the middle of frames and of transactions.
+class MaterializerEarlyWriteTest : public MaterializerStreamTest {
+protected:
+  MaterializerEarlyWriteTest() { entry_bytes_max_ = 1; }
+};
+
+TEST_F(MaterializerEarlyWriteTest, TransactionsAreVisibleOnlyAtTheirEnds) {
+  const auto shape = live_shape(1);
+  const auto other = live_shape(2);
+  apply(described()
+            .begin(200, 120)
+            .insert(oid, row(1))
+            .insert(oid, row(2))
+            .commit()
+            .begin(300, 121)
+            .insert(oid, row(3))
+            .insert(oid, row(4))
+            .stop());
+  for (const auto& one : {shape, other}) {
+    EXPECT_EQ(one->progress().head, (log_offset{200, 2}));
+    EXPECT_THAT(log_of(one), ElementsAre("200_0 insert 1", "200_2 insert 2 last"));
+  }
+  apply(frame_builder{}.begin(300, 121, false, 4).insert(oid, row(5)).commit());
+  for (const auto& one : {shape, other})
+    EXPECT_THAT(log_of(one), ElementsAre("200_0 insert 1", "200_2 insert 2 last", "300_0 insert 3",
+                                         "300_2 insert 4", "300_4 insert 5 last"));
+}
+
+TEST_F(MaterializerEarlyWriteTest, CrashInATransactionLeavesNoHalf) {
+  live_shape(1);
+  apply(described()
+            .begin(200, 120)
+            .insert(oid, row(1))
+            .insert(oid, row(2))
+            .commit()
+            .begin(300, 121)
+            .insert(oid, row(3))
+            .insert(oid, row(4))
+            .stop());
+  crash();
+  ASSERT_EQ(shapes_.size(), 1u);
+  EXPECT_EQ(shapes_[0]->progress().head, (log_offset{200, 2}));
+  EXPECT_THAT(log_of(shapes_[0]), ElementsAre("200_0 insert 1", "200_2 insert 2 last"));
+  apply(described().begin(300, 121).insert(oid, row(3)).insert(oid, row(4)).commit());
+  EXPECT_THAT(log_of(shapes_[0]), ElementsAre("200_0 insert 1", "200_2 insert 2 last",
+                                              "300_0 insert 3", "300_2 insert 4 last"));
+}
+
+TEST_F(MaterializerEarlyWriteTest, AStreamThatBeginsAnewLeavesNoHalf) {
+  const auto shape = live_shape(1);
+  apply(described().begin(200, 120).insert(oid, row(1)).insert(oid, row(2)).stop());
+  reconnect();
+  apply(described().begin(200, 120).insert(oid, row(1)).insert(oid, row(2)).commit());
+  EXPECT_THAT(log_of(shape), ElementsAre("200_0 insert 1", "200_2 insert 2 last"));
 }
 
 // -- what ends a shape ----------------------------------------------------------------------------

@@ -189,7 +189,7 @@ TEST(Settings, AValueOutOfRangeIsRefusedUnderTheNameThatWasUsed) {
        {"BUSBAR_INSECURE=perhaps", "BUSBAR_LONG_POLL_TIMEOUT=0", "BUSBAR_LONG_POLL_TIMEOUT=20h",
         "BUSBAR_TCP_SEND_TIMEOUT=999", "BUSBAR_CACHE_MAX_AGE=-1", "BUSBAR_LOG_LEVEL=loud",
         "BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD=10MiBs", "BUSBAR_LISTEN_ADDRESS=localhost",
-        "BUSBAR_SNAPSHOT_CONNECTIONS=0", "BUSBAR_CACHE_BYTES=1"}) {
+        "BUSBAR_SNAPSHOT_CONNECTIONS=0", "BUSBAR_CACHE_BYTES=1", "BUSBAR_MEMORY_BUDGET=1MiB"}) {
     const std::string line = bad;
     EXPECT_THAT(message_of(serve_insecure({line})), StartsWith(line.substr(0, line.find('='))));
   }
@@ -281,6 +281,27 @@ TEST(CommandLine, HelpOfServeListsEverySettingThatDescribeShows) {
   for (std::size_t at = 0; at < listed.size(); at = listed.find('\n', at) + 1, ++count)
     EXPECT_THAT(parsed->text, HasSubstr(listed.substr(at, listed.find('=', at) - at)));
   EXPECT_GE(count, 20u);
+}
+
+TEST(CommandLine, HealthReadsOnlyWhereToAsk) {
+  const auto parsed = parse_invocation({"health"}, {"ELECTRIC_PORT=4000",
+                                                    "BUSBAR_LISTEN_ADDRESS=::", "BUSBAR_PROT=1",
+                                                    "BUSBAR_LONG_POLL_TIMEOUT=soon"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::health);
+  EXPECT_EQ(parsed->config.port, 4000);
+  EXPECT_EQ(parsed->config.listen_address, "::");
+  EXPECT_FALSE(parsed->must_be_active);
+}
+
+TEST(CommandLine, HealthTakesFlagsForWhereToAskAndWhatIsEnough) {
+  const auto parsed = parse_invocation({"health", "--active", "--port", "4001"}, {"BUSBAR_PORT=1"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->config.port, 4001);
+  EXPECT_TRUE(parsed->must_be_active);
+  EXPECT_THAT(message_of(parse_invocation({"health", "--port", "x"}, {})), HasSubstr("--port"));
+  for (const auto& wrong : {strings{"health", "--secret", "x"}, strings{"health", "now"}})
+    EXPECT_THAT(message_of(parse_invocation(wrong, {})), HasSubstr("`busbar health` takes only"));
 }
 
 TEST(CommandLine, AnUnknownCommandIsRefused) {

@@ -443,6 +443,28 @@ TEST_F(ServerTransport, AClientThatStopsReadingIsDropped) {
   EXPECT_FALSE(stuck.read_response().complete);
 }
 
+TEST_F(ServerTransport, WhenMemoryIsShortTheClientThatHasTakenNothingForLongestIsDropped) {
+  settings_.held_bytes_max = 60'000'000;
+  settings_.send_timeout = 60s;
+  script_.answer = [](shape_reader& reader, const shape_query&) {
+    reader.on_slice(slice_of(std::string(50'000'000, '1'), false));
+  };
+  start();
+  client first{server_->port(), 32 * 1024};
+  first.get(initial);
+  ASSERT_TRUE(first.read_until("\r\n\r\n"));
+  client second{server_->port(), 32 * 1024};
+  second.get(initial);
+  ASSERT_TRUE(second.read_until("\r\n\r\n"));
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (metrics_.http_connections.Value() > 1 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_EQ(metrics_.http_connections.Value(), 1);
+  EXPECT_EQ(metrics_.http_shed_readers.Value(), 1);
+  EXPECT_FALSE(first.read_response().complete);
+  EXPECT_TRUE(second.read_response().complete);
+}
+
 TEST_F(ServerTransport, BeyondTheLimitConnectionsAreTurnedAway) {
   settings_.connections_max = 2;
   start();

@@ -33,6 +33,7 @@ protected:
 
   owned_fd ours_;
   owned_fd theirs_;
+  held_pieces held_; // before who holds
   socket_writer writer_;
   std::uint64_t sent_ = 0;
 };
@@ -40,7 +41,7 @@ protected:
 TEST_F(SocketWriter, SendsFragmentsInOrder) {
   const auto body = share("body");
   const std::array<fragment, 4> fragments{{{"head "}, {""}, {*body, &body}, {" tail"}}};
-  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::sent);
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::sent);
   EXPECT_TRUE(writer_.idle());
   EXPECT_EQ(read_all(), "head body tail");
   EXPECT_EQ(sent_, 14u);
@@ -54,7 +55,7 @@ TEST_F(SocketWriter, WhatDoesNotFitIsSentLaterUnchanged) {
     const auto body = share(std::string(100'000, static_cast<char>('a' + i % 26)));
     expected += head + *body;
     const std::array<fragment, 2> fragments{{{head}, {*body, &body}}};
-    ASSERT_NE(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::broken);
+    ASSERT_NE(writer_.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::broken);
     head.assign(head.size(), '#'); // the caller's buffer is its own again
   }
   EXPECT_FALSE(writer_.idle());
@@ -71,10 +72,24 @@ TEST_F(SocketWriter, WhatDoesNotFitIsSentLaterUnchanged) {
 TEST_F(SocketWriter, SharedBytesAreNotCopied) {
   const auto body = share(std::string(4'000'000, 'x'));
   const std::array<fragment, 1> fragments{{{*body, &body}}};
-  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::stalled);
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::stalled);
   EXPECT_EQ(body.use_count(), 2);
   writer_.drop();
   EXPECT_EQ(body.use_count(), 1);
+}
+
+TEST_F(SocketWriter, WhatWaitsIsCountedOnceForAllWhoHoldIt) {
+  const auto body = share(std::string(4'000'000, 'x'));
+  const std::array<fragment, 1> fragments{{{*body, &body}}};
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::stalled);
+  EXPECT_EQ(held_.bytes(), body->size());
+  socket_writer other;
+  EXPECT_EQ(other.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::stalled);
+  EXPECT_EQ(held_.bytes(), body->size());
+  writer_.drop();
+  EXPECT_EQ(held_.bytes(), body->size());
+  other.drop();
+  EXPECT_EQ(held_.bytes(), 0u);
 }
 
 TEST_F(SocketWriter, WhatLiesInFilesArrivesInOrderHoweverOftenItStalls) {
@@ -95,7 +110,7 @@ TEST_F(SocketWriter, WhatLiesInFilesArrivesInOrderHoweverOftenItStalls) {
     const std::string tail = i % 3 == 0 ? "]" : i % 3 == 1 ? "]more" : ""; // the file ends with ]
     expected += head + *body + tail;
     const std::array<fragment, 3> fragments{{{head}, {*body, &body, file}, {tail}}};
-    ASSERT_NE(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::broken);
+    ASSERT_NE(writer_.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::broken);
     if (i % 4 == 3)
       received += read_all();
     ASSERT_NE(writer_.flush(ours_.get(), sent_), socket_writer::outcome::broken);
@@ -112,7 +127,7 @@ TEST_F(SocketWriter, WhatLiesInFilesArrivesInOrderHoweverOftenItStalls) {
 TEST_F(SocketWriter, AClosedPeerIsBroken) {
   theirs_.reset();
   const std::array<fragment, 1> fragments{{{"x"}}};
-  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_), socket_writer::outcome::broken);
+  EXPECT_EQ(writer_.send(ours_.get(), fragments, sent_, held_), socket_writer::outcome::broken);
 }
 
 } // namespace
