@@ -10,6 +10,10 @@ const shown = /^(electric-.*|content-type|etag|retry-after|date)$/
 
 const largestBody = 64 * 1024
 
+/** A long poll ends after 20 s, and first rows may take their time. Whoever says nothing longer hangs. */
+const patienceMs = (asked: URLSearchParams) =>
+  asked.get('live') === 'true' || asked.get('offset') === '-1' ? 30_000 : 10_000
+
 const answer: RequestHandler = async ({ request, params, url, cookies }) => {
   const session = currentSession(cookies)
   if (!session) error(401, 'Not signed in')
@@ -31,14 +35,19 @@ const answer: RequestHandler = async ({ request, params, url, cookies }) => {
   if (known) headers.set('if-none-match', known)
   if (body !== undefined) headers.set('content-type', 'application/json')
 
+  // A browser that goes away, or gives up waiting, must not leave a request behind.
+  const stop = new AbortController()
+  const leave = () => stop.abort()
+  request.signal.addEventListener('abort', leave)
+  if (request.signal.aborted) leave()
+  const timer = setTimeout(leave, patienceMs(url.searchParams))
   let upstream: Response
   try {
     upstream = await fetch(upstreamUrl(params.path, session, url.searchParams), {
       method: request.method,
       headers,
       body,
-      // A browser that goes away, or gives up waiting, must not leave a request behind.
-      signal: request.signal,
+      signal: stop.signal,
       redirect: 'error',
     })
   } catch {
@@ -46,6 +55,8 @@ const answer: RequestHandler = async ({ request, params, url, cookies }) => {
       status: 503,
       headers: { 'content-type': 'application/json', 'retry-after': '1', 'cache-control': 'no-store' },
     })
+  } finally {
+    clearTimeout(timer) // From here on the body may take as long as it likes.
   }
 
   if (upstream.status === 401) error(502, 'The sync service does not accept our secret')
