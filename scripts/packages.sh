@@ -29,9 +29,10 @@ packages_test=(
   zstd                # reads what we compressed
   nginx-light         # the cache that hundreds of clients sit behind
   pgbouncer           # the pooler that snapshots pass
-  chromium            # tests/browser
+  chromium            # tests/browser, examples/webkit
   golang-go golang-github-masterminds-sprig-dev golang-github-xeipuuv-gojsonschema-dev
-  golang-k8s-sigs-yaml-dev # tests/chart renders as Helm does, with what Helm is made of
+  golang-k8s-sigs-yaml-dev # tests/chart renders as Helm does, with what Helm is made of;
+                      # examples/webkit/admin-tail needs the compiler only
   prometheus          # promtool
   systemd             # systemd-analyze
 )

@@ -68,10 +68,10 @@ PY
   count "$name" $counts "$log"
 }
 
-# The tests of tests/NAME, a package of npm's; node prints "# pass 12" (TAP) or "ℹ pass 12".
-node_tests() {
+# The tests of a package of npm's in DIRECTORY; node prints "# pass 12" (TAP) or "ℹ pass 12".
+node_tests() { # NAME DIRECTORY
   local log=$results/$1.log status=0 p f s
-  run_test 1800 "$log" npm --prefix "tests/$1" test || status=$?
+  run_test 1800 "$log" npm --prefix "$2" test || status=$?
   node_count() {
     awk -v "words=$1" '($1 == "#" || $1 == "ℹ") && $2 ~ words && NF == 3 {n += $3} END {print n + 0}' "$log"
   }
@@ -83,9 +83,9 @@ node_tests() {
 install_packages build run test package format
 rm -rf "$results"
 mkdir -p "$results"
-for suite in client browser chart; do
-  run_shown "Installing the packages of tests/$suite" 900 "$results/npm-$suite.log" \
-    npm --prefix "tests/$suite" ci --no-audit --no-fund
+for suite in tests/client tests/browser tests/chart examples/webkit; do
+  run_shown "Installing the packages of $suite" 900 "$results/npm-${suite#*/}.log" \
+    npm --prefix "$suite" ci --no-audit --no-fund
 done
 build_release
 
@@ -94,9 +94,10 @@ mapfile -t programs < <(find build/release/tests -type f -executable -name 'busb
 for program in "${programs[@]}"; do # "unit" before "integration"
   google_test "$program"
 done
-node_tests client
-node_tests browser
-node_tests chart
+node_tests client tests/client
+node_tests browser tests/browser
+node_tests chart tests/chart
+node_tests webkit examples/webkit
 single package 600 scripts/package.sh --check
 single quickstart 1200 scripts/quickstart.sh --check
 

@@ -42,10 +42,10 @@ TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
   EXPECT_EQ(static_cast<int>(family::node), 5);
   EXPECT_EQ(format_version, 2u);
   const std::vector<std::string> names{format_name,  identity_name,   control_key_name,
-                                       durable_name, next_shape_name, table_prefix,
-                                       open_prefix};
+                                       durable_name, newest_xid_name, next_shape_name,
+                                       table_prefix, open_prefix};
   EXPECT_EQ(names, (std::vector<std::string>{"format", "identity", "control key", "durable",
-                                             "next shape", "d", "open"}));
+                                             "newest xid", "next shape", "d", "open"}));
   EXPECT_EQ(table_digest_bytes, 16u);
 }
 

@@ -1,0 +1,3 @@
+module busbar.dev/examples/webkit/admin-tail
+
+go 1.19

@@ -1,0 +1,11 @@
+import type { Session } from '$lib/server/session'
+
+declare global {
+  namespace App {
+    interface Locals {
+      session: Session | undefined
+    }
+  }
+}
+
+export {}
