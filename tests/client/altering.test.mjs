@@ -20,7 +20,7 @@ const server = await stageBusbar(postgres, {
 const inOrder = (rows) => rows.map((row) => JSON.stringify(row, Object.keys(row).sort())).sort().join('\n')
 
 scenario(
-  'whatever is done to the tables, every client ends equal to SELECT',
+  'F25: whatever is done to the tables, every client ends equal to SELECT',
   async ({ cleanup }) => {
     console.log(`altering: BUSBAR_SEED=${seed}`)
     const random = new Random(seed)

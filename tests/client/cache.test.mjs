@@ -203,7 +203,7 @@ class Crowd {
 }
 
 scenario(
-  '500 clients behind a cache cost about one request a poll, whatever happens to their shape',
+  'F22: 500 clients behind a cache cost about one request a poll, whatever happens to their shape',
   async ({ cleanup }) => {
     const table = await newTable(server, columns)
     await server.query(`INSERT INTO ${table} SELECT i, 'row ' || i, 0 FROM generate_series(1, 20) i`)
@@ -336,7 +336,7 @@ scenario('an expired response is revalidated by its ETag, and replaced once ther
   assert.notEqual((await read(tail)).headers.etag, first.headers.etag)
 })
 
-scenario('what must not be shared is not cached', async () => {
+scenario('F64: what must not be shared is not cached', async () => {
   const table = await newTable(server, columns, `(1, 'one', 0)`)
   const twice = async (params) => {
     const url = `${nginx.url}${target({ table, ...params })}`

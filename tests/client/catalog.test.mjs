@@ -43,7 +43,7 @@ scenario('a table that is dropped is refused by name', async () => {
   expectInvalid(await untilGone(table, before), 'table')
 })
 
-scenario('a table that leaves the publication is not followed silently', async () => {
+scenario('F42: a table that leaves the publication is not followed silently', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const before = await follow(server, { table })
   const [{ pubname }] = await server.query('SELECT pubname FROM pg_publication')
@@ -64,7 +64,7 @@ scenario('a table that leaves the publication and comes back is not followed sil
   assert.equal((await follow(server, { table })).checker.rows.size, 4)
 })
 
-scenario('a publication that withholds something, even for a moment, ends what it concerns', async () => {
+scenario('F42: a publication that withholds something, even for a moment, ends what it concerns', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const before = await follow(server, { table })
   const [{ pubname }] = await server.query('SELECT pubname FROM pg_publication')
@@ -127,7 +127,7 @@ for (const [what, [change, status]] of Object.entries(silent)) {
   })
 }
 
-scenario('a REPLICA IDENTITY that is taken away is given back', async () => {
+scenario('F44: a REPLICA IDENTITY that is taken away is given back', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const before = await follow(server, { table })
   await server.query(`ALTER TABLE ${table} REPLICA IDENTITY DEFAULT`)
@@ -225,7 +225,7 @@ scenario('a table dropped while the server is down is noticed at its start', asy
   assert.equal((await follow(server, { table })).checker.rows.size, 0)
 })
 
-scenario('shapes on disk are served at every offset after a restart without PostgreSQL', async () => {
+scenario('F07: shapes on disk are served at every offset after a restart without PostgreSQL', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const before = await follow(server, { table })
   const last = (response) => BigInt(JSON.parse(response.body).at(-1).headers.global_last_seen_lsn)

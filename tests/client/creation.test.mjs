@@ -117,7 +117,7 @@ scenario('a burst of shapes with and without snapshot, made while rows are writt
   )
 })
 
-scenario('a shape whose rows cannot be read fails alone', async () => {
+scenario('F48: a shape whose rows cannot be read fails alone', async () => {
   const table = await filled(server)
   const answers = await Promise.all(
     Array.from({ length: groups }, (_, i) =>
@@ -151,7 +151,7 @@ scenario('shapes that are removed while they are made together leave the others 
 })
 
 scenario(
-  'kill -9 in a burst of creations leaves only whole shapes',
+  'F29: kill -9 in a burst of creations leaves only whole shapes',
   async () => {
     const random = new Random(seed)
     const busy = await stageBusbar(postgres, { env })

@@ -104,7 +104,7 @@ for (const [name, where] of [
   ['with room for 300', server],
   ['with room for all', roomy],
 ]) {
-  scenario(`a thousand first requests on one new shape make one shape and one snapshot, ${name}`, async () => {
+  scenario(`F52: a thousand first requests on one new shape make one shape and one snapshot, ${name}`, async () => {
     const table = await filled(where, 99)
     const before = await made(where)
     const targets = Array.from({ length: 1_000 }, () => target({ table, offset: '-1' }))
@@ -123,7 +123,7 @@ for (const [name, where] of [
   })
 }
 
-scenario('five first requests on each of two hundred new shapes make two hundred', async () => {
+scenario('F52: five first requests on each of two hundred new shapes make two hundred', async () => {
   const tables = [await filled(server), await filled(server), await filled(server)]
   const before = await made(server)
   const shapes = Array.from({ length: 200 }, (_, i) => ({
@@ -143,7 +143,7 @@ scenario('five first requests on each of two hundred new shapes make two hundred
   }
 })
 
-scenario('first requests beyond their limit are refused, known readers are not', async ({ cleanup }) => {
+scenario('F54: first requests beyond their limit are refused, known readers are not', async ({ cleanup }) => {
   const [held, known] = [await filled(narrow), await filled(narrow)]
   const state = await follow(narrow, { table: known })
   // A table that nobody may read yet keeps those busy who ask for it.
@@ -177,7 +177,7 @@ scenario('first requests beyond their limit are refused, known readers are not',
 })
 
 scenario(
-  'known readers beyond their limit are refused, first requests are not; waiting costs no place',
+  'F53: known readers beyond their limit are refused, first requests are not; waiting costs no place',
   async ({ cleanup }) => {
     const big = await newTable(narrow, columns)
     await narrow.query(`INSERT INTO ${big} SELECT i, i, repeat('slow ', 200) FROM generate_series(1, 30000) i`)
@@ -271,7 +271,7 @@ for (const [what, removals] of [
     ],
   ],
 ])
-  scenario(`three hundred waiting readers are all told of a ${what} and converge`, async ({ cleanup }) => {
+  scenario(`F24: three hundred waiting readers are all told of a ${what} and converge`, async ({ cleanup }) => {
     for (let round = 0; round < rounds; round++) {
       const table = await filled(roomy)
       const { place, handle, readers } = await waitingCrowd(roomy, table, 300)

@@ -292,7 +292,7 @@ scenario('cleanup: --force takes the stream from a leader, which makes it anew',
   assert.equal((await get(server, { table, offset: '-1' })).status, 200)
 })
 
-scenario('cleanup: a publication of somebody else stays', async () => {
+scenario('F38: cleanup: a publication of somebody else stays', async () => {
   const database = await postgres.createDatabase()
   const environment = settings(database)
   const id = environment.BUSBAR_REPLICATION_STREAM_ID

@@ -98,7 +98,7 @@ async function expectTable(server, tail, where = 'true') {
 }
 
 scenario(
-  'kill -9 in the middle of a write load: same handle and offset, nothing lost, nothing twice',
+  'F04, F06: kill -9 in the middle of a write load: same handle and offset, nothing lost, nothing twice',
   async ({ cleanup }) => {
     const server = await stage()
     const tail = await Tail.start(server, { table: 'accounts' })
@@ -159,7 +159,7 @@ scenario(
 )
 
 scenario(
-  'what PostgreSQL was told is durable survives kill -9 at that very moment',
+  'F01: what PostgreSQL was told is durable survives kill -9 at that very moment',
   async ({ cleanup }) => {
     const server = await stage()
     const tail = await Tail.start(server, { table: 'accounts' })
@@ -187,7 +187,7 @@ scenario(
 )
 
 scenario(
-  'confirmed_flush_lsn follows writes, and the WAL of others while idle',
+  'F13, F14: confirmed_flush_lsn follows writes, and the WAL of others while idle',
   async () => {
     const server = await stage()
     await follow(server, { table: 'accounts' })
@@ -217,7 +217,7 @@ scenario(
 )
 
 scenario(
-  'a snapshot cut short by kill -9 is taken again, never half',
+  'F29: a snapshot cut short by kill -9 is taken again, never half',
   async () => {
     const server = await stage({
       sql: `INSERT INTO accounts SELECT i, 0, repeat('s', 400) FROM generate_series(1, 20000) i`,
@@ -249,7 +249,7 @@ scenario(
 )
 
 scenario(
-  'a transaction that wrote before its table was published is not lost',
+  'F02: a transaction that wrote before its table was published is not lost',
   async ({ cleanup }) => {
     const server = await stage({
       sql: `CREATE TABLE identified (${accounts}); ALTER TABLE identified REPLICA IDENTITY FULL;
@@ -286,7 +286,7 @@ scenario(
 )
 
 scenario(
-  'PostgreSQL goes away and comes back: stopped, killed, stopped in the middle of writes',
+  'F59: PostgreSQL goes away and comes back: stopped, killed, stopped in the middle of writes',
   async ({ cleanup }) => {
     const server = await stage()
     const tail = await Tail.start(server, { table: 'accounts' })

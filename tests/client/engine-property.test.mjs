@@ -189,7 +189,7 @@ async function sameStory({ shape, handle }) {
 }
 
 scenario(
-  `every client equals SELECT, whatever happens (seed ${seed}, ${rounds} rounds)`,
+  `F28: every client equals SELECT, whatever happens (seed ${seed}, ${rounds} rounds)`,
   async ({ cleanup }) => {
     console.log(`engine property test: BUSBAR_SEED=${seed} BUSBAR_ROUNDS=${rounds}`)
     cleanup(() => Promise.all([...farewells, ...members.map((member) => member.close())]))

@@ -175,7 +175,7 @@ scenario('a request line above 10000 bytes is a 414; one below is fine', async (
   assert.equal(header.status, 200)
 })
 
-scenario('half requests, abandoned bodies and stalled readers do not delay anybody', async ({ cleanup }) => {
+scenario('F48: half requests, abandoned bodies and stalled readers do not delay anybody', async ({ cleanup }) => {
   const table = await newTable(server, 'id int PRIMARY KEY, body text')
   await server.query(`INSERT INTO ${table} SELECT i, rpad('', 2000, 'b') FROM generate_series(1, 5000) i`)
   const state = await follow(server, { table })

@@ -48,7 +48,7 @@ scenario('a live poll without change is answered at its timeout with up-to-date 
   assert.notEqual(again.header('etag'), response.header('etag'), 'an empty answer has a unique ETag')
 })
 
-scenario("the cursor always exceeds the request's", async () => {
+scenario("F23: the cursor always exceeds the request's", async () => {
   const table = await newTable(quick, itemColumns, itemRows)
   const state = await follow(quick, { table })
   const future = secondsNow() + 10_000
@@ -122,7 +122,7 @@ scenario('live: any value but false means true; a match of If-None-Match ends th
   assert.ok(response.header('electric-cursor'))
 })
 
-scenario('an offset beyond the log is a 400 after half the long poll, live or not', async () => {
+scenario('F51: an offset beyond the log is a 400 after half the long poll, live or not', async () => {
   const table = await newTable(quick, itemColumns, itemRows)
   const { handle } = await follow(quick, { table })
   for (const live of [undefined, 'true']) {
@@ -136,7 +136,7 @@ scenario('an offset beyond the log is a 400 after half the long poll, live or no
   assert.deepEqual(expectInvalid(stream, 'offset'), ['out of bounds for this shape'])
 })
 
-scenario('an offset just ahead of the log waits for it to come, live or not, also as a stream', async ({ cleanup }) => {
+scenario('F51: an offset just ahead of the log waits for it to come, live or not, also as a stream', async ({ cleanup }) => {
   const table = await newTable(usual, itemColumns)
   const state = await follow(usual, { table })
   const ahead = `${await usual.walPosition()}_0`
@@ -160,7 +160,7 @@ scenario('an offset just ahead of the log waits for it to come, live or not, als
   assert.deepEqual(ids(await events.batch()), ['1'])
 })
 
-scenario('who waits ahead of a log that goes away is told to begin anew', async () => {
+scenario('F51: who waits ahead of a log that goes away is told to begin anew', async () => {
   const table = await newTable(usual, itemColumns, itemRows)
   const state = await follow(usual, { table })
   const at = { table, offset: `${(await usual.walPosition()) + 1_000_000_000n}_0`, handle: state.handle }
@@ -185,7 +185,7 @@ scenario('a stream is opened whatever tags the client has', async ({ cleanup }) 
   assert.equal(head.header('content-type'), 'text/event-stream')
 })
 
-scenario('TRUNCATE: waiting readers get a 409, later ones a 409 with the new handle', async () => {
+scenario('F24: TRUNCATE: waiting readers get a 409, later ones a 409 with the new handle', async () => {
   const table = await newTable(usual, itemColumns, itemRows)
   const state = await follow(usual, { table })
   const { answer } = await poll(usual, { table, offset: state.offset, handle: state.handle })
@@ -326,7 +326,7 @@ scenario('SSE: the stream ends cleanly when its shape goes away, and the reconne
   expectMustRefetch(await get(quick, params), { handle: true })
 })
 
-scenario('a reader that leaves while waiting costs nobody else anything', async () => {
+scenario('F48: a reader that leaves while waiting costs nobody else anything', async () => {
   const table = await newTable(usual, itemColumns, itemRows)
   const state = await follow(usual, { table })
   const params = { table, offset: state.offset, handle: state.handle }

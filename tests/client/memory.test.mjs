@@ -95,7 +95,7 @@ scenario('enormous rows wait in PostgreSQL for their turn', async () => {
   assert.deepEqual(have.slice(0, rows), Array.from({ length: rows }, (_, i) => [i + 1, 8_000_000]))
 })
 
-scenario('a transaction larger than the budget goes through', async () => {
+scenario('F12: a transaction larger than the budget goes through', async () => {
   const server = long
   const table = await newTable(server, 'id int PRIMARY KEY, body text')
   const shapes = Array.from({ length: 4 }, (_, n) => ({ table, where: `id % 4 <= ${n}`, log: 'changes_only' }))

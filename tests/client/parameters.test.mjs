@@ -69,7 +69,7 @@ const invalid = [
 ]
 
 for (const [field, what, params] of invalid) {
-  scenario(`400 on ${field}: ${what}`, async () => {
+  scenario(`F66: 400 on ${field}: ${what}`, async () => {
     const response = await get(server, params)
     for (const text of expectInvalid(response, field)) assert.ok(!text.includes('undefined'))
     expectCommonHeaders(response)
@@ -141,7 +141,7 @@ scenario('identity: order of columns is nothing, listing all of them is somethin
   assert.equal(await handleOf({ 'params[1]': '6' }), all, 'params without where are ignored')
 })
 
-scenario('many first requests at once get one handle', async () => {
+scenario('F52: many first requests at once get one handle', async () => {
   const fresh = await newTable(server, itemColumns, itemRows)
   const responses = await Promise.all(Array.from({ length: 30 }, () => get(server, { table: fresh, offset: '-1' })))
   assert.deepEqual([...new Set(responses.map((response) => response.status))], [200])
@@ -234,7 +234,7 @@ const clauses = [
 ]
 
 scenario(
-  'every where clause holds the rows that PostgreSQL selects, from snapshot and from stream',
+  'F08: every where clause holds the rows that PostgreSQL selects, from snapshot and from stream',
   async () => {
     const values = (from, to) => Array.from({ length: to - from }, (_, i) => measureRow(from + i)).join(', ')
     const name = await newTable(server, measures, values(1, 60))
@@ -271,7 +271,7 @@ scenario(
   { deadlineMs: 120_000 },
 )
 
-scenario('twenty-five parameters keep their numbers', async () => {
+scenario('F65: twenty-five parameters keep their numbers', async () => {
   const params = Object.fromEntries(
     Array.from({ length: 25 }, (_, i) => [`params[${i + 1}]`, String(i === 10 ? 2 : 100 + i)]),
   )
@@ -283,7 +283,7 @@ scenario('twenty-five parameters keep their numbers', async () => {
   )
 })
 
-scenario('every type has one text in snapshot and stream, and its place in electric-schema', async () => {
+scenario('F15: every type has one text in snapshot and stream, and its place in electric-schema', async () => {
   const columns = `id int8 PRIMARY KEY, b bool, i2 int2, f4 float4, f8 float8, num numeric(10,2), bare numeric, c char(5), v varchar(7),
     js json, jb jsonb, bytes bytea, ts timestamp(3), tz timestamptz NOT NULL, d date, ti time, iv interval, u uuid, ai int[],
     at text[][], ip inet`
@@ -326,7 +326,7 @@ scenario('every type has one text in snapshot and stream, and its place in elect
   })
 })
 
-scenario('keys are the same from snapshot and stream, whatever the names and values', async () => {
+scenario('F09: keys are the same from snapshot and stream, whatever the names and values', async () => {
   const nasty = ['plain', 'a/b', 'a//b', '"quoted"', 'dot.dot', '', 'ü €🐘', '\\back\\', 'tab\tand\nline', `it's`]
   await server.query(
     `CREATE SCHEMA "we/ird.schema"; CREATE TABLE "we/ird.schema"."ta/b.le ""x""" ("k.1" text, "k/2" int, "v""al" text, PRIMARY KEY ("k/2", "k.1"))`,
@@ -362,7 +362,7 @@ scenario('a non-ASCII column name travels escaped in electric-schema', async () 
   assert.deepEqual(chosen.json[0].value, { id: '1', größe: 'x' })
 })
 
-scenario('a table without primary key uses all columns as key, with _ for NULL', async () => {
+scenario('F08: a table without primary key uses all columns as key, with _ for NULL', async () => {
   const name = await newTable(server, 'a int, b text', `(1, NULL), (2, 'x/y')`)
   const state = await follow(server, { table: name })
   await server.query(`UPDATE ${name} SET b = 'now' WHERE a = 1; DELETE FROM ${name} WHERE a = 2`)

@@ -69,7 +69,7 @@ async function hasIdentity(table) {
   )
 }
 
-scenario('a root, its middle and its leaves side by side, each named as itself', async ({ cleanup }) => {
+scenario('F09: a root, its middle and its leaves side by side, each named as itself', async ({ cleanup }) => {
   const root = await newTree()
   const shapes = ['', '_low', '_sub', '_deep'].map((end) => new Shape(cleanup, root + end))
   const some = new Shape(cleanup, root, { where: `title <> 'gone'` })
@@ -134,7 +134,7 @@ scenario('the same key may move: its delete comes before its insert', async ({ c
   unbroken(whole, free)
 })
 
-scenario('a leaf made later is followed from its first row on, and gets its identity', async ({ cleanup }) => {
+scenario('F43: a leaf made later is followed from its first row on, and gets its identity', async ({ cleanup }) => {
   const root = await newTree()
   const shapes = [new Shape(cleanup, root), new Shape(cleanup, `${root}_sub`)]
   await allEqual(shapes, 'the snapshots')
@@ -148,7 +148,7 @@ scenario('a leaf made later is followed from its first row on, and gets its iden
   unbroken(...shapes)
 })
 
-scenario('changes in a leaf that has no identity yet cost a refetch, and only to whom they concern', async ({ cleanup }) => {
+scenario('F43: changes in a leaf that has no identity yet cost a refetch, and only to whom they concern', async ({ cleanup }) => {
   const root = await newTree()
   const other = await newTree()
   const whole = new Shape(cleanup, root)
@@ -192,7 +192,7 @@ scenario('a table attached with its rows, in another column order', async ({ cle
   unbroken(low)
 })
 
-scenario('TRUNCATE of a leaf: its shapes and the root begin anew, its siblings go on', async ({ cleanup }) => {
+scenario('F18: TRUNCATE of a leaf: its shapes and the root begin anew, its siblings go on', async ({ cleanup }) => {
   const root = await newTree()
   const [whole, low, high, deep] = ['', '_low', '_high', '_deep'].map((end) => new Shape(cleanup, root + end))
   const all = [whole, low, high, deep]

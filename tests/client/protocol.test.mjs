@@ -310,7 +310,7 @@ scenario('replica=full sends whole rows and the old values of what changed', asy
   )
 })
 
-scenario('a large value that an update leaves alone is still known', async () => {
+scenario('F10: a large value that an update leaves alone is still known', async () => {
   const table = await newTable(server, 'id int PRIMARY KEY, big text, n int')
   await server.query(
     `ALTER TABLE ${table} ALTER big SET STORAGE EXTERNAL; INSERT INTO ${table} VALUES (1, repeat('toast', 40000), 1)`,
@@ -333,7 +333,7 @@ scenario('a large value that an update leaves alone is still known', async () =>
   assert.deepEqual(changes[1].old_value, { n: '1' })
 })
 
-scenario('an update of unselected columns only is not an entry', async () => {
+scenario('F17: an update of unselected columns only is not an entry', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const state = await follow(server, { table, columns: 'id,title' })
   await server.query(`UPDATE ${table} SET note = 'unseen'`)

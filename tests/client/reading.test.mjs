@@ -246,7 +246,7 @@ scenario('If-None-Match is a list of tags, compared weakly and otherwise exactly
   assert.equal(await ask(`"${handle}:now:0_inf"`, 'now'), 200)
 })
 
-scenario('every answer has the headers of its situation, and no others', async () => {
+scenario('F64, F68: every answer has the headers of its situation, and no others', async () => {
   const table = await newTable(server, itemColumns, itemRows)
   const { handle, offset } = await follow(server, { table })
   const tag = `"${handle}:0_0:0_inf"`

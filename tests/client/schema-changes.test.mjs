@@ -190,7 +190,7 @@ scenario(
   },
 )
 
-scenario('what changes nothing of the columns ends nothing, however often it is described', async ({ cleanup }) => {
+scenario('F21: what changes nothing of the columns ends nothing, however often it is described', async ({ cleanup }) => {
   const table = await newTable(server, columns)
   const other = await newTable(server, 'id int PRIMARY KEY')
   await server.query(`INSERT INTO ${table} (id, a, b, c) VALUES ${rows}`)
@@ -321,7 +321,7 @@ scenario('a table is dropped and made anew in one transaction, the same or other
   }
 })
 
-scenario('generated columns: refused where asked for or implied, and the others can be had', async ({ cleanup }) => {
+scenario('F26: generated columns: refused where asked for or implied, and the others can be had', async ({ cleanup }) => {
   const table = await newTable(server, 'id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED')
   await server.query(`INSERT INTO ${table} VALUES (1, 1), (2, 2)`)
   for (const params of [
@@ -343,7 +343,7 @@ scenario('generated columns: refused where asked for or implied, and the others 
   ])
 })
 
-scenario('TRUNCATE of several tables, by CASCADE and in one transaction with changes', async ({ cleanup }) => {
+scenario('F18: TRUNCATE of several tables, by CASCADE and in one transaction with changes', async ({ cleanup }) => {
   const parent = await newTable(server, 'id int PRIMARY KEY', '(1), (2)')
   const child = await newTable(
     server,

@@ -128,7 +128,7 @@ scenario('params are nested texts 1 to k, the last of each number', async () => 
   assert.equal(unused.status, 200, 'without where they mean nothing')
 })
 
-scenario('without the secret nothing of the shape route answers, however the path is spelt', async () => {
+scenario('F61: without the secret nothing of the shape route answers, however the path is spelt', async () => {
   const encoded = encodeURIComponent(guarded.secret)
   for (const path of [
     '/v1/shape',
@@ -171,7 +171,7 @@ scenario('without the secret nothing of the shape route answers, however the pat
   assert.ok(!guarded.output(400).includes('sesame'), 'the secret is in no log line')
 })
 
-scenario('no spelling of the path gets past the secret', async () => {
+scenario('F61: no spelling of the path gets past the secret', async () => {
   const query = '?table=items&offset=-1&handle=x'
   const shapes = [
     'http://localhost/v1/shape',
@@ -227,7 +227,7 @@ scenario('no spelling of the path gets past the secret', async () => {
   }
 })
 
-scenario('the secret is taken from the query alone, and the last one counts', async () => {
+scenario('F61: the secret is taken from the query alone, and the last one counts', async () => {
   const secret = encodeURIComponent(guarded.secret)
   const base = '/v1/shape?table=items&offset=-1'
   const status = async (query, options) => (await request(guarded, base + query, options)).status

@@ -91,7 +91,7 @@ scenario('refused: an unknown flag and an unknown command', async () => {
   await refuses(await settings(), /dance/, { args: ['dance'] })
 })
 
-scenario('refused: a wrong password, which no output repeats', async () => {
+scenario('F59, F63: refused: a wrong password, which no output repeats', async () => {
   const said = await refuses(
     await settings({ DATABASE_URL: postgres.url(database, { user: 'guarded', password: 'canary77' }) }),
     /password|authentication/i,
@@ -144,7 +144,7 @@ scenario('refused: storage that another Busbar holds', async () => {
 })
 
 scenario(
-  'refused: storage of another PostgreSQL, and of another database; neither does any harm',
+  'F27: refused: storage of another PostgreSQL, and of another database; neither does any harm',
   async ({ cleanup }) => {
     const first = await stageBusbar(postgres, { sql: items })
     const { handle, offset } = await follow(first, { table: 'items' })
@@ -218,7 +218,7 @@ scenario('while the stream is made again, first requests wait and the others are
   checkLogResponse(first, { offset: '-1' })
 })
 
-scenario('a second Busbar of the same stream waits for the first to go', async ({ cleanup }) => {
+scenario('F33: a second Busbar of the same stream waits for the first to go', async ({ cleanup }) => {
   const first = await stageBusbar(postgres)
   const second = await Busbar.prepare({ databaseUrl: postgres.url(first.database), streamId: first.streamId })
   cleanup(() => second.discard())
@@ -280,7 +280,7 @@ scenario("Electric's names of the settings are understood", async ({ cleanup }) 
   )
 })
 
-scenario('SIGTERM ends it soon with code 0, and waiting readers are answered first', async ({ cleanup }) => {
+scenario('F28: SIGTERM ends it soon with code 0, and waiting readers are answered first', async ({ cleanup }) => {
   const server = await stageBusbar(postgres, { sql: `CREATE TABLE items (${itemColumns})` })
   const state = await follow(server, { table: 'items' })
   const reader = await RawConnection.open(server.port)

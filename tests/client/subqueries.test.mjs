@@ -483,7 +483,7 @@ scenario('a table may ask itself', async () => {
   assert.equal(follower.refetches, 0)
 })
 
-scenario('a row whose key changes while it stays in goes and comes with its tags', async () => {
+scenario('F16: a row whose key changes while it stays in goes and comes with its tags', async () => {
   const { follower, tasks, teams } = await world()
   const messages = await told(follower, `UPDATE ${tasks} SET id = 40 WHERE id = 4`)
   assert.deepEqual(messages.map(({ headers }) => headers.operation), ['delete', 'insert'])

@@ -45,7 +45,7 @@ for (const [what, back] of [
   ['a value that comes and goes again while its rows are read', (teams) => `UPDATE ${teams} SET open = false WHERE id = 2`],
   ['one of two values that goes again while the rows are read', (teams) => `UPDATE ${teams} SET open = id <> 2`],
 ]) {
-  scenario(`${what} promises nothing of what the shape keeps aside`, async ({ cleanup }) => {
+  scenario(`F50: ${what} promises nothing of what the shape keeps aside`, async ({ cleanup }) => {
     cleanup(() => throttle.open())
     const teams = await newTable(server, 'id int PRIMARY KEY, open bool NOT NULL', '(1,true), (2,false), (3,false)')
     const tasks = await newTable(server, 'id int PRIMARY KEY, ref int NOT NULL, title text', "(1,1,'a'), (2,2,'b'), (3,3,'c')")

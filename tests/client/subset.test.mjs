@@ -136,7 +136,7 @@ for (const [form, ask] of Object.entries(bothForms)) {
     }
   })
 
-  scenario(`${form}: the shape's condition holds beside the subset's, whatever stands in them`, async () => {
+  scenario(`F62: ${form}: the shape's condition holds beside the subset's, whatever stands in them`, async () => {
     const table = await newTable(server, itemColumns, itemRows)
     const shape = { table, where: 'id = 1 OR id = 2' }
     assert.equal(ids(checkSubset(await ask(shape, { where: 'id = 3' }), table)), '')
@@ -149,7 +149,7 @@ for (const [form, ask] of Object.entries(bothForms)) {
     }
   })
 
-  scenario(`${form}: nothing but column names gets through order_by`, async () => {
+  scenario(`F62: ${form}: nothing but column names gets through order_by`, async () => {
     const table = await newTable(server, itemColumns, itemRows)
     for (const order_by of [
       'id; DROP TABLE items',

@@ -187,7 +187,7 @@ scenario('x-request-id is echoed from 20 to 200 bytes, else made', async () => {
 
 const memoryOf = (pid) => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
 
-scenario('readers that take nothing pin little memory', async ({ cleanup }) => {
+scenario('F55: readers that take nothing pin little memory', async ({ cleanup }) => {
   const table = await newTable(server, 'id int PRIMARY KEY, body text')
   await server.query(`INSERT INTO ${table} SELECT i, md5(i::text) || rpad('', 3000, 'b') FROM generate_series(1, 3000) i`)
   const { handle } = await follow(server, { table }) // 9 MB in one chunk

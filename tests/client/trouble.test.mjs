@@ -63,7 +63,7 @@ scenario('a database that takes no connections: what exists is served, the rest 
   await until(async () => (await get(server, healed)).status === 200, 'new shapes again')
 })
 
-scenario('a snapshot that PostgreSQL refuses is a known error, and no other shape suffers', async () => {
+scenario('F39: a snapshot that PostgreSQL refuses is a known error, and no other shape suffers', async () => {
   const database = await postgres.createDatabase()
   await postgres.query(
     database,

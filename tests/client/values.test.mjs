@@ -150,7 +150,7 @@ const texts = {
   text: [`'a/b//c'`, `''`, `'"q" . ö🐘'`, `E'tab\\tline\\nback\\\\slash'`, `'\\N'`, `'NULL'`],
 }
 
-scenario('a value has one text and one key from snapshot, subset and stream', async () => {
+scenario('F15: a value has one text and one key from snapshot, subset and stream', async () => {
   const nameless = []
   for (const [type, values] of Object.entries(texts)) {
     const rows = values.map((value, i) => `(${i}, ${value}::${type})`).join(', ')
@@ -173,7 +173,7 @@ scenario('a value has one text and one key from snapshot, subset and stream', as
   assert.ok(['t', 'f', '10.0.0.1', '10.0.0.0/8', 'ab  ', '{t,f,NULL}', '\\x00ff2f', 'P1Y2M-3DT4H5M6.7S'].every((v) => nameless.includes(v)), nameless)
 })
 
-scenario('generated columns are refused when asked for, also by not choosing, and can be left out', async () => {
+scenario('F26: generated columns are refused when asked for, also by not choosing, and can be left out', async () => {
   const table = await newTable(
     server,
     'id int PRIMARY KEY, title text, loud text GENERATED ALWAYS AS (upper(title)) STORED, n int GENERATED ALWAYS AS IDENTITY',
@@ -191,7 +191,7 @@ scenario('generated columns are refused when asked for, also by not choosing, an
   ])
 })
 
-scenario('what an operation shows: rows that move in and out, keys that change, default and full', async () => {
+scenario('F16, F17: what an operation shows: rows that move in and out, keys that change, default and full', async () => {
   const table = await newTable(server, 'a int, b int, title text, done bool, PRIMARY KEY (b, a)', `(1, 1, 'in', true), (2, 1, 'out', false)`)
   const shapes = [
     { table, where: 'done = true', columns: 'a,b,title' },
@@ -256,7 +256,7 @@ scenario('what an operation shows: rows that move in and out, keys that change, 
   }
 })
 
-scenario('long values that an update leaves alone are not lost', async () => {
+scenario('F10: long values that an update leaves alone are not lost', async () => {
   const table = await newTable(server, 'id int PRIMARY KEY, small int, big text')
   await server.query(`ALTER TABLE ${table} ALTER big SET STORAGE EXTERNAL; INSERT INTO ${table} VALUES (1, 1, repeat('x', 100000))`)
   const big = 'x'.repeat(100_000)

@@ -172,6 +172,7 @@ TEST(HttpFuzz, TheSeedsAreReadAsMeant) {
   EXPECT_NE(text.find("wrong:subset.limit"), std::string::npos) << text;
 }
 
+// F67
 TEST(HttpFuzz, AnyBytesAreReadTheSameHoweverTheyArrive) {
   const auto seed = number_from("BUSBAR_TEST_SEED", 1);
   const auto rounds = number_from("BUSBAR_FUZZ_ROUNDS", 100'000);

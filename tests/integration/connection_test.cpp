@@ -38,6 +38,7 @@ TEST_F(ConnectionTest, ConnectsOverTcpAndOverASocketDirectory) {
   EXPECT_EQ(std::to_string(local.server_version()), value("SHOW server_version_num"));
 }
 
+// F59
 TEST_F(ConnectionTest, AWrongPasswordIsFatalAndNotRepeated) {
   const auto why = refusal(server().url(database_, "busbar", "wr0ng"));
   EXPECT_EQ(why.kind, postgres::trouble::fatal);
@@ -82,6 +83,7 @@ TEST_F(ConnectionTest, ASecondHostIsTriedWhenTheFirstRefuses) {
   EXPECT_TRUE(opened) << opened.error().message;
 }
 
+// F34
 TEST_F(ConnectionTest, AServerThatNeverAnswersCostsNoMoreThanTheDeadline) {
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -134,6 +136,7 @@ TEST_F(ConnectionTest, QuotedTextComesBackInEitherSettingOfStandardConformingStr
   EXPECT_EQ(value("SELECT 7 AS " + postgres::quote_identifier("a\"b")), "7");
 }
 
+// F59
 TEST_F(ConnectionTest, ATerminatedSessionIsTransientAndNoLongerUsable) {
   auto session = connect();
   sql("SELECT pg_terminate_backend(" + std::to_string(session.backend_pid()) + ")");

@@ -90,6 +90,7 @@ TEST_F(PublicationTest, ALostIdentityIsRestored) {
   EXPECT_EQ(with_identity(), "t");
 }
 
+// F02
 TEST_F(PublicationTest, WaitsForAWriterThatWasOpenBeforeButNotForALaterOne) {
   sql("ALTER TABLE t REPLICA IDENTITY FULL"); // so that no lock hides the writer
   auto writer = connect();
@@ -103,6 +104,7 @@ TEST_F(PublicationTest, WaitsForAWriterThatWasOpenBeforeButNotForALaterOne) {
   must(later.command("ROLLBACK", in(5s)));
 }
 
+// F02
 TEST_F(PublicationTest, WaitsForAWriterOfALeaf) {
   sql("ALTER TABLE low REPLICA IDENTITY FULL; ALTER TABLE high_only REPLICA IDENTITY FULL");
   auto writer = connect();
@@ -113,6 +115,7 @@ TEST_F(PublicationTest, WaitsForAWriterOfALeaf) {
   EXPECT_EQ(must(running.get()), publishing::added_table);
 }
 
+// F02
 TEST_F(PublicationTest, WaitsForAPreparedTransaction) {
   sql("ALTER TABLE t REPLICA IDENTITY FULL");
   sql("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'p_" + database_ + "'");
@@ -133,6 +136,7 @@ TEST_F(PublicationTest, ABarrierCanBeForcedForATableThatIsInPlace) {
   EXPECT_EQ(must(running.get()), publishing::was_complete);
 }
 
+// F02
 TEST_F(PublicationTest, TheBarrierEndsAtItsDeadlineAndNamesTheWriter) {
   sql("ALTER TABLE t REPLICA IDENTITY FULL");
   auto writer = connect();
@@ -152,6 +156,7 @@ TEST_F(PublicationTest, AReaderThatStaysOpenIsNotWaitedFor) {
   must(reader.command("COMMIT", in(5s)));
 }
 
+// F39
 TEST_F(PublicationTest, ALockThatIsTakenIsTriedAgain) {
   auto reader = connect();
   must(reader.command("BEGIN; SELECT * FROM t", in(5s))); // blocks REPLICA IDENTITY
@@ -196,6 +201,7 @@ TEST_F(PublicationTest, ATableThatWasRenamedIsReportedAsMissing) {
   EXPECT_EQ(outcome.error().sqlstate, "42P01");
 }
 
+// F39
 TEST_F(PublicationTest, ManyCallersAtOnceAllSucceed) {
   const auto found = table("t");
   std::vector<std::future<postgres::pg_result_of<publishing>>> running;

@@ -97,6 +97,7 @@ TEST_F(SnapshotTest, BeginFixesWhatIsSeen) {
   EXPECT_TRUE(session.usable());
 }
 
+// F25
 TEST_F(SnapshotTest, RowsThatWereRewrittenSinceAreNotTakenForNone) {
   sql("CREATE TABLE t (id int PRIMARY KEY, v numeric(4,2)); INSERT INTO t VALUES (1, 1), (2, 2);"
       "CREATE TABLE root (a int) PARTITION BY LIST (a);"
@@ -163,6 +164,7 @@ TEST_F(SnapshotTest, SnapshotAndStreamTogetherHaveEveryTransactionOnce) {
                                    "3|later xid, committed before", "4|after"));
 }
 
+// F15
 TEST_F(SnapshotTest, EveryCommonTypeReadsTheSameInSnapshotAndStream) {
   sql("CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE TYPE pair AS (a int, b text);"
       "CREATE DOMAIN positive AS int CHECK (VALUE > 0)");
@@ -260,6 +262,7 @@ TEST_F(SnapshotTest, RowsThatNobodyWantsAnyMoreAreNotWaitedFor) {
   wait_until("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid, "0");
 }
 
+// F25
 TEST_F(SnapshotTest, ADroppedColumnKeepsItsSqlstate) {
   sql("CREATE TABLE t (a int, b int)");
   const auto found = table("t");

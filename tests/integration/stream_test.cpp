@@ -51,6 +51,7 @@ TEST_F(StreamTest, DeliversEachKindOfChangeWithItsPosition) {
   EXPECT_GT(seen.end, seen.commit);
 }
 
+// F10
 TEST_F(StreamTest, FillsUnchangedToastValuesFromTheOldRow) {
   sql("ALTER TABLE item ALTER body SET STORAGE EXTERNAL");
   auto stream = started();
@@ -91,6 +92,7 @@ TEST_F(StreamTest, ARolledBackMessageNeverComes) {
   EXPECT_THAT(stream.next_transaction().changes, ElementsAre("message yes"));
 }
 
+// F14
 TEST_F(StreamTest, IdlePositionAdvancesWithoutChanges) {
   auto stream = started();
   sql("CREATE TABLE unpublished (id int)");
@@ -113,6 +115,7 @@ TEST_F(StreamTest, ConfirmMovesTheSlotAndNeverBack) {
   EXPECT_EQ(slot_position(), to_pg_string(end));
 }
 
+// F01
 TEST_F(StreamTest, WhatHasNotComeCannotBeConfirmed) {
   {
     auto stream = started();
@@ -130,6 +133,7 @@ TEST_F(StreamTest, WhatHasNotComeCannotBeConfirmed) {
   EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
 }
 
+// F06
 TEST_F(StreamTest, ARestartResendsWhatWasNotConfirmedAndNothingElse) {
   lsn first_end{};
   std::uint64_t first_term = 0;
@@ -168,6 +172,7 @@ TEST_F(StreamTest, WhatIsDurableBeyondTheSlotIsNotSentAgain) {
   EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
 }
 
+// F05
 TEST_F(StreamTest, ALargeTransactionComesInSeveralFrames) {
   auto settings = stream_settings();
   settings.frame_bytes_max = 64 * 1024;
@@ -202,6 +207,7 @@ TEST_F(StreamTest, WakeEndsWaitingAndPausing) {
   }
 }
 
+// F33
 TEST_F(StreamTest, AStandbyWaitsForTheLockAndTakesOverWhenTheLeaderGoes) {
   std::optional<stream_reader> leader{started()};
   std::atomic<bool> stop{false};
@@ -221,6 +227,7 @@ TEST_F(StreamTest, AStandbyWaitsForTheLockAndTakesOverWhenTheLeaderGoes) {
   EXPECT_GT(*term, first);
 }
 
+// F31, F32
 TEST_F(StreamTest, ASessionThatHoldsTheLockWithoutStreamingIsEnded) {
   std::atomic<bool> stop{false};
   auto idle = must(postgres::replication_stream::open(stream_settings(), stop));
@@ -231,6 +238,7 @@ TEST_F(StreamTest, ASessionThatHoldsTheLockWithoutStreamingIsEnded) {
   EXPECT_FALSE(idle.start({}));
 }
 
+// F31
 TEST_F(StreamTest, ALeaderThatStreamsKeepsTheLock) {
   auto leader = started();
   auto settings = stream_settings();
@@ -280,6 +288,7 @@ TEST_F(StreamTest, StopEndsTheWaitForTheLock) {
   EXPECT_EQ(said, "stopped");
 }
 
+// F35
 TEST_F(StreamTest, StopEndsTheWaitForANewSlot) {
   auto writer = connect();
   must(writer.command("BEGIN; INSERT INTO item VALUES (1)", in(5s)));
@@ -298,6 +307,7 @@ TEST_F(StreamTest, StopEndsTheWaitForANewSlot) {
   must(writer.command("COMMIT", in(5s)));
 }
 
+// F37
 TEST_F(StreamTest, ADroppedSlotIsReportedAndMadeAnew) {
   { auto stream = started(); }
   wait_until("SELECT count(*) FROM pg_replication_slots WHERE active", "0");
@@ -325,6 +335,7 @@ TEST_F(StreamTest, ARecreatedPublicationMakesANewSlot) {
   EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 1|a|x"));
 }
 
+// F42
 TEST_F(StreamTest, APublicationDroppedWhileStreamingLosesTheSlot) {
   auto stream = started();
   sql("DROP PUBLICATION " + stream_settings().publication());
@@ -434,6 +445,7 @@ TEST_F(StreamTest, LeavesOfAPartitionedTableStreamWithOldRows) {
               ElementsAre("0 part_low - 1|b", "2 part_high + 11|b"));
 }
 
+// F44
 TEST_F(StreamTest, ALostIdentityMarksChangesAsKeyOnly) {
   auto stream = started();
   sql("INSERT INTO item VALUES (1, 'a', 'x')");

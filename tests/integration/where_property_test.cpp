@@ -192,6 +192,7 @@ protected:
   std::map<std::string, int> refusals_;
 };
 
+// F62, F66
 TEST_F(WhereProperty, EveryAcceptedClauseIsAnsweredAsPostgresAnswersIt) {
   const auto* chosen = std::getenv("BUSBAR_TEST_SEED");
   const auto seed = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : std::random_device{}();

@@ -103,6 +103,7 @@ TEST_F(MaterializerPartitionsTest, LeafWithoutIdentityIsReportedAndItsInsertsHar
   EXPECT_THAT(log_of(root), ElementsAre("200_0 insert 1 last"));
 }
 
+// F43
 TEST_F(MaterializerPartitionsTest, ChangeWithoutOldImageEndsOnlyTheShapesThatItConcerns) {
   const auto root = live_shape(1);
   const auto on_leaf = live_shape_on(2, like_items(leaf, "leaf"));

@@ -91,6 +91,7 @@ TEST_F(MaterializerSpliceTest, SnapshotThatMissesACommitStreamedBeforeTheMessage
   EXPECT_THAT(log_of(shape), ElementsAre("300_0 insert 3 last"));
 }
 
+// F03
 TEST_F(MaterializerSpliceTest, SnapshotOfALaterEpochIsComparedByItsLowHalf) {
   const std::uint64_t epoch = std::uint64_t{3} << 32;
   const auto shape = made_shape(1);
@@ -179,6 +180,7 @@ TEST_F(MaterializerSpliceTest, StreamThatBeginsAnewDoesNotDoubleWhatWasKeptAside
               ElementsAre("200_0 insert 1 last", "300_0 insert 2", "300_2 insert 3 last"));
 }
 
+// F18
 TEST_F(MaterializerSpliceTest, TruncateBetweenMessageAndSpliceEndsTheShapeUnlessTheSnapshotSawIt) {
   const auto late = made_shape(1);
   const auto early = made_shape(2);
@@ -194,6 +196,7 @@ TEST_F(MaterializerSpliceTest, TruncateBetweenMessageAndSpliceEndsTheShapeUnless
   EXPECT_EQ(invalidated_[0].first, early);
 }
 
+// F25
 TEST_F(MaterializerSpliceTest, TableAlteredWhileTheSnapshotIsOpenedEndsTheShape) {
   apply(described().begin(50, 101).insert(oid, row(1)).commit());
   const auto shape = made_shape(1, testing::only_columns({"id", "done"}));
@@ -212,6 +215,7 @@ TEST_F(MaterializerSpliceTest, TableAlteredWhileTheSnapshotIsOpenedEndsTheShape)
   EXPECT_EQ(refused->failed->code, errc::must_refetch);
 }
 
+// F21
 TEST_F(MaterializerSpliceTest, SameDescriptionSentAgainEndsNothing) {
   apply(described().begin(50, 101).insert(oid, row(1)).commit());
   const auto shape = made_shape(1);

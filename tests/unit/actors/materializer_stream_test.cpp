@@ -42,6 +42,7 @@ TEST_F(MaterializerStreamTest, TransactionInSeveralFramesIsVisibleOnlyAtItsEnd) 
   EXPECT_EQ(shape->progress().head, (log_offset{200, 4}));
 }
 
+// F12
 TEST_F(MaterializerStreamTest, EveryFrameGivesACreditAndFinishedOnesAPosition) {
   const auto shape = live_shape(1);
   credits_ = 0;
@@ -62,6 +63,7 @@ TEST_F(MaterializerStreamTest, EveryFrameGivesACreditAndFinishedOnesAPosition) {
 
 // -- replays --------------------------------------------------------------------------------------
 
+// F06
 TEST_F(MaterializerStreamTest, ReplayedTransactionsAreNotAppendedTwice) {
   const auto shape = live_shape(1);
   const auto frames = [this] {
@@ -83,6 +85,7 @@ TEST_F(MaterializerStreamTest, ReplayedTransactionsAreNotAppendedTwice) {
               ElementsAre("200_0 insert 1 last", "300_0 insert 2 last", "400_0 insert 3 last"));
 }
 
+// F06
 TEST_F(MaterializerStreamTest, ReplayAfterACrashRewritesNothing) {
   live_shape(1);
   apply(described().begin(200, 120).insert(oid, row(1)).commit());
@@ -101,6 +104,7 @@ TEST_F(MaterializerStreamTest, ReplayAfterACrashRewritesNothing) {
 
 /// A transaction that the snapshot saw is not in the log, so only its visibility tells that it must
 /// stay out, also once the splice has passed.
+// F06
 TEST_F(MaterializerStreamTest, ReplayOfWhatTheSnapshotSawStaysOut) {
   const auto shape = live_shape(1);
   const auto seen = [this] {
@@ -144,6 +148,7 @@ TEST_F(MaterializerStreamTest, CrashBetweenTwoFramesOfATransactionLeavesNoHalf) 
 }
 
 /// One transaction in parts may end in the very frame in which the next one begins.
+// F12
 TEST_F(MaterializerStreamTest, CrashInTheSecondOfTwoSplitTransactionsKeepsTheFirst) {
   live_shape(1);
   apply(
@@ -163,6 +168,7 @@ TEST_F(MaterializerStreamTest, CrashInTheSecondOfTwoSplitTransactionsKeepsTheFir
               ElementsAre("200_0 insert 1", "200_2 insert 2", "200_4 insert 3 last"));
 }
 
+// F05
 TEST_F(MaterializerStreamTest, LogDoesNotDependOnHowTheStreamWasCut) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -277,6 +283,7 @@ TEST_F(MaterializerEarlyWriteTest, AStreamThatBeginsAnewLeavesNoHalf) {
 
 // -- what ends a shape ----------------------------------------------------------------------------
 
+// F18
 TEST_F(MaterializerStreamTest, TruncateEndsEveryShapeOfTheTable) {
   const auto one = live_shape(1);
   const auto two = live_shape(2, testing::where("id > 5"));

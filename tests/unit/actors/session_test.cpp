@@ -173,6 +173,7 @@ TEST_F(SessionTest, NobodyIsLeftToHearOfAShapeThatIsFoundLate) {
   EXPECT_EQ(asked_, 1) << "what was found is remembered";
 }
 
+// F70
 TEST_F(SessionTest, WhatHappensInsideIsNotToldToClients) {
   noting_reader reader{*session_};
   read(reader, {});

@@ -310,6 +310,7 @@ TEST_F(TableFanoutTest, RenamedTableBreaksAllShapes) {
   EXPECT_TRUE(fanout_.empty());
 }
 
+// F44
 TEST_F(TableFanoutTest, LostReplicaIdentityBreaksAllShapes) {
   fanout_.describe(items_relation());
   add();
@@ -328,6 +329,7 @@ TEST_F(TableFanoutTest, RowThatDoesNotFitItsDescriptionBreaksTheShapes) {
   EXPECT_EQ(broken_.size(), 1u);
 }
 
+// F48
 TEST_F(TableFanoutTest, RowOnWhichTheClauseFailsBreaksOnlyItsShapes) {
   fanout_.describe(items_relation());
   auto& filtering = add(where("id > 5"));

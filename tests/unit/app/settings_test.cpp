@@ -270,6 +270,7 @@ TEST(Settings, AnUnknownFlagIsRefusedWithoutItsValue) {
   EXPECT_THAT(message_of(serve_insecure({}, {"--port"})), HasSubstr("--port"));
 }
 
+// F63
 TEST(Settings, TheEffectiveConfigurationMasksSecrets) {
   const auto text = describe(config_of(serve({"BUSBAR_SECRET=hunter2", "BUSBAR_PORT=4000"})));
   EXPECT_THAT(text,

@@ -30,6 +30,7 @@ TEST(LsnTest, AnythingElseIsRefused) {
     EXPECT_EQ(parse_lsn(text), std::nullopt) << '"' << text << '"';
 }
 
+// F69
 TEST(LsnTest, IsComparedUnsigned) {
   EXPECT_LT(lsn{0x7fffffffffffffff}, lsn{0x8000000000000000});
 }

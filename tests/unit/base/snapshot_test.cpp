@@ -34,6 +34,7 @@ TEST(SnapshotTest, IsPastOnlyFromXmaxOn) {
 
 /// The stream carries 32 bits of an xid, the snapshot 64: the verdict must be that of the full ids,
 /// wherever on the number line the snapshot stands (F03).
+// F03
 TEST(SnapshotTest, VerdictIsTheSameAtEveryPlaceOnTheNumberLine) {
   for (const std::uint64_t base :
        {std::uint64_t{1'000}, (std::uint64_t{1} << 31) - 5, (std::uint64_t{1} << 31) + 5, epoch - 5,
@@ -48,6 +49,7 @@ TEST(SnapshotTest, VerdictIsTheSameAtEveryPlaceOnTheNumberLine) {
   }
 }
 
+// F03
 TEST(SnapshotTest, RunningTransactionOfALaterEpochIsNotSeen) {
   const snapshot s{.xmin = 2 * epoch + 700, .xmax = 2 * epoch + 710, .xip = {2 * epoch + 705}};
   EXPECT_FALSE(s.sees(705)); // a comparison of 32 with 64 bits would take it for finished
@@ -55,6 +57,7 @@ TEST(SnapshotTest, RunningTransactionOfALaterEpochIsNotSeen) {
   EXPECT_TRUE(s.sees(706));
 }
 
+// F03
 TEST(SnapshotTest, TransactionBeforeTheWrapIsOlderThanOneBehindIt) {
   const snapshot s{.xmin = epoch + 3, .xmax = epoch + 10, .xip = {}};
   EXPECT_TRUE(s.sees(0xfffffff0u));  // of the epoch before

@@ -14,6 +14,7 @@ TEST(Cursor, IsTheNextMultipleOfTheLongPoll) {
   EXPECT_EQ(next_cursor("", 20s, epoch + 58867220s, 7), "58867220") << "a multiple is its own next";
 }
 
+// F23
 TEST(Cursor, MovesOnFromAClientThatIsAlreadyThere) {
   EXPECT_EQ(next_cursor("58867220", 20s, epoch + 58867205s, 7), "58867227");
   EXPECT_EQ(next_cursor("99999999", 20s, epoch + 58867205s, 1), "100000000");
@@ -28,6 +29,7 @@ TEST(Cursor, IsGreaterThanZeroBeforeItsEpoch) {
   EXPECT_EQ(next_cursor("", 20s, epoch, 7), "7");
 }
 
+// F67
 TEST(Cursor, OnlyPlainIntegersCount) {
   EXPECT_EQ(parse_cursor("58867220"), "58867220");
   EXPECT_EQ(parse_cursor("0058867220"), "58867220");
@@ -36,6 +38,7 @@ TEST(Cursor, OnlyPlainIntegersCount) {
     EXPECT_EQ(parse_cursor(text), "") << text;
 }
 
+// F23
 TEST(Cursor, IsGreaterThanAnyCursorThatCounts) {
   const auto next = [](std::string_view previous, std::int64_t jitter) {
     return next_cursor(parse_cursor(previous), 20s, epoch + 66909251s, jitter);

@@ -13,6 +13,7 @@ TEST(Route, ResolvesThePathsThereAre) {
   EXPECT_EQ(resolve("/?x").where, route::root);
 }
 
+// F61
 TEST(Route, EverySpellingOfTheShapePathIsTheShapeRoute) {
   for (const auto* target :
        {"/v1/shape/", "/v1//shape", "//v1/shape", "/v1/%73hape", "/%76%31/shape", "/v1/shape//?x=1",
@@ -53,6 +54,7 @@ TEST(Route, AnAbsoluteTargetWithoutPathIsTheRoot) {
   EXPECT_EQ(resolve("http://host?x=1").query, "x=1");
 }
 
+// F61
 TEST(Route, OnlyTheWholeSecretMatches) {
   EXPECT_TRUE(secret_matches("hunter2", "hunter2"));
   for (const auto* given : {"", "hunter", "hunter22", "Hunter2", "hunter2hunter2"})

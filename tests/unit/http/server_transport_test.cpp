@@ -427,6 +427,7 @@ TEST_F(ServerTransport, AnErrorBeforeTheBodyIsAnOrdinary500) {
   EXPECT_EQ(answer.body.find("unreadable"), std::string::npos) << "internals stay inside";
 }
 
+// F48, F55
 TEST_F(ServerTransport, AClientThatStopsReadingIsDropped) {
   settings_.send_timeout = 1s;
   script_.answer = [](shape_reader& reader, const shape_query&) {
@@ -443,6 +444,7 @@ TEST_F(ServerTransport, AClientThatStopsReadingIsDropped) {
   EXPECT_FALSE(stuck.read_response().complete);
 }
 
+// F55
 TEST_F(ServerTransport, WhenMemoryIsShortTheClientThatHasTakenNothingForLongestIsDropped) {
   settings_.held_bytes_max = 60'000'000;
   settings_.send_timeout = 60s;

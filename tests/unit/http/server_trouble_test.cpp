@@ -124,6 +124,7 @@ TEST_F(ServerTrouble, DrainDoesNotWaitForReadiness) {
   EXPECT_EQ(answer.header("connection"), "close");
 }
 
+// F70
 TEST_F(ServerTrouble, BrokenBytesAre500WithoutInternals) {
   refuse_with({{errc::corrupt, "log key of 3 bytes"}});
   start();
@@ -133,6 +134,7 @@ TEST_F(ServerTrouble, BrokenBytesAre500WithoutInternals) {
   EXPECT_NE(answer.body.find("\"message\""), std::string::npos);
 }
 
+// F53
 TEST_F(ServerTrouble, NewShapesAreAdmittedUpToTheLimitWhileOthersGoOn) {
   settings_.initial_requests_max = 2;
   start();
@@ -166,6 +168,7 @@ TEST_F(ServerTrouble, NewShapesAreAdmittedUpToTheLimitWhileOthersGoOn) {
   EXPECT_EQ(metrics_.admission_existing.Value(), 0);
 }
 
+// F53
 TEST_F(ServerTrouble, ABodyThatTakesItsTimeHoldsNoPlace) {
   settings_.initial_requests_max = 1;
   script_.answer = [](shape_reader& reader, const shape_query&) { reader.on_slice(slice_of("")); };

@@ -76,6 +76,7 @@ TEST(ShapeParams, UnknownParametersAreIgnored) {
   EXPECT_EQ(fields_of("table=t&offset=-1&cache-buster=1&expired_handle=h&source_id=x&foo[]=1"), "");
 }
 
+// F67
 TEST(ShapeParams, OffsetGrammar) {
   for (const auto* good : {"-1", "-1_0", "now", "0_0", "0_02", "12_34", "5_inf"})
     EXPECT_EQ(fields_of(std::string{"table=t&handle=h&offset="} + good), "") << good;
@@ -84,6 +85,7 @@ TEST(ShapeParams, OffsetGrammar) {
     EXPECT_EQ(fields_of(std::string{"table=t&handle=h&offset="} + bad), "offset") << bad;
 }
 
+// F69
 TEST(ShapeParams, TheLargestOffsetsFit) {
   const auto read = parse("table=t&handle=h&offset=18446744073709551615_9223372036854775806");
   EXPECT_EQ(read.query.offset.tx, 18446744073709551615u);
@@ -159,6 +161,7 @@ TEST(ShapeParams, WhatIsMalformedBehindTheTableIsAFlawOfTheRequest) {
             parse("table=t&offset=-1&columns[]=a").query.shape.cache_key());
 }
 
+// F65
 TEST(ShapeParams, WhereParametersCountUpFromOne) {
   const std::string base = "table=t&offset=-1&where=a+%3D+%241&";
   EXPECT_EQ(fields_of(base + "params[1]=a&params[2]=b"), "");

@@ -78,6 +78,7 @@ TEST_F(SocketWriter, SharedBytesAreNotCopied) {
   EXPECT_EQ(body.use_count(), 1);
 }
 
+// F55
 TEST_F(SocketWriter, WhatWaitsIsCountedOnceForAllWhoHoldIt) {
   const auto body = share(std::string(4'000'000, 'x'));
   const std::array<fragment, 1> fragments{{{*body, &body}}};

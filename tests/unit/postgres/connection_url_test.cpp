@@ -93,6 +93,7 @@ TEST(ConnectionUrl, RefusesWhatItCannotUse) {
   EXPECT_THAT(refusal("postgresql://me@h/db?connect_timeout"), HasSubstr("no value"));
 }
 
+// F63
 TEST(ConnectionUrl, NoErrorRepeatsThePassword) {
   for (const std::string url :
        {"postgresql://me:s3cr3t@h/db?nonsense=1", "postgresql://me:s3cr3t@h:x/db",

@@ -30,6 +30,7 @@ TEST(CopyText, SplitsAtTabs) {
   EXPECT_EQ(split("\n", 0), (cells{}));
 }
 
+// F08
 TEST(CopyText, KnowsNullFromItsSpelling) {
   EXPECT_EQ(split("\\N\tN\t\\\\N\t\\N\n", 4), (cells{std::nullopt, "N", "\\N", std::nullopt}));
 }

@@ -121,6 +121,7 @@ TEST_F(PgoutputTest, AFrameSurvivesItsBytes) {
   EXPECT_THAT(after(parsed->read(), 0), ElementsAre(value{"1"}, value{"x"}));
 }
 
+// F05
 TEST_F(PgoutputTest, ATransactionTakenInPiecesKeepsItsPositions) {
   begin();
   give_all({insert_message(table, {"1", "a"}), insert_message(table, {"2", "b"})});
@@ -160,6 +161,7 @@ TEST_F(PgoutputTest, ATransactionTakenInPiecesKeepsItsPositions) {
   EXPECT_TRUE(second.read().getRelations().size() == 0);
 }
 
+// F10
 TEST_F(PgoutputTest, UnchangedValuesComeFromTheOldTuple) {
   begin();
   give(update_message(table, 'O', {"1", std::string(5000, 'x')}, {"2", unchanged}));
@@ -193,6 +195,7 @@ TEST_F(PgoutputTest, WithoutFullIdentityChangesAreKeyOnly) {
   EXPECT_THAT(after(root, 1), ElementsAre(value{"2"}, value{}));
 }
 
+// F21
 TEST_F(PgoutputTest, ARepeatedRelationIsDroppedAndAChangedOneIsPlacedWhereItBegins) {
   begin();
   give(insert_message(table, {"1", "a"}));

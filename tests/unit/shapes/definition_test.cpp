@@ -125,6 +125,7 @@ TEST(DefinitionTest, WithoutAPrimaryKeyEveryColumnMustBeSelected) {
   EXPECT_EQ(refused_on(r, keyless), "");
 }
 
+// F26
 TEST(DefinitionTest, GeneratedColumnIsRefusedUnlessLeftOut) {
   auto made = *items();
   made.columns[3].generated = true;

@@ -90,6 +90,7 @@ TEST(EntryTest, FullUpdateHasTheNewRowAndTheOldValuesOfWhatChanged) {
       R"({"key":"\"public\".\"items\"/\"1\"","value":{"id":"1","title":"Oat milk","done":"f","note":"x"},"old_value":{"title":"Milk!"},"headers":{"operation":"update","relation":["public","items"],"lsn":"37381960","op_position":0,"txids":[1114]}})");
 }
 
+// F08
 TEST(EntryTest, NullAndEmptyTextAreDifferentValues) {
   encoder e{*items()};
   const auto text = e.one(row_effect::update, {"1", "a", "f", null}, {"1", "a", "f", ""});
@@ -98,6 +99,7 @@ TEST(EntryTest, NullAndEmptyTextAreDifferentValues) {
   EXPECT_NE(back.find(R"("value":{"id":"1","note":null})"), std::string::npos) << back;
 }
 
+// F17
 TEST(EntryTest, UpdateThatChangesNothingVisibleIsDropped) {
   encoder all{*items()};
   EXPECT_TRUE(all.encode(row_effect::update, {"1", "a", "f", "x"}, {"1", "a", "f", "x"}).empty());
@@ -117,6 +119,7 @@ TEST(EntryTest, DeleteHasTheKeyColumnsOrInFullModeTheOldRow) {
       R"({"key":"\"public\".\"items\"/\"1\"","value":{"id":"1","title":"Oat milk","done":"f","note":"x"},"headers":{"operation":"delete","relation":["public","items"],"lsn":"37381960","op_position":0,"txids":[1114]}})");
 }
 
+// F16
 TEST(EntryTest, ChangedKeyIsADeleteAndAnInsertBehindIt) {
   encoder e{*items()};
   const auto pair =
@@ -158,6 +161,7 @@ TEST(EntryTest, RowOutsideOfTheShapeIsNothing) {
 
 // -- keys -----------------------------------------------------------------------------------------
 
+// F09
 TEST(EntryTest, SlashesInKeysAreDoubledAndQuotesEscapedByJsonOnly) {
   encoder e{*table({column("id", "text", 0)})};
   const auto text = e.one(row_effect::insert, {}, {R"(a/b"c\d)"});
@@ -188,6 +192,7 @@ TEST(EntryTest, KeyIsTakenFromTheWholeRowWhateverIsSelected) {
                 headers_of_insert);
 }
 
+// F09
 TEST(EntryTest, WithoutAPrimaryKeyAllColumnsAreTheKey) {
   encoder e{*table({column("a", "int4"), column("b", "text")})};
   const auto inserted = e.one(row_effect::insert, {}, {"1", null});
@@ -238,6 +243,7 @@ TEST(EntryTest, ColumnNamesAreEscaped) {
   EXPECT_NE(text.find(R"("value":{"id":"1","a\"b\\c":"x"})"), std::string::npos) << text;
 }
 
+// F69
 TEST(EntryTest, SnapshotEndHasSixtyFourBitXidsAsStrings) {
   EXPECT_EQ(snapshot_end_json(1106, 1106, {}),
             R"({"headers":{"control":"snapshot-end","xmin":"1106","xmax":"1106","xip_list":[]}})");

@@ -19,6 +19,7 @@ TEST(OffsetTest, EveryFormOfTheGrammarIsRead) {
   EXPECT_EQ(parse_offset("007_0"), (log_offset{7, 0}));
 }
 
+// F69
 TEST(OffsetTest, TheWholeRangeOfBothHalvesIsRead) {
   EXPECT_EQ(parse_offset("18446744073709551615_0"), (log_offset{~std::uint64_t{0}, 0}));
   EXPECT_EQ(parse_offset("1_9223372036854775806"), (log_offset{1, 9223372036854775806}));
@@ -27,6 +28,7 @@ TEST(OffsetTest, TheWholeRangeOfBothHalvesIsRead) {
   EXPECT_EQ(parse_offset("1_99999999999999999999"), std::nullopt);
 }
 
+// F67
 TEST(OffsetTest, AnythingElseIsRefused) {
   for (const char* text :
        {"",     "10",     "_",     "1_",     "_1",    "1_2_3", "0_-1",  "-1_1",  "-2",

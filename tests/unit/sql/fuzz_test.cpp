@@ -179,6 +179,7 @@ private:
   std::mt19937_64& random_;
 };
 
+// F62
 TEST(ClauseFuzzing, AnyTextIsCompiledOrRefusedInTime) {
   const auto* chosen = std::getenv("BUSBAR_TEST_SEED");
   const auto seed = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : std::random_device{}();

@@ -31,6 +31,7 @@ truth either(truth a, truth b) {
   return inverse(both(inverse(a), inverse(b)));
 }
 
+// F66
 TEST(ThreeValuedLogic, TablesOfAndOrNot) {
   for (const auto a : truths)
     for (const auto b : truths) {
@@ -105,6 +106,7 @@ struct random_clause {
   }
 };
 
+// F66
 TEST(ThreeValuedLogic, RandomClausesMeanWhatTheTablesSay) {
   const auto seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";

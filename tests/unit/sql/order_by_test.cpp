@@ -17,6 +17,7 @@ std::string rewritten(std::string_view order_by, const test::columns& columns = 
   return "refused: " + written.error().message;
 }
 
+// F62
 TEST(OrderBy, IsWrittenAnewWithEveryNameQuoted) {
   EXPECT_EQ(rewritten("id"), R"("id")");
   EXPECT_EQ(rewritten("ID asc, \"Title\" desc"), R"("id", "Title" DESC)");
@@ -25,6 +26,7 @@ TEST(OrderBy, IsWrittenAnewWithEveryNameQuoted) {
   EXPECT_EQ(rewritten(R"("a""b" /* x */ DESC)"), R"("a""b" DESC)");
 }
 
+// F62
 TEST(OrderBy, NothingButColumnsIsUnderstood) {
   for (const auto* text : {"1",
                            "'id'",

@@ -96,6 +96,7 @@ protected:
   }
 };
 
+// F30
 TEST_F(StoreDamageTest, AFlippedByteInATableOrABlobCostsNoMoreThanTheShapesThatHaveItInTheirBlock) {
   fill();
   flush();
@@ -109,6 +110,7 @@ TEST_F(StoreDamageTest, AFlippedByteInATableOrABlobCostsNoMoreThanTheShapesThatH
   EXPECT_TRUE(set_aside().empty());
 }
 
+// F30
 TEST_F(StoreDamageTest, AMissingTableIsLeftOutAndTheOthersAreCopied) {
   fill();
   flush();
@@ -122,6 +124,7 @@ TEST_F(StoreDamageTest, AMissingTableIsLeftOutAndTheOthersAreCopied) {
   EXPECT_EQ(set_aside().size(), 1u);
 }
 
+// F30
 TEST_F(StoreDamageTest, AStoreWithoutCurrentOrManifestIsSetAsideAndANewOneBegins) {
   for (const std::string kind : {"CURRENT", "MANIFEST-"}) {
     for (const bool gone : {true, false}) {
@@ -188,6 +191,7 @@ TEST_F(StoreDamageTest, WhatIsSoundIsCopiedWhenRocksDbSaidThatItCannotGoOn) {
   EXPECT_EQ(judge(), shapes - 2);
 }
 
+// F30
 TEST_F(StoreDamageTest, WhateverIsDamagedNothingWrongIsRead) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));

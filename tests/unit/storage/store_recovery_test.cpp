@@ -68,6 +68,7 @@ TEST_F(StoreRecoveryTest, ShapeIdsAreNeverGivenTwice) {
   }
 }
 
+// F07
 TEST_F(StoreRecoveryTest, FinishedShapeIsFoundWithTheEndOfItsLog) {
   put(shape_id{5}, record("five"));
   put(shape_id{6}, record("six"));
@@ -163,6 +164,7 @@ TEST_F(StoreRecoveryTest, AFinishedChunkOfTheLogIsNoticed) {
   EXPECT_TRUE(shapes[1].has_boundaries);
 }
 
+// F29
 TEST_F(StoreRecoveryTest, ShapeWithoutAFinishedSnapshotIsRemoved) {
   put(shape_id{5}, record("five", false));
   ASSERT_TRUE(store_->put_snapshot_piece(shape_id{5}, 0, 0, "piece", true));
@@ -232,6 +234,7 @@ TEST_F(StoreRecoveryTest, EachWriterHasItsOwnOpenTransaction) {
   EXPECT_EQ(shapes[1].head, log_offset::snapshot_end());
 }
 
+// F30
 TEST_F(StoreRecoveryTest, ShapeWithADamagedLogIsRemovedAndTheOthersStay) {
   put(shape_id{5}, record("five"));
   put(shape_id{6}, record("six"));
@@ -287,6 +290,7 @@ TEST_F(StoreRecoveryTest, ShapeMarkedAsRemovedIsNotFoundThoughItsDataIsStillTher
   EXPECT_EQ(read(shape_id{5}, log_offset::start(), everything), "");
 }
 
+// F29
 TEST_F(StoreRecoveryTest, SnapshotThatFinishesAfterTheRemovalBringsNothingBack) {
   put(shape_id{5}, record("five", false));
   ASSERT_TRUE(store_->mark_removed(shape_id{5}));

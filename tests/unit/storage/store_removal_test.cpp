@@ -28,6 +28,7 @@ protected:
   }
 };
 
+// F49
 TEST_F(StoreRemovalTest, ManyShapesGoTogetherWhateverTheirSizeAndTheOthersStay) {
   for (std::uint64_t id = 1; id <= 60; ++id)
     add(id, id % 3 == 0 ? 40 : 2, id % 5 == 0 ? 20'000 : 10);
@@ -49,6 +50,7 @@ TEST_F(StoreRemovalTest, ManyShapesGoTogetherWhateverTheirSizeAndTheOthersStay) 
   EXPECT_EQ(recover().size(), 60 - removals.size());
 }
 
+// F49
 TEST_F(StoreRemovalTest, ARemovalThatACrashInterruptedIsFoundAgain) {
   for (std::uint64_t id = 1; id <= 3; ++id)
     add(id, 2, 10);
@@ -64,6 +66,7 @@ TEST_F(StoreRemovalTest, ARemovalThatACrashInterruptedIsFoundAgain) {
   EXPECT_TRUE(is_there(2));
 }
 
+// F30
 TEST_F(StoreRemovalTest, DataThatNothingTellsOfIsFoundUnlessThisProcessMadeIt) {
   for (int i = 0; i < 10; ++i)
     ASSERT_TRUE(store_->next_shape_id());
