@@ -89,7 +89,7 @@ public:
       if (const auto kept = words_.defined_by(key, query.shape))
         begin(reader, query, kept);
       else
-        refuse(reader, {errc::unavailable, env_.status->why_not()}, cause::not_ready);
+        refuse(reader, {errc::unavailable, env_.status->why_not().text}, cause::not_ready);
       return;
     }
     const auto [entry, unasked] = resolving_.try_emplace(key);
@@ -450,6 +450,12 @@ private:
     const auto shape = room_.shape(id);
     if (!shape)
       return;
+    if (shape->progress().gone)
+      if (const auto later = env_.status->conflict_delay(storage::to_number(id));
+          later.count() > 0) {
+        delayed_send(this, later, check_atom_v, id);
+        return;
+      }
     auto readers = room_.take(id);
     while (!readers.empty())
       look_again(readers.front());
@@ -541,8 +547,20 @@ public:
     }
     if (phase == node_status::phase::streaming)
       return service_state::active;
-    why_not = status.why_not();
+    why_not = status.why_not().text;
     return phase == node_status::phase::waiting ? service_state::waiting : service_state::starting;
+  }
+  std::optional<outage> away() const override {
+    const auto& status = *core_->environment().status;
+    const auto since = status.away_since();
+    if (!since)
+      return std::nullopt;
+    auto why = status.why_not();
+    return outage{std::move(why.name), std::move(why.text), *since,
+                  status.now() == node_status::phase::misconfigured};
+  }
+  std::optional<std::chrono::sys_seconds> stale_since() const noexcept override {
+    return core_->environment().status->away_since();
   }
   void drain() override { core_->drain(); }
 

@@ -108,7 +108,7 @@ struct directory_state {
     if (known != by_identity.end() && !known->second->progress().gone)
       return known->second;
     if (!env.status->streaming())
-      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not());
+      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not().text);
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
     for (const auto& [set, fresh_id] : found.sets)
@@ -341,6 +341,7 @@ struct directory_state {
 
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", by_identity.size(), why);
+    env.status->purge(by_identity.size());
     std::vector<shape_ptr> all;
     for (const auto& [hash, shape] : by_identity)
       all.push_back(shape);

@@ -75,10 +75,10 @@ struct snapshotter_state {
 
   void mend(const shape_ptr& shape) {
     const auto& table = *shape->definition().table;
-    const auto done =
-        admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
-          return postgres::complete_identity(session, env.publication, table, until);
-        });
+    const auto complete = [&](auto& session, auto until) {
+      return postgres::complete_identity(session, env.publication, table, until, env.by_hand);
+    };
+    const auto done = admin->use(steady_clock::now() + publish_patience, complete);
     if (!done)
       spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
@@ -117,10 +117,13 @@ struct snapshotter_state {
     const auto done =
         admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
           return postgres::ensure_published(session, env.publication, table,
-                                            !barriers.contains(table.oid), until);
+                                            !barriers.contains(table.oid), until, env.by_hand);
         });
-    if (!done)
+    if (!done) {
+      if (done.error().sqlstate == "42704" || done.error().sqlstate == "55000")
+        self->send(others->reconciler, renew_atom_v);
       return failed("publish", done.error());
+    }
     barriers.insert(table.oid);
     // Where only the identity was missing, the stream says itself which changes lack an old image.
     self->send(others->directory, publish_atom_v, shape,

@@ -18,10 +18,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <mutex>
+#include <random>
+#include <string>
 #include <thread>
 
 namespace {
@@ -65,6 +69,18 @@ private:
   bool is_done_ = false;
   std::thread thread_;
 };
+
+/// 32 digits.
+std::string random_hex() {
+  std::random_device random;
+  std::string text;
+  for (int i = 0; i < 4; ++i) {
+    std::array<char, 9> part{};
+    std::snprintf(part.data(), part.size(), "%08x", static_cast<unsigned>(random()));
+    text += part.data();
+  }
+  return text;
+}
 
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
@@ -120,7 +136,12 @@ int serve(const app::settings& config) {
   caf_config.set("scheduler.policy", caf::atom("sharing"));
   caf_config.set("scheduler.max-threads", std::max<std::size_t>(2, cores));
   caf::actor_system system{caf_config};
-  const postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  stream.manual_publishing = config.manual_publishing;
+  stream.temporary_slot = config.temporary_slot;
+  stream.failover_slot = config.failover_slot;
+  if (config.temporary_slot && config.random_slot_name)
+    stream.slot_name = "busbar_slot_" + random_hex();
   const auto others = std::make_shared<cast>();
   for (std::uint32_t i = 0; i < materializers; ++i)
     others->materializers.push_back(
@@ -142,6 +163,7 @@ int serve(const app::settings& config) {
                                                      {.url = *url,
                                                       .snapshot_url = *snapshot_url,
                                                       .publication = stream.publication(),
+                                                      .by_hand = config.manual_publishing,
                                                       .store = store->get(),
                                                       .status = &status,
                                                       .metrics = &metrics,

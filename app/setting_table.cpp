@@ -263,6 +263,25 @@ std::vector<setting> make_table() {
             "Names the publication busbar_publication_<id> and the slot busbar_slot_<id>; "
             "services that share a database need different ids."},
            &settings::stream_id, "a-z, 0-9 and _", refuse_stream_id),
+      on_or_off(row({"BUSBAR_MANUAL_TABLE_PUBLISHING",
+                     {"ELECTRIC_MANUAL_TABLE_PUBLISHING"},
+                     "The publication, its tables and their REPLICA IDENTITY FULL are an "
+                     "administrator's business: they are checked, and never altered."}),
+                &settings::manual_publishing),
+      on_or_off(row({"BUSBAR_TEMPORARY_REPLICATION_SLOT",
+                     {"CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN"},
+                     "The slot ends with the connection, and no WAL is kept without us; each "
+                     "connection then begins with new shapes."}),
+                &settings::temporary_slot),
+      on_or_off(row({"BUSBAR_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME",
+                     {"ELECTRIC_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME"},
+                     "A temporary slot has a random name instead of that of the stream id."}),
+                &settings::random_slot_name),
+      on_or_off(row({"BUSBAR_FAILOVER_REPLICATION_SLOT",
+                     {},
+                     "From PostgreSQL 17 on the slot is made so that standbys keep it, too. A slot "
+                     "that is there already stays as it is."}),
+                &settings::failover_slot),
       size({"BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD",
             {"ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD"},
             "A response ends with the row that makes it this large; the client asks for the rest."},

@@ -24,6 +24,10 @@ struct settings {
   std::uint16_t metrics_port = 9464;         ///< BUSBAR_METRICS_PORT; 0 = none
   std::string storage_dir = "./busbar-data"; ///< BUSBAR_STORAGE_DIR
   std::string stream_id = "default";         ///< BUSBAR_REPLICATION_STREAM_ID, [a-z0-9_]
+  bool manual_publishing = false;            ///< BUSBAR_MANUAL_TABLE_PUBLISHING
+  bool temporary_slot = false;               ///< BUSBAR_TEMPORARY_REPLICATION_SLOT
+  bool random_slot_name = false;             ///< BUSBAR_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME
+  bool failover_slot = true;                 ///< BUSBAR_FAILOVER_REPLICATION_SLOT
   std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
   std::chrono::milliseconds long_poll{20'000};        ///< BUSBAR_LONG_POLL_TIMEOUT
   std::chrono::milliseconds reconcile_period{60'000}; ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD

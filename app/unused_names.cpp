@@ -9,10 +9,6 @@ namespace {
 
 constexpr std::array names{
     // Database
-    unused_name{"CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN",
-                "the replication slot is kept at shutdown: drop it when this service is retired"},
-    unused_name{"ELECTRIC_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME",
-                "the replication slot has the name that the stream id gives it"},
     unused_name{"ELECTRIC_DATABASE_USE_IPV6"},
     unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE",
                 "write it into DATABASE_URL as keepalives_idle"},
@@ -24,8 +20,6 @@ constexpr std::array names{
                 "write it into DATABASE_URL as tcp_user_timeout"},
     unused_name{"ELECTRIC_DB_POOL_SIZE"},
     unused_name{"ELECTRIC_REPLICATION_IDLE_TIMEOUT", "connections are kept while idle"},
-    unused_name{"ELECTRIC_MANUAL_TABLE_PUBLISHING",
-                "tables are added to the publication when they are first asked for"},
     unused_name{"ELECTRIC_PUBLICATION_ALTER_DEBOUNCE_TIME"},
     unused_name{"ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD"},
     unused_name{"ELECTRIC_EXPERIMENTAL_MAX_TXN_SIZE"},

@@ -17,6 +17,7 @@
 //   node       "identity"                              NodeRecord (records.capnp)
 //              "control key"                           32 bytes, for signing control messages
 //              "durable"                               lsn(u64): all up to here is synced
+//              "newest xid"                            xid(u64): the database has used it
 //              "open" writer(u32)                      tx(u64): a transaction written in part
 //              "next shape"                            shape(u64)
 #pragma once

@@ -27,6 +27,7 @@ namespace {
 constexpr char identity_name[] = "identity";
 constexpr char control_key_name[] = "control key";
 constexpr char durable_name[] = "durable";
+constexpr char newest_xid_name[] = "newest xid";
 constexpr char next_shape_name[] = "next shape";
 constexpr std::size_t control_key_bytes = 32;
 
@@ -223,6 +224,7 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
   }
   auto b = std::make_unique<body>();
   b->db.reset(opened);
+  b->must_refuse = settings.refuses;
   for (std::size_t i = 0; i < handles.size(); ++i) {
     b->families[i].reset(handles[i]);
     if (handles[i]->GetID() != i)
@@ -286,6 +288,18 @@ result<lsn> store::durable() const {
   if (value.size() != 8)
     return fail(errc::corrupt, "durable position of " + std::to_string(value.size()) + " bytes");
   return lsn{read_be64(value.data())};
+}
+
+result<std::uint64_t> store::newest_xid() const {
+  std::string value;
+  const auto status = body_->get(family::node, newest_xid_name, value);
+  if (status.IsNotFound())
+    return std::uint64_t{0};
+  if (!status.ok())
+    return fail(to_error(status, "read the newest transaction id"));
+  if (value.size() != 8)
+    return fail(errc::corrupt, "transaction id of " + std::to_string(value.size()) + " bytes");
+  return read_be64(value.data());
 }
 
 result<shape_id> store::next_shape_id(std::optional<std::uint32_t> remainder) {
@@ -361,20 +375,21 @@ bool store::accepts_writes() const noexcept {
 }
 
 result<void> store::commit(batch& writes) {
-  const auto status = body_->db->Write({}, &writes.body_->writes);
-  body_->refuses.store(!status.ok(), std::memory_order_relaxed);
+  const auto status = body_->write({}, writes.body_->writes);
   if (!status.ok())
     return fail(to_error(status, "commit")); // `writes` is as it was, for another try
   writes.body_->writes.Clear();
   return {};
 }
 
-result<void> store::sync(lsn position) {
+result<void> store::sync(lsn position, std::uint64_t newest_xid) {
+  rocksdb::WriteBatch writes;
+  writes.Put(body_->of(family::node), durable_name, number_text(busbar::to_number(position)));
+  if (newest_xid > 0)
+    writes.Put(body_->of(family::node), newest_xid_name, number_text(newest_xid));
   rocksdb::WriteOptions options;
   options.sync = true; // syncs the whole log up to and including this record
-  const auto status = body_->db->Put(options, body_->of(family::node), durable_name,
-                                     number_text(busbar::to_number(position)));
-  body_->refuses.store(!status.ok(), std::memory_order_relaxed);
+  const auto status = body_->write(options, writes);
   if (!status.ok())
     return fail(to_error(status, "sync"));
   return {};

@@ -106,6 +106,8 @@ struct store_settings {
   /// The disk has refused part of the write-ahead log, and RocksDB cannot go on with it in this
   /// process: it must end, and may start again from what is stored. Called once, by any thread.
   std::function<void(const error&)> on_fatal = nullptr;
+  /// For tests: a commit() or sync() is refused, as by a disk, while this says so.
+  std::function<bool()> refuses = nullptr;
 };
 
 /// Any thread may call any function, except where a comment says otherwise. Reads see only whole
@@ -122,6 +124,7 @@ public:
   result<void> set_identity(const node_identity& who); ///< Synced.
   result<std::string> control_key();                   ///< Made at the first call; synced.
   result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
+  result<std::uint64_t> newest_xid() const;            ///< As last given to sync(); 0 if never.
 
   /// Finds all finished shapes; removes what an interrupted creation or transaction left behind.
   /// Once, before anything is written.
@@ -144,8 +147,9 @@ public:
   /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.
   result<void> commit(batch& writes);
   /// Makes everything committed so far durable, together with the promise that all transactions up
-  /// to `position` are. Blocks on the disk: the flusher's thread only.
-  result<void> sync(lsn position);
+  /// to `position` are, and with the highest transaction id that the database has used, unless 0.
+  /// Blocks on the disk: the flusher's thread only.
+  result<void> sync(lsn position, std::uint64_t newest_xid = 0);
 
   /// `logged` pieces are in the write-ahead log like everything else; the others save half of the
   /// bytes written, but need `flush` at the end: for snapshots of more than one piece.

@@ -61,7 +61,8 @@ struct store::body {
   std::mutex ids; ///< Guards the next shape id.
   std::uint64_t next_id = 1;
   std::uint64_t reserved_until = 1;
-  std::atomic<bool> refuses{false}; ///< See store::accepts_writes().
+  std::atomic<bool> refuses{false};  ///< See store::accepts_writes().
+  std::function<bool()> must_refuse; ///< store_settings::refuses; may be empty.
 
   ~body() {
     for (auto& handle : families)
@@ -69,6 +70,12 @@ struct store::body {
   }
   rocksdb::ColumnFamilyHandle* of(family f) const {
     return families[static_cast<std::size_t>(f)].get();
+  }
+  rocksdb::Status write(const rocksdb::WriteOptions& options, rocksdb::WriteBatch& writes) {
+    const auto status = must_refuse && must_refuse() ? rocksdb::Status::NoSpace("by a test")
+                                                     : db->Write(options, &writes);
+    refuses.store(!status.ok(), std::memory_order_relaxed);
+    return status;
   }
   rocksdb::Status get(family f, std::string_view key, std::string& value) const {
     return db->Get({}, of(f), slice(key), &value);

@@ -148,6 +148,11 @@ export class Busbar {
     }
   }
 
+  /** The whole body of /v1/health. */
+  async healthBody() {
+    return (await fetch(`${this.url}/v1/health`, { signal: AbortSignal.timeout(3_000) })).json()
+  }
+
   /** The text of /metrics. Its server closes each connection without saying so: none may be used again. */
   async metrics() {
     const headers = { connection: 'close' }

@@ -105,6 +105,11 @@ protected:
   caf::actor_system& system() { return system_->system; }
   const materializer_actor& materializer() const { return others_->materializers[0]; }
   void run() { scheduler_->run(); }
+  /// What was put off for a while comes now.
+  void retry() {
+    scheduler_->trigger_timeouts();
+    run();
+  }
 
   template <class Result, class... Args>
   std::shared_ptr<const answer<Result>> ask(Args... args) {
@@ -247,7 +252,7 @@ private:
   replicator_actor spawn_replicator() {
     return system_->system.spawn([this](
                                      replicator_actor::pointer) -> replicator_actor::behavior_type {
-      return {[](flushed_atom, lsn, std::uint64_t) {},
+      return {[](flushed_atom, lsn, std::uint64_t) {}, [](renew_atom) {},
               [this](applied_atom, std::uint32_t, std::uint64_t bytes) { credits_ += bytes > 0; }};
     });
   }
