@@ -44,7 +44,7 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       },
       [this](note_atom, const catalog_ptr& found) { note(*found); },
       [this](forget_atom, const shape_ptr& shape) { forget(shape); },
-      [this](check_atom, shape_id id) { tell_watchers(id); },
+      [this](check_atom, const id_list& ids) { tell_watchers(ids); },
       [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
         watch(shape, session);
       },
@@ -122,6 +122,7 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
     for (auto i = transaction.getFirstChange(); i < end; ++i, at.op += 2) {
       if (!only)
         next_relation = take_relations(root, next_relation, i);
+      present = {.whole = &whole, .transaction = t, .index = i, .only = only};
       route(root, changes[i], at, only);
       if (!only)
         write_early();
@@ -153,20 +154,29 @@ void materializer_state::route(const schema::Frame::Reader& root,
 void materializer_state::route_to(table_fanout& table, const schema::Frame::Reader& root,
                                   const schema::Change::Reader& change, const change_position& at,
                                   const late_shapes* only) {
+  const auto to = sink_of(table, at, only);
   if (change.getKind() == schema::Change::Kind::TRUNCATE) {
     table.for_each([&](shape_log_writer& log) {
-      if ((!only || only->has(log)) && log.wants(at.commit_lsn, at.xid))
+      if (to.wanted(log))
         give_up(log, "the table was truncated");
+      else
+        to.passed(log, true, true);
     });
     return;
   }
-  const table_fanout::sink to{
+  hasher->forget();
+  table.route(root, change, at, to);
+}
+
+table_fanout::sink materializer_state::sink_of(table_fanout& table, const change_position& at,
+                                               const late_shapes* only) {
+  return {
       .wanted =
-          [&](const shape_log_writer& log) {
+          [&at, only](const shape_log_writer& log) {
             return (!only || only->has(log)) && log.wants(at.commit_lsn, at.xid);
           },
       .affected =
-          [&](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
+          [this, &at](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
             for (auto& entry : entries) {
               ++entries_made;
               bytes_made += entry.json.size();
@@ -177,16 +187,22 @@ void materializer_state::route_to(table_fanout& table, const schema::Frame::Read
             }
           },
       .judge =
-          [&](shape_log_writer& log, row_cells old_row, row_cells new_row, entry_encoder& encoder) {
+          [this, &at](shape_log_writer& log, row_cells old_row, row_cells new_row,
+                      entry_encoder& encoder) {
             return judge_change(log, old_row, new_row, at, encoder);
           },
       .broken =
-          [&](shape_log_writer& log, const std::string& why) {
+          [this, &table](shape_log_writer& log, const std::string& why) {
             give_up(log, why);
             table.remove(log);
-          }};
-  hasher->forget();
-  table.route(root, change, at, to);
+          },
+      .passed =
+          [this, &at](shape_log_writer& log, bool old_row, bool new_row) {
+            if (log.parked() && (!present.only || present.only->has(log)))
+              note_passed_change(log, at, old_row, new_row);
+          },
+      .hasher = &*hasher,
+      .sets = &values_held};
 }
 
 void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_shapes* only) {
@@ -303,6 +319,8 @@ bool materializer_state::reset() {
         transactions[transactions.size() - 1].getCommitLsn() == open_tx)
       kept.void_tx = open_tx;
   }
+  for (const auto id : parked)
+    drop_passed(*shapes.at(id)->asks, open_tx);
   open_tx = 0;
   reached = std::max(reached, last_commit);
   for (const auto id : std::exchange(unsettled, {}))

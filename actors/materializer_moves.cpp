@@ -115,7 +115,8 @@ bool materializer_state::count(owned_shape& owned, row_cells row, int by, std::u
 void materializer_state::end_sets(std::uint64_t tx) {
   if (open_sets.empty() && unsettled.empty())
     return;
-  auto late = std::exchange(unsettled, {});
+  const auto settled = std::exchange(unsettled, {});
+  auto late = settled;
   std::vector<std::pair<owned_shape*, std::vector<set_move>>> folded;
   for (auto* owned : std::exchange(open_sets, {}))
     folded.emplace_back(owned, fold(*owned, tx));
@@ -127,6 +128,9 @@ void materializer_state::end_sets(std::uint64_t tx) {
       settle(*found->second, tx);
   for (auto& [owned, moves] : folded)
     keep_journal(*owned, std::move(moves));
+  for (const auto id : settled)
+    if (const auto found = shapes.find(id); found != shapes.end() && found->second->asks)
+      trim_journals(*found->second->asks);
 }
 
 void materializer_state::end_set(owned_shape& owned, std::uint64_t tx) {
@@ -158,18 +162,14 @@ std::vector<set_move> materializer_state::fold(owned_shape& owned, std::uint64_t
   for (auto& [value, delta] : set.open) {
     if (delta.rows == 0)
       continue;
-    const auto found = set.counts.find(value);
-    const std::int64_t before = found == set.counts.end() ? 0 : found->second;
+    const std::int64_t before = set.counts.of(value);
     const auto after = before + delta.rows;
     if (after < 0) {
       give_up(owned.log, "a row has left the set of a subquery that was not in it");
       break;
     }
     writes.put_set_value(id, value, static_cast<std::uint32_t>(after));
-    if (after == 0)
-      set.counts.erase(found);
-    else
-      set.counts[value] = static_cast<std::uint32_t>(after);
+    set_count(owned, value, static_cast<std::uint32_t>(after));
     if ((before == 0) != (after == 0))
       moves.push_back({.tx = tx,
                        .xid = delta.xid,
@@ -215,12 +215,16 @@ void materializer_state::lag_behind(asker& asks, const inner_set& set, const set
 
 void materializer_state::keep_journal(owned_shape& owned, std::vector<set_move> moves) {
   auto& set = *owned.set;
-  const auto waits = [&](shape_id id) { return awaiting.contains(id) || parked.contains(id); };
-  if (std::none_of(set.dependents.begin(), set.dependents.end(), waits))
+  const auto waits = [&](shape_id id) {
+    return awaiting.contains(id) || parked.contains(id) || unsettled.contains(id);
+  };
+  if (std::none_of(set.dependents.begin(), set.dependents.end(), waits)) {
     set.journal.clear();
-  else
+    forget_stale(owned);
+  } else {
     set.journal.insert(set.journal.end(), std::make_move_iterator(moves.begin()),
                        std::make_move_iterator(moves.end()));
+  }
 }
 
 void materializer_state::store_lag(owned_shape& owned) {
@@ -325,6 +329,8 @@ void materializer_state::tell_moves(owned_shape& owned, std::uint64_t tx, std::s
   for (const auto& [subquery, value] : values) {
     if (const auto late = asks.lag[subquery].find(value); late != asks.lag[subquery].end())
       xids.insert(late->second.xid);
+    else if (const auto* move = asks.views[subquery]->last_move(value, tx))
+      xids.insert(move->xid); // it is to be undone by one that comes later
     for (std::size_t i = 0; i < asks.plan->positions.size(); ++i) {
       const auto& position = asks.plan->positions[i];
       if (position.leaf || position.subquery != subquery)

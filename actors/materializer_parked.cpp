@@ -7,6 +7,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 namespace busbar {
 
@@ -19,6 +21,9 @@ constexpr std::chrono::milliseconds visibility_pause{20};
 constexpr std::chrono::seconds failure_pause{1};
 /// With more values, all rows that may be in the shape are read.
 constexpr std::size_t values_max = 20'000;
+/// Questions in a batch, and how long they may be together.
+constexpr std::size_t batch_max = 500;
+constexpr std::size_t batch_bytes_max = 4u << 20;
 
 /// What became of a value after a transaction.
 struct turned_value {
@@ -50,7 +55,7 @@ std::string relaxed(const sql::subquery_plan& plan, const std::vector<bool>& ask
         continue;
       }
       all += all.empty() ? "" : " AND ";
-      all += (position.negated ? "(NOT (" : "((") + position.leaf->to_sql() + "))";
+      all.append(position.negated ? "(NOT (" : "((").append(position.leaf->to_sql()).append("))");
     }
     begin = end;
     if (!concerned)
@@ -72,10 +77,16 @@ void materializer_state::park(owned_shape& owned, std::uint64_t tx) {
   writes.put_set_position(owned.log.shape()->id(), tx);
   owned.log.park(true);
   parked.insert(owned.log.shape()->id());
-  plan_task(owned);
+  queue(owned);
 }
 
-void materializer_state::plan_task(owned_shape& owned) {
+void materializer_state::queue(owned_shape& owned) {
+  owned.asks->task = 0;
+  if (!std::exchange(owned.asks->queued, true))
+    to_ask.push_back(owned.log.shape()->id());
+}
+
+move_task materializer_state::plan_task(owned_shape& owned) {
   auto& asks = *owned.asks;
   const auto& definition = owned.log.shape()->definition();
   std::vector<bool> asked(asks.lag.size());
@@ -115,69 +126,96 @@ void materializer_state::plan_task(owned_shape& owned) {
   std::sort(columns.begin(), columns.end());
   columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
 
-  for (auto& [what, members] : planned) // what it was to ask before
-    std::erase(members, owned.log.shape()->id());
-  // Shapes that would read the same rows share them.
-  auto& task = planned[{definition.table.get(), columns, condition}];
-  task.push_back(owned.log.shape()->id());
-  asks.task = 0;
+  return {.table = definition.table, .columns = std::move(columns), .condition = condition};
 }
 
 void materializer_state::start_tasks() {
-  for (auto& [what, members] : std::exchange(planned, {})) {
-    const auto number = ++last_task;
-    const auto& [table, columns, condition] = what;
-    std::shared_ptr<const table_info> shared;
-    for (const auto id : members)
-      if (const auto found = shapes.find(id); found != shapes.end() && found->second->asks) {
-        found->second->asks->task = number;
-        shared = found->second->log.shape()->definition().table;
-      }
-    if (!shared)
-      continue;
-    const auto task = std::make_shared<const move_task>(move_task{.number = number,
-                                                                  .materializer = env.number,
-                                                                  .table = shared,
-                                                                  .columns = columns,
-                                                                  .condition = condition});
-    const auto& reader = others->move_readers[number % others->move_readers.size()];
-    self->request(reader, task_patience, move_atom_v, task)
-        .then([this, members,
-               number](const move_outcome_ptr& outcome) { finish_task(members, number, *outcome); },
-              [this, members, number](const caf::error& why) {
-                move_outcome outcome;
-                outcome.why = from_caf(why);
-                outcome.failed = true;
-                finish_task(members, number, outcome);
-              });
-  }
+  readers_busy.resize(others->move_readers.size());
+  for (std::size_t i = 0; i < readers_busy.size() && !to_ask.empty(); ++i)
+    if (const auto reader = (i + env.number) % readers_busy.size(); !readers_busy[reader])
+      start_batch(reader);
 }
 
-void materializer_state::finish_task(const std::vector<shape_id>& members, std::uint64_t number,
-                                     const move_outcome& outcome) {
-  if (outcome.failed)
-    spdlog::warn("rows that a subquery brings in could not be read: {}", outcome.why.message);
-  bool again = false;
-  for (const auto id : members) {
+void materializer_state::start_batch(std::size_t reader) {
+  auto batch = std::make_shared<move_batch>(move_batch{.materializer = env.number, .tasks = {}});
+  batch_members members{.number = ++last_task, .reader = reader, .of = {}};
+  // Shapes that would read the same rows share them.
+  std::map<std::tuple<const table_info*, std::vector<std::uint16_t>, std::string>, std::size_t>
+      known;
+  std::size_t bytes = 0;
+  while (!to_ask.empty() && batch->tasks.size() < batch_max && bytes < batch_bytes_max) {
+    const auto id = to_ask.front();
+    to_ask.pop_front();
     const auto found = shapes.find(id);
-    if (found == shapes.end() || !found->second->asks)
+    if (found == shapes.end() || !found->second->asks ||
+        !std::exchange(found->second->asks->queued, false) || !found->second->asks->parked)
       continue;
-    auto& owned = *found->second;
-    if (!owned.log.accepting() || !owned.asks->parked || owned.asks->task != number)
-      continue;
-    // An outage is not the shape's fault, and reset() counts from its end.
-    const bool too_long =
-        env.status->streaming() &&
-        std::chrono::steady_clock::now() - owned.asks->waits_since > parked_patience;
-    if (outcome.failed && (outcome.lasting || too_long))
-      give_up(owned.log, "the rows that its subquery brings in cannot be read");
-    else if (outcome.failed || applied_front || last_commit < reached ||
-             !make_moves(owned, outcome))
-      owned.asks->task = 0, again = true;
+    auto task = plan_task(*found->second);
+    found->second->asks->task = members.number;
+    const auto [place, is_new] =
+        known.try_emplace({task.table.get(), task.columns, task.condition}, batch->tasks.size());
+    if (is_new) {
+      bytes += task.condition.size();
+      batch->tasks.push_back(std::move(task));
+      members.of.emplace_back();
+    }
+    members.of[place->second].push_back(id);
+  }
+  if (batch->tasks.empty())
+    return;
+  readers_busy[reader] = true;
+  self->request(others->move_readers[reader], task_patience, move_atom_v, move_batch_ptr{batch})
+      .then([this, batch, members](
+                const move_outcomes_ptr& outcomes) { finish_batch(*batch, members, *outcomes); },
+            [this, batch, members](const caf::error& why) {
+              move_outcomes outcomes;
+              outcomes.of.assign(
+                  batch->tasks.size(),
+                  {.is = move_outcome::state::failed, .rows = {}, .why = from_caf(why)});
+              finish_batch(*batch, members, outcomes);
+            });
+}
+
+void materializer_state::finish_batch(const move_batch& batch, const batch_members& members,
+                                      const move_outcomes& outcomes) {
+  using state = move_outcome::state;
+  readers_busy[members.reader] = false;
+  const auto view = view_of(outcomes.sees);
+  const bool is_late = applied_front || last_commit < reached;
+  bool again = false;
+  bool slowly = applied_front;
+  const std::string* told = nullptr; // of many failures that are one
+  for (std::size_t i = 0; i < batch.tasks.size(); ++i) {
+    const auto& outcome = outcomes.of[i];
+    const bool failed = outcome.is == state::failed || outcome.is == state::refused;
+    if (failed && (!told || *told != outcome.why.message)) {
+      told = &outcome.why.message;
+      spdlog::warn("rows that a subquery brings in could not be read: {}", *told);
+    }
+    for (const auto id : members.of[i]) {
+      const auto found = shapes.find(id);
+      if (found == shapes.end() || !found->second->asks)
+        continue;
+      auto& owned = *found->second;
+      auto& asks = *owned.asks;
+      if (!owned.log.accepting() || !asks.parked || asks.task != members.number)
+        continue;
+      // An outage is not the shape's fault, and reset() counts from its end.
+      const bool too_long = env.status->streaming() &&
+                            std::chrono::steady_clock::now() - asks.waits_since > parked_patience;
+      if (outcome.is == state::refused || (failed && too_long)) {
+        give_up(owned.log, "the rows that its subquery brings in cannot be read");
+      } else if (outcome.is == state::postponed) {
+        queue(owned);
+      } else if (failed || is_late || !make_moves(owned, batch.tasks[i], outcome, view)) {
+        asks.task = 0;
+        again = true;
+        slowly = slowly || failed;
+      }
+    }
   }
   if (again)
-    self->delayed_send(self, outcome.failed || applied_front ? failure_pause : visibility_pause,
-                       move_atom_v);
+    self->delayed_send(self, slowly ? failure_pause : visibility_pause, move_atom_v);
   after_splice();
 }
 
@@ -188,7 +226,7 @@ void materializer_state::plan_again() {
   }
   for (const auto id : parked)
     if (auto& owned = *shapes.at(id); owned.asks->task == 0)
-      plan_task(owned);
+      queue(owned);
   start_tasks();
 }
 
@@ -199,32 +237,32 @@ void materializer_state::after_splice() {
   report();
 }
 
-std::optional<std::uint64_t> materializer_state::boundary(const snapshot& sees,
+materializer_state::streamed_view materializer_state::view_of(const snapshot& sees) const {
+  streamed_view view{.sees = &sees};
+  for (const auto& [xid, tx] : recent_commits)
+    if (sees.sees(xid))
+      view.last_seen = std::max(view.last_seen, tx);
+    else
+      view.first_missed = std::min(view.first_missed, tx);
+  return view;
+}
+
+std::optional<std::uint64_t> materializer_state::boundary(const streamed_view& view,
                                                           std::uint64_t from) const {
   // What has been forgotten must be older than what the snapshot begins with.
   if (recent_commits.size() >= recent_commits_max && recent_commits.front().second > from &&
-      !sees.sees(recent_commits.front().first))
+      !view.sees->sees(recent_commits.front().first))
     return std::nullopt;
-  auto upto = from;
-  for (const auto& [xid, tx] : recent_commits)
-    if (sees.sees(xid))
-      upto = std::max(upto, tx);
-  if (!sees_commits(sees, upto))
+  const auto upto = std::max(from, view.last_seen);
+  if (view.first_missed <= upto)
     return std::nullopt;
   return upto;
 }
 
-bool materializer_state::replay(owned_shape& owned, std::uint64_t after, std::uint64_t upto) {
-  const late_shapes alone{{&owned}, {&owned.log}};
-  for (const auto& kept : aside)
-    if (owned.log.accepting())
-      apply(kept.whole, &alone, kept.void_tx, after, upto);
-  return owned.log.accepting();
-}
-
-bool materializer_state::make_moves(owned_shape& owned, const move_outcome& outcome) {
+bool materializer_state::make_moves(owned_shape& owned, const move_task& task,
+                                    const move_outcome& outcome, const streamed_view& view) {
   auto& asks = *owned.asks;
-  const auto upto = boundary(outcome.sees, asks.position);
+  const auto upto = boundary(view, asks.position);
   if (!upto || *upto < asks.floor)
     return false;
   owned.log.park(false);
@@ -232,20 +270,21 @@ bool materializer_state::make_moves(owned_shape& owned, const move_outcome& outc
     return true; // it was given up
   value_list shown;
   value_list hidden;
-  std::unordered_map<const inner_set*, by_digest<turned_value>> turned; // after `upto`
-  for (const auto* set : asks.views)
-    if (auto& values = turned[set]; values.empty())
-      for (const auto& move : set->journal)
-        if (move.tx > *upto) {
-          auto& value = values[move.value];
-          value.odd = !value.odd;
-          value.last = &move;
-        }
-  const auto turned_of = [&](std::uint16_t i, const digest& value) {
-    const auto& values = turned[asks.views[i]];
-    const auto found = values.find(value);
-    return found == values.end() ? turned_value{} : found->second;
-  };
+  // What became of the values that it asked about after `upto`.
+  std::vector<by_digest<turned_value>> turned(asks.asked.size());
+  for (std::size_t i = 0; i < asks.asked.size(); ++i) {
+    for (const auto& value : asks.asked[i])
+      turned[i].emplace(value, turned_value{});
+    if (turned[i].empty())
+      continue;
+    const auto& set = *asks.views[i];
+    for (auto move = set.moves_after(*upto); move != set.journal.end(); ++move)
+      if (const auto value = turned[i].find(move->value); value != turned[i].end()) {
+        value->second.odd = !value->second.odd;
+        value->second.last = &*move;
+      }
+  }
+  const auto turned_of = [&](std::uint16_t i, const digest& value) { return turned[i].at(value); };
   for (std::uint16_t i = 0; i < asks.asked.size(); ++i)
     for (const auto& value : asks.asked[i]) {
       const bool target = asks.views[i]->counts.contains(value) != turned_of(i, value).odd;
@@ -268,7 +307,7 @@ bool materializer_state::make_moves(owned_shape& owned, const move_outcome& outc
     tell_moves(owned, *upto, "move-in", shown);
   }
   turn(shown);
-  if (!take_rows(owned, outcome, before_view, *upto)) {
+  if (!take_rows(owned, task, outcome, *view.sees, before_view, *upto)) {
     give_up(owned.log, "the where clause cannot be evaluated on a row of the table");
     return true;
   }
@@ -277,7 +316,8 @@ bool materializer_state::make_moves(owned_shape& owned, const move_outcome& outc
   return true;
 }
 
-bool materializer_state::take_rows(owned_shape& owned, const move_outcome& outcome,
+bool materializer_state::take_rows(owned_shape& owned, const move_task& task,
+                                   const move_outcome& outcome, const snapshot& sees,
                                    const std::vector<by_digest<asker::late>>& before_view,
                                    std::uint64_t tx) {
   auto& asks = *owned.asks;
@@ -300,7 +340,7 @@ bool materializer_state::take_rows(owned_shape& owned, const move_outcome& outco
     outcome.rows.read(r, read);
     hasher->forget();
     for (std::size_t i = 0; i < read.size(); ++i)
-      row[outcome.columns[i]] = read[i];
+      row[task.columns[i]] = read[i];
     if (!judge(*asks.plan, row, *hasher, then, before) ||
         !judge(*asks.plan, row, *hasher, now, after))
       return false;
@@ -324,8 +364,7 @@ bool materializer_state::take_rows(owned_shape& owned, const move_outcome& outco
     any = true;
   }
   if (any)
-    append_move(owned, tx,
-                snapshot_end_json(outcome.sees.xmin, outcome.sees.xmax, outcome.sees.xip));
+    append_move(owned, tx, snapshot_end_json(sees.xmin, sees.xmax, sees.xip));
   return true;
 }
 
@@ -336,6 +375,7 @@ void materializer_state::commit_open(owned_shape& owned, std::uint64_t tx) {
 
 void materializer_state::go_on(owned_shape& owned, std::uint64_t from) {
   const auto now = std::max(last_commit, from);
+  const bool by_frames = !owned.asks || !owned.asks->parked || owned.asks->passed_too_much;
   if (!replay(owned, from, now))
     return;
   if (owned.asks) {
@@ -351,8 +391,15 @@ void materializer_state::go_on(owned_shape& owned, std::uint64_t from) {
     commit_open(owned, now);
     trim_journals(*owned.asks);
   }
-  if (!owned.asks || !owned.asks->parked)
-    replay(owned, now, ~std::uint64_t{0}); // the part of the open transaction that has come by
+  // The part of the open transaction that has come by.
+  if (by_frames) {
+    if (owned.asks)
+      forget_passed(*owned.asks);
+    replay_aside(owned, now, ~std::uint64_t{0}); // if it is parked again, only notes what there is
+  } else if (!owned.asks->parked) {
+    replay_passed(owned, ~std::uint64_t{0});
+    forget_passed(*owned.asks);
+  }
 }
 
 } // namespace busbar

@@ -4,8 +4,44 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace busbar {
+
+namespace {
+
+// Why a snapshot cannot be used; clients may read it.
+constexpr const char* commits_invisible =
+    "transactions that have committed stay invisible to new snapshots; is a synchronous standby "
+    "missing?";
+constexpr const char* below_lags =
+    "a subquery within a subquery changes so often that it never comes to rest";
+
+} // namespace
+
+void materializer_state::set_count(owned_shape& owned, const digest& value, std::uint32_t count) {
+  auto& set = *owned.set;
+  const bool was_there = set.counts.contains(value);
+  set.counts.set(value, count);
+  if (was_there == (count > 0))
+    return;
+  if (count == 0)
+    set.stale.insert(value);
+  else if (set.stale.erase(value) == 0)
+    values_held.add(value, set_number_of(owned.log.shape()->id()));
+}
+
+void materializer_state::forget_stale(owned_shape& owned) {
+  for (const auto& value : std::exchange(owned.set->stale, {}))
+    values_held.remove(value, set_number_of(owned.log.shape()->id()));
+}
+
+void materializer_state::forget_values(owned_shape& owned) {
+  forget_stale(owned);
+  owned.set->counts.for_each([&](const digest& value, std::uint32_t) {
+    values_held.remove(value, set_number_of(owned.log.shape()->id()));
+  });
+}
 
 caf::result<lsn> materializer_state::fence(const std::string& slot, const std::string& token) {
   auto& waiting = fences[slot];
@@ -22,9 +58,9 @@ void materializer_state::pass_fence(const std::string& token, std::uint64_t tx) 
       waiting.second.deliver(lsn{tx});
 }
 
-caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
-                                           const facts_ptr& facts,
-                                           const set_contents_ptr& contents) {
+caf::result<std::string> materializer_state::join(shape_id id, const snapshot& sees,
+                                                  const facts_ptr& facts,
+                                                  const set_contents_ptr& contents) {
   const auto found = shapes.find(id);
   if (found == shapes.end() || found->second->log.shape()->progress().gone)
     return to_caf(error{errc::must_refetch, "the shape was removed"});
@@ -32,9 +68,9 @@ caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
   if (owned.log.accepting() || (!owned.asks && !owned.log.shape()->definition().inner.empty()))
     return to_caf(error{errc::must_refetch, "what its subquery selects was removed"});
   const bool is_late = applied_front || last_commit < reached;
-  const auto upto = is_late ? std::nullopt : boundary(sees, owned.created_lsn);
+  const auto upto = is_late ? std::nullopt : boundary(view_of(sees), owned.created_lsn);
   if (!upto)
-    return false;
+    return std::string{commits_invisible};
   if (owned.asks) {
     for (const auto set_id : owned.asks->sets) {
       const auto set = shapes.find(set_id);
@@ -44,10 +80,10 @@ caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
       if (const auto* below = set->second->asks.get();
           below &&
           (below->parked || below->lags() || below->behind <= *upto || below->steady_since > *upto))
-        return false;
+        return std::string{below_lags};
     }
   }
-  owned.log.accept(sees);
+  owned.log.accept(std::make_shared<const snapshot>(sees));
   owned.log.begin_after(*upto);
   writes.mark_splice_passed(id, *upto);
   auto* const one = &owned;
@@ -55,8 +91,8 @@ caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
   awaiting.erase(id);
   if (contents) {
     owned.set->counts.reserve(contents->values.size());
-    for (const auto& [value, count] : contents->values)
-      owned.set->counts.emplace(value, count);
+    contents->values.for_each(
+        [&](const digest& value, std::uint32_t count) { set_count(owned, value, count); });
   }
   if (owned.asks)
     for (const auto* set :
@@ -76,8 +112,8 @@ caf::result<bool> materializer_state::join(shape_id id, const snapshot& sees,
   }
   report();
   owned.log.shape()->update([](shape_progress& p) { p.started = true; });
-  tell_watchers(id);
-  return true;
+  tell_watchers({id});
+  return std::string{};
 }
 
 result<void> materializer_state::link(owned_shape& owned) {
@@ -114,6 +150,7 @@ void materializer_state::unlink(owned_shape& owned) {
   }
   if (!owned.set)
     return;
+  forget_values(owned);
   for (const auto dependent : owned.set->dependents) {
     const auto found = shapes.find(dependent);
     if (found == shapes.end())
@@ -134,7 +171,7 @@ result<void> materializer_state::adopt_sets(owned_shape& owned, std::uint64_t po
   if (owned.set) {
     owned.set->counts.reserve(stored->values.size());
     for (const auto& [value, count] : stored->values)
-      owned.set->counts.emplace(value, count);
+      set_count(owned, value, count);
     owned.set->position = position;
   }
   owned.log.skip_to(position);
@@ -148,6 +185,10 @@ result<void> materializer_state::adopt_sets(owned_shape& owned, std::uint64_t po
     if (late.subquery >= asks.lag.size())
       return fail(errc::corrupt, "a stored lag of a shape names a subquery that it lacks");
     asks.stored[late.subquery].insert(late.value);
+    // It sees a value that is not in the set any more.
+    if (auto& set = *shapes.at(asks.sets[late.subquery]); !set.set->counts.contains(late.value))
+      if (set.set->stale.insert(late.value).second)
+        values_held.add(late.value, set_number_of(asks.sets[late.subquery]));
     asks.lag[late.subquery][late.value] = {late.xid, late.since, std::move(late.texts)};
   }
   if (asks.lags())

@@ -86,9 +86,10 @@ caf::result<bool> materializer_state::splice(const shape_list& list, const snaps
     return to_caf(error{errc::must_refetch, "the shape was removed"});
   if (!sees_commits(sees, created_lsn))
     return false;
+  const auto visibility = std::make_shared<const snapshot>(sees);
   for (auto* owned : late.all) {
     const auto id = owned->log.shape()->id();
-    owned->log.accept(sees);
+    owned->log.accept(visibility);
     splicing.insert(id);
     awaiting.erase(id);
   }
@@ -102,11 +103,13 @@ caf::result<bool> materializer_state::splice(const shape_list& list, const snaps
       give_up(owned->log, "storage refuses writes");
     return to_caf(error{errc::unavailable, "storage refuses writes"});
   }
+  id_list started;
   for (auto* owned : late.all) {
     const auto& shape = owned->log.shape();
     shape->update([](shape_progress& p) { p.started = true; });
-    tell_watchers(shape->id());
+    started.push_back(shape->id());
   }
+  tell_watchers(started);
   return true;
 }
 

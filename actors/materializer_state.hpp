@@ -16,7 +16,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -44,7 +43,7 @@ struct materializer_state {
     shape_log_writer log;
     std::uint64_t created_lsn = 0; ///< 0 until the creation message has come by.
     std::vector<session_actor> watchers;
-    storage::known_facts known;     ///< Of its table; nothing before its snapshot is opened.
+    storage::known_ptr known;       ///< Of its table; null before its snapshot is opened.
     std::unique_ptr<inner_set> set; ///< If it is one.
     std::unique_ptr<asker> asks;    ///< If its clause has subqueries, and their sets are there.
   };
@@ -76,6 +75,8 @@ struct materializer_state {
   void check_attached(shape_log_writer& log, const stream_relation& relation);
   void route(const schema::Frame::Reader& root, const schema::Change::Reader& change,
              const change_position& at, const late_shapes* only);
+  table_fanout::sink sink_of(table_fanout& table, const change_position& at,
+                             const late_shapes* only);
   void route_to(table_fanout& table, const schema::Frame::Reader& root,
                 const schema::Change::Reader& change, const change_position& at,
                 const late_shapes* only);
@@ -125,7 +126,7 @@ struct materializer_state {
   /// The relation was a partition of these tables, and is none of theirs any more.
   void leave(const stream_relation& before, const stream_relation& now);
 
-  // -- subqueries: materializer_moves.cpp ---------------------------------------------------------
+  // -- subqueries: materializer_moves.cpp, and how sets begin and end: materializer_sets.cpp ------
 
   using value_list = std::vector<std::pair<std::uint16_t, digest>>; ///< By subquery.
 
@@ -145,6 +146,12 @@ struct materializer_state {
   static void lag_behind(asker& asks, const inner_set& set, const set_move& move);
   void keep_journal(owned_shape& owned, std::vector<set_move> moves);
   void trim_journals(const asker& asks);
+  /// So many rows of the set have the value now.
+  void set_count(owned_shape& owned, const digest& value, std::uint32_t count);
+  /// Nobody sees any more what has left the set.
+  void forget_stale(owned_shape& owned);
+  /// The set is removed.
+  void forget_values(owned_shape& owned);
   void store_lag(owned_shape& owned);
   /// The shape is at `tx`, like the sets: it makes the moves that it lags by, or parks for them.
   void settle(owned_shape& owned, std::uint64_t tx);
@@ -155,30 +162,59 @@ struct materializer_state {
   void tell_moves(owned_shape& owned, std::uint64_t tx, std::string_view event,
                   const value_list& values);
   void append_move(owned_shape& owned, std::uint64_t tx, std::string json);
-  void park(owned_shape& owned, std::uint64_t tx);
-  void plan_task(owned_shape& owned);
-  void start_tasks();
-  void finish_task(const std::vector<shape_id>& members, std::uint64_t number,
-                   const move_outcome& outcome);
-  void plan_again();
-  void after_splice();
+  /// What the stream has committed, seen through one snapshot.
+  struct streamed_view {
+    const snapshot* sees = nullptr;
+    std::uint64_t last_seen = 0;                    ///< Commit LSN; 0 = none.
+    std::uint64_t first_missed = ~std::uint64_t{0}; ///< ~0 = none.
+  };
+  streamed_view view_of(const snapshot& sees) const;
   /// The snapshot is the state right after this transaction, of those from `from` on; nullopt if it
   /// is not that of any.
-  std::optional<std::uint64_t> boundary(const snapshot& sees, std::uint64_t from) const;
-  /// What was kept aside of transactions after `after` and up to `upto`, for one shape. False if
-  /// the shape was given up.
-  bool replay(owned_shape& owned, std::uint64_t after, std::uint64_t upto);
-  /// False if another snapshot is needed.
-  bool make_moves(owned_shape& owned, const move_outcome& outcome);
-  bool take_rows(owned_shape& owned, const move_outcome& outcome,
-                 const std::vector<by_digest<asker::late>>& before_view, std::uint64_t tx);
+  std::optional<std::uint64_t> boundary(const streamed_view& view, std::uint64_t from) const;
   void commit_open(owned_shape& owned, std::uint64_t tx);
-  /// The shape is at `from`: on to where the others are.
-  void go_on(owned_shape& owned, std::uint64_t from);
   caf::result<lsn> fence(const std::string& slot, const std::string& token);
   void pass_fence(const std::string& token, std::uint64_t tx);
-  caf::result<bool> join(shape_id id, const snapshot& sees, const facts_ptr& facts,
-                         const set_contents_ptr& contents);
+
+  // -- parked shapes: materializer_parked.cpp, what goes by them: materializer_passed.cpp ---------
+
+  struct batch_members { ///< By task.
+    std::uint64_t number = 0;
+    std::size_t reader = 0;
+    std::vector<std::vector<shape_id>> of;
+  };
+  void park(owned_shape& owned, std::uint64_t tx);
+  /// The shape waits until a MOVE READER is free.
+  void queue(owned_shape& owned);
+  move_task plan_task(owned_shape& owned);
+  void start_tasks();
+  void start_batch(std::size_t reader);
+  void finish_batch(const move_batch& batch, const batch_members& members,
+                    const move_outcomes& outcomes);
+  void plan_again();
+  void after_splice();
+  /// False if another snapshot is needed.
+  bool make_moves(owned_shape& owned, const move_task& task, const move_outcome& outcome,
+                  const streamed_view& view);
+  bool take_rows(owned_shape& owned, const move_task& task, const move_outcome& outcome,
+                 const snapshot& sees, const std::vector<by_digest<asker::late>>& before_view,
+                 std::uint64_t tx);
+  /// Remembers the present change, which goes by a parked shape.
+  void note_passed_change(const shape_log_writer& log, const change_position& at, bool old_row,
+                          bool new_row);
+  /// The transaction that goes by will come again.
+  static void drop_passed(asker& asks, std::uint64_t open_tx);
+  /// The transactions that went by a shape after `after` and up to `upto`. False if the shape was
+  /// given up.
+  bool replay(owned_shape& owned, std::uint64_t after, std::uint64_t upto);
+  bool replay_aside(owned_shape& owned, std::uint64_t after, std::uint64_t upto);
+  bool replay_passed(owned_shape& owned, std::uint64_t upto);
+  void replay_change(owned_shape& owned, const frame& whole, const passed_changes::one& one);
+  static void forget_passed(asker& asks);
+  /// The shape is at `from`: on to where the others are.
+  void go_on(owned_shape& owned, std::uint64_t from);
+  caf::result<std::string> join(shape_id id, const snapshot& sees, const facts_ptr& facts,
+                                const set_contents_ptr& contents);
   /// Connects a shape with the sets that it asks, which must be there.
   result<void> link(owned_shape& owned);
   void unlink(owned_shape& owned);
@@ -192,7 +228,7 @@ struct materializer_state {
   void ready(const session_actor& session);
   void watch(const shape_ptr& shape, const session_actor& session);
   void unwatch(shape_id id, const session_actor& session);
-  void tell_watchers(shape_id id);
+  void tell_watchers(const id_list& ids);
   /// The shape is wrong from here on. Readers must not see more of it; the directory does the rest.
   void give_up(shape_log_writer& log, const std::string& why);
   void forget(const shape_ptr& shape);
@@ -243,13 +279,18 @@ struct materializer_state {
   std::vector<encoded_entry> made;            ///< Of the present change.
   std::unordered_set<owned_shape*> open_sets; ///< Sets that the open transaction has touched.
   std::uint64_t reached = 0; ///< The last commit before the stream began anew; 0 = it has not.
+  struct {
+    const frame* whole = nullptr;
+    std::uint32_t transaction = 0;
+    std::uint32_t index = 0;
+    const late_shapes* only = nullptr; ///< Who goes over it, if not all.
+  } present;                           ///< Change.
+  set_values values_held;              ///< Of all sets.
   std::set<shape_id> parked;
   std::set<shape_id> less_behind; ///< Than their clients are told so far.
   std::set<shape_id> unsettled;   ///< They lag, and settle when the open transaction ends.
-  /// Tasks to start: table, columns and condition; and for which shapes.
-  std::map<std::tuple<const table_info*, std::vector<std::uint16_t>, std::string>,
-           std::vector<shape_id>>
-      planned;
+  std::deque<shape_id> to_ask;    ///< Parked shapes whose rows nobody is asked for yet …
+  std::vector<bool> readers_busy; ///< … because all MOVE READERS are at work for us.
   std::uint64_t last_task = 0;
   std::unordered_map<std::string, std::pair<std::string, caf::typed_response_promise<lsn>>>
       fences; ///< By slot: the token waited for.

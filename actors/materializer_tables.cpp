@@ -80,8 +80,8 @@ void materializer_state::leave(const stream_relation& before, const stream_relat
     if (table == tables.end() || now.feeds(ancestor.oid))
       continue;
     table->second.for_each([&](shape_log_writer& log) {
-      const auto& known = shapes.at(log.shape()->id())->known.facts;
-      if (known && std::any_of(known->partitions.begin(), known->partitions.end(),
+      const auto& known = shapes.at(log.shape()->id())->known;
+      if (known && std::any_of(known->facts->partitions.begin(), known->facts->partitions.end(),
                                [&](const auto& p) { return p.oid == before.oid; }))
         give_up(log, "a partition was detached");
     });
@@ -110,21 +110,21 @@ void materializer_state::compare(const facts_ptr& facts, const snapshot& seen,
   if (table == tables.end())
     return;
   facts_ptr equal; // most shapes of a table know the same, so one look is enough
+  const auto now = std::make_shared<const storage::known_facts>(storage::known_facts{facts, seen});
   table->second.for_each([&](shape_log_writer& log) {
     auto& owned = *shapes.at(log.shape()->id());
     auto& known = owned.known;
     // A frame may have been read before the shape's snapshot was taken, or before the catalog that
     // the reconciler has told of meanwhile.
-    if ((only && !only->has(log)) || !log.accepting() || !seen.covers(known.seen))
+    if ((only && !only->has(log)) || !log.accepting() || (known && !seen.covers(known->seen)))
       return;
-    if (known.facts && (known.facts == equal || *known.facts == *facts)) {
-      equal = std::exchange(known.facts, facts);
-      known.seen = seen;
+    if (known && (known->facts == equal || *known->facts == *facts)) {
+      equal = std::exchange(known, now)->facts;
       return;
     }
     const auto& shape = log.shape()->definition();
-    const auto fault = known.facts ? fault_of(shape, *known.facts, known.seen, *facts)
-                                   : fault_of(shape, facts->table);
+    const auto fault =
+        known ? fault_of(shape, *known->facts, known->seen, *facts) : fault_of(shape, facts->table);
     if (fault.empty())
       keep_facts(std::array{&owned}, facts, seen);
     else
@@ -141,9 +141,11 @@ void materializer_state::keep_facts(std::span<owned_shape* const> known_by, cons
   const bool as_defined = facts->table == defined;
   std::vector<shape_id> ids;
   ids.reserve(known_by.size());
+  const auto known =
+      std::make_shared<const storage::known_facts>(storage::known_facts{shared, seen});
   for (auto* owned : known_by) {
-    const bool is_new = !owned->known.facts;
-    owned->known = {shared, seen};
+    const bool is_new = !owned->known;
+    owned->known = known;
     if (!is_new || !as_defined)
       owned->log.shape()->follow(facts->table);
     ids.push_back(owned->log.shape()->id());

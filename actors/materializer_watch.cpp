@@ -49,8 +49,8 @@ void materializer_state::ready(const session_actor& session) {
   --pace.unread;
   if (pace.unread > 0)
     return;
-  for (const auto id : pace.behind)
-    self->send(session, check_atom_v, id);
+  if (!pace.behind.empty())
+    self->send(session, check_atom_v, id_list{pace.behind.begin(), pace.behind.end()});
   pace.behind.clear();
 }
 
@@ -66,7 +66,7 @@ void materializer_state::watch(const shape_ptr& shape, const session_actor& sess
     owned.watchers.push_back(session);
     owned.log.watch(true);
   }
-  self->send(session, check_atom_v, shape->id());
+  self->send(session, check_atom_v, id_list{shape->id()});
 }
 
 void materializer_state::unwatch(shape_id id, const session_actor& session) {
@@ -80,10 +80,17 @@ void materializer_state::unwatch(shape_id id, const session_actor& session) {
   found->second->log.watch(!watchers.empty());
 }
 
-void materializer_state::tell_watchers(shape_id id) {
-  if (const auto found = shapes.find(id); found != shapes.end())
-    for (const auto& session : found->second->watchers)
-      self->send(session, check_atom_v, id);
+void materializer_state::tell_watchers(const id_list& ids) {
+  std::unordered_map<caf::actor_addr, std::pair<session_actor, id_list>> letters;
+  for (const auto id : ids)
+    if (const auto found = shapes.find(id); found != shapes.end())
+      for (const auto& session : found->second->watchers) {
+        auto& [to, about] = letters[session.address()];
+        to = session;
+        about.push_back(id);
+      }
+  for (auto& [address, letter] : letters)
+    self->send(letter.first, check_atom_v, std::move(letter.second));
 }
 
 void materializer_state::give_up(shape_log_writer& log, const std::string& why) {
@@ -113,7 +120,7 @@ void materializer_state::give_up(shape_log_writer& log, const std::string& why) 
 void materializer_state::forget(const shape_ptr& shape) {
   shape->update([](shape_progress& p) { p.gone = true; });
   const auto id = shape->id();
-  tell_watchers(id);
+  tell_watchers({id});
   if (const auto found = shapes.find(id); found != shapes.end()) {
     auto* log = &found->second->log;
     touched.erase(log);

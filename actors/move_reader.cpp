@@ -4,6 +4,8 @@
 #include "actors/kept_session.hpp"
 #include "postgres/snapshot_reader.hpp"
 
+#include <algorithm>
+#include <map>
 #include <optional>
 
 namespace busbar {
@@ -17,60 +19,122 @@ constexpr seconds begin_patience{10};
 constexpr seconds fence_patience{30};
 constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{20};
+/// A table that is locked for longer is asked for again later, so that others get their turn.
+constexpr std::chrono::milliseconds lock_patience{2'000};
 /// A move that brings in more than this is no cheaper than a new snapshot, which needs no memory.
 constexpr std::size_t bytes_max = 64u << 20;
+/// No more questions are begun in a snapshot that is so old: what commits meanwhile has to be
+/// remembered, to know what the snapshot has seen.
+constexpr std::chrono::milliseconds batch_time_max{1'000};
 
-move_outcome_ptr failed(error why, bool lasting) {
-  auto outcome = std::make_shared<move_outcome>();
-  outcome->why = std::move(why);
-  outcome->failed = true;
-  outcome->lasting = lasting;
-  return outcome;
-}
+using state = move_outcome::state;
 
 /// Trying again helps if PostgreSQL was away or busy, but not if it refuses the query.
-move_outcome_ptr failed(const postgres::pg_error& why) {
-  const bool refuses = why.sqlstate.starts_with("22") || why.sqlstate.starts_with("42") ||
-                       why.sqlstate.starts_with("0A") || why.sqlstate.starts_with("54");
-  return failed(why.to_error(), refuses);
+bool refuses(const postgres::pg_error& why) {
+  return why.sqlstate.starts_with("22") || why.sqlstate.starts_with("42") ||
+         why.sqlstate.starts_with("0A") || why.sqlstate.starts_with("54");
+}
+
+void fail_all(std::vector<move_outcome>& outcomes, const error& why) {
+  for (auto& one : outcomes)
+    if (one.is != state::refused)
+      one = {.is = state::failed, .rows = {}, .why = why};
 }
 
 struct move_reader_state {
   static constexpr const char* name = "move_reader";
   explicit move_reader_state(move_reader_actor::pointer self) : self{self} {}
 
-  move_outcome_ptr read(const move_task& task) {
+  move_outcomes_ptr read(const move_batch& batch) {
+    auto outcomes = std::make_shared<move_outcomes>();
+    outcomes->of.resize(batch.tasks.size());
     auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {
-      return postgres::snapshot_reader::begin(open, until);
+      return postgres::snapshot_reader::begin(open, until, lock_patience);
     });
-    if (!snap)
-      return failed(snap.error());
-    auto outcome = std::make_shared<move_outcome>();
-    outcome->sees = snap->visibility();
-    outcome->columns = task.columns;
+    if (!snap) {
+      fail_all(outcomes->of, snap.error().to_error());
+      return outcomes;
+    }
+    outcomes->sees = snap->visibility();
+    copy(batch, *snap, outcomes->of);
+    if (const auto none = std::none_of(outcomes->of.begin(), outcomes->of.end(),
+                                       [](const auto& one) { return one.is == state::read; });
+        none)
+      return outcomes;
+    // Behind the rows or in front of them, a fence only has to stand behind the snapshot.
+    if (auto passed = fence->pass(others->materializers[batch.materializer], status->term.load(),
+                                  steady_clock::now() + fence_patience);
+        !passed)
+      fail_all(outcomes->of, passed.error());
+    return outcomes;
+  }
+
+  /// Each behind a savepoint, so that what fails fails alone; but what costs us the session costs
+  /// the others their rows, too.
+  void copy(const move_batch& batch, postgres::snapshot_reader& snap,
+            std::vector<move_outcome>& outcomes) {
+    const auto enough = steady_clock::now() + batch_time_max;
+    std::map<const table_info*, std::optional<postgres::pg_error>> blocked;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < batch.tasks.size(); ++i) {
+      if (bytes > bytes_max || (i > 0 && steady_clock::now() > enough))
+        break;
+      auto& trouble = blocked[batch.tasks[i].table.get()];
+      if (!trouble)
+        trouble = copy_one(batch.tasks[i], snap, outcomes[i]);
+      else
+        outcomes[i] = {.is = state::failed, .rows = {}, .why = trouble->to_error()};
+      bytes += outcomes[i].rows.size_bytes();
+      if (!session->usable())
+        break;
+    }
+    std::map<const table_info*, postgres::pg_error> wrong;
+    for (const auto& [table, trouble] : blocked)
+      if (session->usable())
+        if (auto checked = snap.check_rows(*table, steady_clock::now() + stall_patience); !checked)
+          wrong.emplace(table, checked.error());
+    const bool is_lost = !session->usable();
+    for (std::size_t i = 0; i < outcomes.size(); ++i)
+      if (auto& one = outcomes[i]; one.is == state::read) {
+        if (const auto why = wrong.find(batch.tasks[i].table.get()); why != wrong.end())
+          one = {.is = state::failed, .rows = {}, .why = why->second.to_error()};
+        else if (is_lost)
+          one = {};
+      }
+    if (is_lost)
+      session->drop();
+    else if (const auto ended = snap.finish(steady_clock::now() + begin_patience); !ended)
+      session->drop();
+  }
+
+  /// Returns what stands in the way of all questions about the table.
+  std::optional<postgres::pg_error> copy_one(const move_task& task, postgres::snapshot_reader& snap,
+                                             move_outcome& outcome) {
     bool too_many = false;
     const postgres::snapshot_query query{
         .table = task.table.get(), .columns = task.columns, .where = task.condition};
-    const auto copied = snap->copy(query, steady_clock::now() + first_row_patience, stall_patience,
-                                   [&](std::span<const sql::cell> cells) {
-                                     outcome->rows.add(cells);
-                                     too_many = outcome->rows.size_bytes() > bytes_max;
-                                     return !too_many;
-                                   });
-    if (!copied || too_many)
-      session->drop();
-    if (too_many)
-      return failed({errc::must_refetch, "they are too many at once"}, true);
-    if (!copied)
-      return failed(copied.error());
-    if (const auto ended = snap->finish(steady_clock::now() + begin_patience); !ended)
-      session->drop();
-    // Behind the rows or in front of them, a fence only has to stand behind the snapshot.
-    if (auto passed = fence->pass(others->materializers[task.materializer], status->term.load(),
-                                  steady_clock::now() + fence_patience);
-        !passed)
-      return failed(std::move(passed).error(), false);
-    return outcome;
+    const auto copied = snap.copy_one(query, steady_clock::now() + first_row_patience,
+                                      stall_patience, [&](std::span<const sql::cell> cells) {
+                                        outcome.rows.add(cells);
+                                        too_many = outcome.rows.size_bytes() > bytes_max;
+                                        return !too_many;
+                                      });
+    if (copied && !too_many) {
+      outcome.is = state::read;
+      return std::nullopt;
+    }
+    outcome.rows = {};
+    if (too_many) {
+      outcome.is = state::refused;
+      outcome.why = {errc::must_refetch, "they are too many at once"};
+      session->drop(); // in the middle of it
+      return std::nullopt;
+    }
+    outcome.is = refuses(copied.error()) ? state::refused : state::failed;
+    outcome.why = copied.error().to_error();
+    if (outcome.is == state::refused)
+      return std::nullopt;
+    return copied.error();
   }
 
   move_reader_actor::pointer self;
@@ -93,7 +157,8 @@ move_reader_actor spawn_move_reader(caf::actor_system& system, move_reader_envir
         state.others = others;
         state.session.emplace(environment.snapshot_url, "moves");
         state.fence.emplace(self->system(), environment.url, *environment.control);
-        return {[self](move_atom, const move_task_ptr& task) { return self->state.read(*task); }};
+        return {
+            [self](move_atom, const move_batch_ptr& batch) { return self->state.read(*batch); }};
       });
 }
 

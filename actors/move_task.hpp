@@ -1,33 +1,35 @@
 // actors/move_task.hpp: what a MATERIALIZER asks of a MOVE READER, and what it is told: rows that a
-// move of values may bring into a shape, or take out of a set.
+// move of values may bring into a shape, or take out of a set. Many such questions at once.
 #pragma once
 
 #include "base/bytes.hpp"
-#include "base/keyed_hash.hpp"
 #include "base/result.hpp"
 #include "base/snapshot.hpp"
 #include "shapes/table.hpp"
+#include "shapes/value_counts.hpp"
 #include "sql/predicate.hpp"
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace busbar {
 
 struct move_task {
-  std::uint64_t number = 0; ///< Rises with every task of a materializer.
-  std::uint32_t materializer = 0;
   std::shared_ptr<const table_info> table;
   std::vector<std::uint16_t> columns; ///< Indices into table->columns.
   std::string condition;              ///< SQL, written by us from checked trees.
 };
-using move_task_ptr = std::shared_ptr<const move_task>;
+
+/// Tasks for one snapshot.
+struct move_batch {
+  std::uint32_t materializer = 0;
+  std::vector<move_task> tasks;
+};
+using move_batch_ptr = std::shared_ptr<const move_batch>;
 
 /// Rows, packed.
 class packed_rows {
@@ -67,20 +69,28 @@ private:
   std::vector<std::size_t> ends_;
 };
 
-/// As of one snapshot; every transaction that it sees has been streamed to the materializer.
 struct move_outcome {
-  snapshot sees;
-  std::vector<std::uint16_t> columns; ///< Of the task.
+  enum class state : std::uint8_t {
+    read,
+    postponed, ///< The batch was full: ask again.
+    failed,    ///< Asking again later may help …
+    refused,   ///< … or will not.
+  };
+  state is = state::postponed;
   packed_rows rows;
-  error why; ///< Set if there are none.
-  bool failed = false;
-  bool lasting = false; ///< Trying again would not help.
+  error why; ///< If it failed or was refused.
 };
-using move_outcome_ptr = std::shared_ptr<const move_outcome>;
+
+/// As of one snapshot; every transaction that it sees has been streamed to the materializer.
+struct move_outcomes {
+  snapshot sees;
+  std::vector<move_outcome> of; ///< The tasks, in their order.
+};
+using move_outcomes_ptr = std::shared_ptr<const move_outcomes>;
 
 /// A set's values as of the snapshot that it begins with, and how many rows have each.
 struct set_contents {
-  std::vector<std::pair<digest, std::uint32_t>> values;
+  value_counts values;
 };
 using set_contents_ptr = std::shared_ptr<const set_contents>;
 

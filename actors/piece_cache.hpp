@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace busbar {
 
@@ -48,7 +49,9 @@ public:
   }
 
   /// What `load` gives (a result<value>) is kept. Threads that want the same piece at once wait for
-  /// the first of them: a piece is made once.
+  /// the first of them: a piece is made once. A small one, which costs little to read and less than
+  /// its entry here, is kept only if it was asked for lately: most shapes' first piece never is
+  /// again.
   template <class Load>
   result<value> find_or(const key& k, Load&& load) {
     if (auto found = find(k))
@@ -57,7 +60,7 @@ public:
     if (auto found = find(k))
       return *std::move(found);
     result<value> loaded = load();
-    if (loaded)
+    if (loaded && earns_place(k, *loaded))
       add(k, *loaded);
     return loaded;
   }
@@ -82,6 +85,16 @@ public:
 
 private:
   static constexpr std::size_t overhead_bytes = 256;
+  static constexpr std::size_t small_bytes_max = 512;
+
+  bool earns_place(const key& k, const value& v) {
+    if (v.body.in != coding::identity || v.body.bytes->size() > small_bytes_max)
+      return true;
+    const auto name = hash{}(k);
+    const std::lock_guard guard{mutex_};
+    return std::exchange(lately_[name % lately_.size()], name) == name;
+  }
+
   struct hash {
     std::size_t operator()(const key& k) const noexcept {
       std::uint64_t h = storage::to_number(k.shape);
@@ -102,6 +115,7 @@ private:
   std::size_t bytes_ = 0;
   entry_list by_use_;
   std::unordered_map<key, entry_list::iterator, hash> by_key_;
+  std::array<std::size_t, 4096> lately_{}; ///< Hashes of small pieces that were asked for.
 };
 
 } // namespace busbar

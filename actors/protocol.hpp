@@ -24,22 +24,32 @@ using shape_list = std::vector<shape_ptr>;
 using definition_ptr = std::shared_ptr<const shape_definition>;
 using move_list = std::vector<head_move>;
 
-/// What the RESOLVER answers: the checked definition, and an id in case it is a new shape.
+/// What the RESOLVER is asked. The time (steady_ticks(), resolver.hpp) says when: a burst of
+/// questions about a table needs one look, and nobody waits for an answer for ever.
+struct resolve_task {
+  shape_request request;
+  std::uint64_t asked = 0;
+};
+using resolve_list = std::vector<resolve_task>;
+
+/// What it answers: the checked definition, and an id in case it is a new shape.
 struct resolution {
   definition_ptr definition;
   storage::shape_id fresh_id{};
   /// The sets below it, those first that others ask, each with an id in case it is new.
   std::vector<std::pair<definition_ptr, storage::shape_id>> sets = {};
 };
+using resolution_list = std::vector<result<resolution>>; ///< In the order of the questions.
+using id_list = std::vector<storage::shape_id>;
 
 /// A shape that storage still had at start.
 struct adoption {
   shape_ptr shape;
   std::uint64_t created_lsn = 0;
-  snapshot visibility;
+  snapshot_ptr visibility;
   std::uint64_t splice_passed = 0; ///< Commit LSN of the first transaction past it; 0 = not yet.
   std::uint64_t open_chunk_bytes = 0;
-  storage::known_facts known = {};
+  storage::known_ptr known = nullptr;
 };
 using adoption_list = std::vector<adoption>;
 
@@ -51,15 +61,17 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::adoption_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_list)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolution)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolve_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::resolution_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::id_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::snapshot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::shape_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_task_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::subset_outcome)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::facts_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::catalog_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_task_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_outcome_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_batch_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_outcomes_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::set_contents_ptr)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
@@ -108,8 +120,8 @@ namespace busbar {
 using session_actor = caf::typed_actor<
     // Logs have grown. The materializer that says so (by its number) is told ready when it is done.
     caf::reacts_to<moved_atom, move_list, std::uint32_t>,
-    // Look at this shape again: a watch has begun, a snapshot chunk is there, or it is gone.
-    caf::reacts_to<check_atom, storage::shape_id>,
+    // Look at these shapes again: a watch has begun, a snapshot chunk is there, or they are gone.
+    caf::reacts_to<check_atom, id_list>,
     // INTERNAL: the earliest deadline of a waiting reader has come.
     caf::reacts_to<tick_atom>>;
 
@@ -136,9 +148,10 @@ using materializer_actor = caf::typed_actor<
     // a time, the last that was asked for.
     caf::replies_to<fence_atom, std::string, std::string>::with<lsn>,
     // The same as splice, for sets (with what the snapshot holds of them) and for shapes with
-    // subqueries: all that the snapshot sees must have been streamed.
+    // subqueries: all that the snapshot sees must have been streamed. Answers with what asks for
+    // another snapshot; empty = nothing does.
     caf::replies_to<join_atom, storage::shape_id, snapshot, facts_ptr,
-                    set_contents_ptr>::with<bool>,
+                    set_contents_ptr>::with<std::string>,
     // INTERNAL: plan the tasks again that came to nothing.
     caf::reacts_to<move_atom>,
     // Whether this snapshot sees every transaction that has committed up to this position.
@@ -148,8 +161,8 @@ using materializer_actor = caf::typed_actor<
     caf::reacts_to<note_atom, catalog_ptr>,
     // The shape is removed: forget it, tell its watchers, delete its data.
     caf::reacts_to<forget_atom, shape_ptr>,
-    // Tell the watchers to look at the shape again.
-    caf::reacts_to<check_atom, storage::shape_id>,
+    // Tell the watchers to look at the shapes again.
+    caf::reacts_to<check_atom, id_list>,
     // A session wants to hear of the shape, or no more. Answered by a check.
     caf::reacts_to<watch_atom, shape_ptr, session_actor>,
     caf::reacts_to<unwatch_atom, storage::shape_id, session_actor>,
@@ -177,10 +190,10 @@ using replicator_actor = caf::typed_actor<
     // The materializer of this number has applied a frame: one credit back.
     caf::reacts_to<applied_atom, std::uint32_t, std::uint64_t>>;
 
-/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. The number says when it was
-/// asked (steady_ticks(), resolver.hpp): a burst of questions about a table needs one look.
+/// The RESOLVER: looks tables up in PostgreSQL. Detached: it blocks. It always answers, so nobody
+/// needs a timeout, which CAF would keep for its whole time.
 using resolver_actor =
-    caf::typed_actor<caf::replies_to<resolve_atom, shape_request, std::uint64_t>::with<resolution>>;
+    caf::typed_actor<caf::replies_to<resolve_atom, resolve_list>::with<resolution_list>>;
 
 /// A SNAPSHOTTER: does one thing at a time. Detached: it blocks. Answers the DIRECTORY.
 using snapshotter_actor = caf::typed_actor<
@@ -203,9 +216,10 @@ using reconciler_actor = caf::typed_actor<
 using subset_reader_actor =
     caf::typed_actor<caf::replies_to<subset_atom, subset_task_ptr>::with<subset_outcome>>;
 
-/// A MOVE READER: reads the rows that moves of values may bring into a shape. Detached: it blocks.
+/// A MOVE READER: reads the rows that moves of values may bring into shapes, a batch of questions
+/// at a time. Detached: it blocks.
 using move_reader_actor =
-    caf::typed_actor<caf::replies_to<move_atom, move_task_ptr>::with<move_outcome_ptr>>;
+    caf::typed_actor<caf::replies_to<move_atom, move_batch_ptr>::with<move_outcomes_ptr>>;
 
 /// The DIRECTORY: which shapes there are; creates and removes them.
 using directory_actor = caf::typed_actor<

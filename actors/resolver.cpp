@@ -1,6 +1,5 @@
 #include "actors/resolver.hpp"
 
-#include "actors/caf_error.hpp"
 #include "actors/kept_session.hpp"
 #include "postgres/catalog.hpp"
 
@@ -21,6 +20,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds patience{5};
+/// Who has waited longer while others were looked up is turned away.
+constexpr std::chrono::seconds queue_patience{30};
 /// Descriptions kept so that shapes of one table share one; forgotten all at once beyond this.
 constexpr std::size_t tables_max = 10'000;
 
@@ -28,16 +29,26 @@ struct resolver_state {
   static constexpr const char* name = "resolver";
   explicit resolver_state(resolver_actor::pointer self) : self{self} {}
 
-  caf::result<resolution> resolve(const shape_request& request, std::uint64_t asked) {
+  resolution_list resolve(const resolve_list& tasks) {
+    resolution_list answers;
+    answers.reserve(tasks.size());
+    for (const auto& [request, asked] : tasks)
+      answers.push_back(resolve(request, asked));
+    return answers;
+  }
+
+  result<resolution> resolve(const shape_request& request, std::uint64_t asked) {
+    if (steady_clock::duration{static_cast<std::int64_t>(steady_ticks() - asked)} > queue_patience)
+      return fail(errc::unavailable, "PostgreSQL takes too long to tell of tables");
     auto table = find(request.schema, request.table, asked);
     if (!table)
-      return to_caf(table.error());
+      return fail(std::move(table).error());
     auto inner = find_inner(request, asked);
     if (!inner)
-      return to_caf(inner.error());
-    auto definition = define_shape(request, *table, *inner);
+      return fail(std::move(inner).error());
+    auto definition = define_shape(request, *table, *inner, clauses);
     if (!definition)
-      return to_caf(definition.error());
+      return fail(std::move(definition).error());
     resolution found{std::make_shared<const shape_definition>(std::move(*definition))};
     const auto group = found.definition->inner.empty()
                            ? std::nullopt
@@ -45,12 +56,12 @@ struct resolver_state {
     for (auto& set : sets_below(*found.definition)) {
       const auto id = store->next_shape_id(group);
       if (!id)
-        return to_caf(id.error());
+        return fail(id.error());
       found.sets.emplace_back(std::move(set), *id);
     }
     const auto id = store->next_shape_id(group);
     if (!id)
-      return to_caf(id.error());
+      return fail(id.error());
     found.fresh_id = *id;
     return found;
   }
@@ -58,7 +69,7 @@ struct resolver_state {
   /// The tables that subqueries of the clause name.
   result<table_list> find_inner(const shape_request& request, std::uint64_t asked) {
     table_list tables;
-    if (request.where.empty() || request.flaw)
+    if (request.flaw || !sql::may_have_subqueries(request.where))
       return tables;
     const auto names = sql::inner_tables(request.where);
     if (!names)
@@ -111,6 +122,7 @@ struct resolver_state {
   resolver_actor::pointer self;
   std::optional<kept_session> session; ///< Never empty.
   storage::store* store = nullptr;
+  sql::program_pool* clauses = nullptr;
   struct known_table {
     std::shared_ptr<const table_info> table;
     std::uint64_t looked_up = 0; ///< When the last look-up began.
@@ -121,15 +133,15 @@ struct resolver_state {
 } // namespace
 
 resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,
-                              storage::store& store) {
+                              storage::store& store, sql::program_pool& clauses) {
   return system.spawn<caf::detached>(
-      [url = std::move(url), &store](
+      [url = std::move(url), &store, &clauses](
           resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
         self->state.session.emplace(url, "resolver");
         self->state.store = &store;
-        return {[self](resolve_atom, const shape_request& request, std::uint64_t asked) {
-          return self->state.resolve(request, asked);
-        }};
+        self->state.clauses = &clauses;
+        return {
+            [self](resolve_atom, const resolve_list& tasks) { return self->state.resolve(tasks); }};
       });
 }
 

@@ -13,8 +13,8 @@ namespace busbar {
 /// The steady clock, for messages.
 std::uint64_t steady_ticks();
 
-/// Borrows the store, which outlives the actor system. Connects at the first request.
+/// Borrows the store and the pool, which outlive the actor system. Connects at the first request.
 resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,
-                              storage::store& store);
+                              storage::store& store, sql::program_pool& clauses);
 
 } // namespace busbar

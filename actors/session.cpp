@@ -22,8 +22,6 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds find_patience{45};
-
 } // namespace
 
 /// The CLIENT SESSION itself. Everything happens on its I/O thread.
@@ -71,7 +69,10 @@ public:
             moved(move);
           send(env_.others->materializers[materializer], ready_atom_v, session_actor{this});
         },
-        [this](check_atom, storage::shape_id id) { check(id); },
+        [this](check_atom, const id_list& ids) {
+          for (const auto id : ids)
+            check(id);
+        },
         [this](tick_atom) { room_.expired([this](shape_reader& reader) { time_out(reader); }); },
     };
   }
@@ -99,7 +100,7 @@ public:
     waiting.push_back({&reader, std::move(query)});
     if (!unasked)
       return;
-    request(env_.others->directory, find_patience, find_atom_v, waiting.front().query.shape)
+    request(env_.others->directory, caf::infinite, find_atom_v, waiting.front().query.shape)
         .then(
             [this, key](const shape_ptr& shape) {
               words_.remember(key, shape);
@@ -113,7 +114,8 @@ public:
               const auto what = from_caf(why);
               auto waiting = take(key);
               // Shapes that are there are served without PostgreSQL.
-              const auto kept = what.code == errc::unavailable
+              const bool is_awaited = waiting.begin() != waiting.end();
+              const auto kept = what.code == errc::unavailable && is_awaited
                                     ? words_.defined_by(key, waiting.begin()->query.shape)
                                     : nullptr;
               for (auto& [reader, query] : waiting) {
@@ -225,9 +227,16 @@ private:
     return {
         .resolve =
             [this](const shape_request& words, const deletion_desk::answer& then) {
-              request(env_.others->resolver, find_patience, resolve_atom_v, words, steady_ticks())
-                  .then([then](const resolution& found) { then(found.definition); },
-                        [then](const caf::error& why) { then(fail(from_caf(why))); });
+              request(env_.others->resolver, caf::infinite, resolve_atom_v,
+                      resolve_list{{words, steady_ticks()}})
+                  .then(
+                      [then](const resolution_list& found) {
+                        if (const auto& only = found.front())
+                          then(only->definition);
+                        else
+                          then(fail(only.error()));
+                      },
+                      [then](const caf::error& why) { then(fail(from_caf(why))); });
             },
         .drop =
             [this](const shape_ptr& shape) { send(env_.others->directory, drop_atom_v, shape); },
@@ -359,7 +368,8 @@ private:
     reader.requested_ = slice.end;
     room_.park(reader, slice.up_to_date ? shape_reader::wait::live : shape_reader::wait::snapshot);
     if (!slice.up_to_date)
-      send(session_actor{this}, check_atom_v, reader.shape_->id()); // there may be more at once
+      send(session_actor{this}, check_atom_v,
+           id_list{reader.shape_->id()}); // there may be more at once
     reader.on_slice(slice);
   }
 

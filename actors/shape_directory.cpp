@@ -17,7 +17,10 @@ namespace busbar {
 
 namespace {
 
-constexpr std::chrono::seconds resolve_patience{30};
+/// Questions that go to the resolver together: an answer waits for all of them. It has another
+/// message to go on with while we read its answer.
+constexpr std::size_t resolve_together_max = 32;
+constexpr std::size_t questions_max = 2;
 /// Creations that wait for a snapshotter; beyond this new ones are turned away.
 constexpr std::size_t queue_max = 100'000;
 /// Shapes that a snapshotter makes together: those that keep changes only cost it next to nothing;
@@ -65,7 +68,7 @@ struct directory_state {
         [this](purge_atom, const std::string& why) { return purge(why); },
         [this](adopt_atom, const shape_list& shapes) {
           for (const auto& shape : shapes)
-            register_shape(shape);
+            register_shape(shape, shape->definition().identity());
           for (auto idle = links.idle(); !idle.empty(); idle = links.idle())
             for (const auto& set : idle)
               remove(set, "unused");
@@ -75,25 +78,59 @@ struct directory_state {
 
   caf::result<shape_ptr> find(const shape_request& request) {
     auto promise = self->make_response_promise<shape_ptr>();
-    auto& waiting = resolving[request.cache_key()];
-    waiting.push_back(promise);
-    if (waiting.size() > 1)
-      return promise; // one look-up serves all who ask at the same time
-    self->request(others->resolver, resolve_patience, resolve_atom_v, request, steady_ticks())
-        .then(
-            [this, key = request.cache_key()](const resolution& found) {
-              const auto shape = find_or_create(found);
-              for (auto& reader : take(key))
-                if (shape)
-                  reader.deliver(*shape);
-                else
-                  reader.deliver(to_caf(shape.error()));
-            },
-            [this, key = request.cache_key()](const caf::error& why) {
-              for (auto& reader : take(key))
-                reader.deliver(why);
-            });
+    const auto [entry, is_new] = resolving.try_emplace(request.cache_key());
+    entry->second.push_back(promise);
+    if (is_new) { // one look-up serves all who ask at the same time
+      unresolved.tasks.push_back({request, steady_ticks()});
+      unresolved.keys.push_back(entry->first);
+      resolve_next();
+    }
     return promise;
+  }
+
+  /// What is asked while the resolver is busy goes to it together.
+  void resolve_next() {
+    if (asked_resolver == questions_max || unresolved.keys.empty())
+      return;
+    auto next = std::exchange(unresolved, {});
+    if (next.keys.size() > resolve_together_max) {
+      const auto rest = static_cast<std::ptrdiff_t>(resolve_together_max);
+      unresolved.keys.assign(std::make_move_iterator(next.keys.begin() + rest),
+                             std::make_move_iterator(next.keys.end()));
+      unresolved.tasks.assign(std::make_move_iterator(next.tasks.begin() + rest),
+                              std::make_move_iterator(next.tasks.end()));
+      next.keys.resize(resolve_together_max);
+      next.tasks.resize(resolve_together_max);
+    }
+    ++asked_resolver;
+    const auto keys = std::make_shared<const std::vector<std::string>>(std::move(next.keys));
+    self->request(others->resolver, caf::infinite, resolve_atom_v, std::move(next.tasks))
+        .then(
+            [this, keys](const resolution_list& found) {
+              resolved();
+              for (std::size_t i = 0; i < keys->size(); ++i)
+                deliver((*keys)[i], found[i] ? find_or_create(*found[i])
+                                             : result<shape_ptr>{fail(found[i].error())});
+              hand_out();
+            },
+            [this, keys](const caf::error& why) {
+              resolved();
+              for (const auto& key : *keys)
+                deliver(key, fail(from_caf(why)));
+            });
+  }
+
+  void resolved() {
+    --asked_resolver;
+    resolve_next();
+  }
+
+  void deliver(const std::string& key, const result<shape_ptr>& shape) {
+    for (auto& reader : take(key))
+      if (shape)
+        reader.deliver(*shape);
+      else
+        reader.deliver(to_caf(shape.error()));
   }
 
   std::vector<caf::typed_response_promise<shape_ptr>> take(const std::string& key) {
@@ -103,32 +140,28 @@ struct directory_state {
   }
 
   result<shape_ptr> find_or_create(const resolution& found) {
-    const auto identity = found.definition->identity();
-    const auto known = find_identity(identity);
-    if (known != by_identity.end() && !known->second->progress().gone)
-      return known->second;
+    auto identity = found.definition->identity();
+    if (auto known = env.index->find_identity(identity))
+      return known;
     if (!env.status->streaming())
       return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not().text);
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
     for (const auto& [set, fresh_id] : found.sets)
-      if (const auto made = find_identity(set->identity());
-          made == by_identity.end() || made->second->progress().gone)
-        begin(*set, fresh_id);
-    auto shape = begin(*found.definition, found.fresh_id);
-    hand_out();
-    return shape;
+      if (auto name = set->identity(); !env.index->find_identity(name))
+        begin(*set, name, fresh_id);
+    return begin(*found.definition, identity, found.fresh_id);
   }
 
   /// A new shape, or set. The sets that it asks are there already.
-  shape_ptr begin(const shape_definition& definition, storage::shape_id id) {
+  shape_ptr begin(const shape_definition& definition, const std::string& identity,
+                  storage::shape_id id) {
     std::vector<storage::shape_id> inner;
     for (const auto& set : definition.inner)
-      inner.push_back(find_identity(set->identity())->second->id());
-    auto shape =
-        std::make_shared<shape_state>(id, make_handle(definition.identity(), now_micros()),
-                                      definition, schemas.of(definition), std::move(inner));
-    register_shape(shape);
+      inner.push_back(env.index->find_identity(set->identity())->id());
+    auto shape = std::make_shared<shape_state>(id, make_handle(identity, now_micros()), definition,
+                                               schemas.of(definition), std::move(inner));
+    register_shape(shape, identity);
     env.metrics->shapes_created.Increment();
     if (links.is_ready(*shape))
       enqueue(shape);
@@ -151,27 +184,9 @@ struct directory_state {
     return shape.definition().is_set() || !shape.inner().empty();
   }
 
-  static std::size_t hash_of(const std::string& identity) {
-    return std::hash<std::string>{}(identity);
-  }
-
-  std::unordered_multimap<std::size_t, shape_ptr>::iterator
-  find_identity(const std::string& identity) {
-    const auto [first, last] = by_identity.equal_range(hash_of(identity));
-    const auto found = std::find_if(first, last, [&](const auto& known) {
-      return known.second->definition().identity() == identity;
-    });
-    return found == last ? by_identity.end() : found;
-  }
-
-  void register_shape(const shape_ptr& shape) {
+  void register_shape(const shape_ptr& shape, const std::string& identity) {
     links.add(shape);
-    const auto identity = shape->definition().identity();
-    if (const auto known = find_identity(identity); known != by_identity.end())
-      known->second = shape;
-    else
-      by_identity.emplace(hash_of(identity), shape);
-    env.index->add(shape);
+    env.index->add(shape, identity);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
   }
 
@@ -267,7 +282,7 @@ struct directory_state {
       // The table was not (fully) published until now: what followed it before has missed changes.
       const auto oid = shape->definition().table->oid;
       shape_list missed;
-      for (const auto& [hash, other] : by_identity)
+      for (const auto& other : env.index->all())
         if (other != shape && other->definition().table->oid == oid && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
@@ -318,9 +333,6 @@ struct directory_state {
   void remove(const shape_ptr& shape, std::string_view reason) {
     const auto [askers, idle_sets] = links.remove(shape);
     unready.erase(shape);
-    const auto known = find_identity(shape->definition().identity());
-    if (known != by_identity.end() && known->second == shape)
-      by_identity.erase(known);
     env.index->remove(shape->handle());
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
     env.metrics->shapes_removed.Add({{"reason", std::string{reason}}}).Increment();
@@ -340,11 +352,9 @@ struct directory_state {
   }
 
   bool purge(const std::string& why) {
-    spdlog::warn("all {} shapes are removed: {}", by_identity.size(), why);
-    env.status->purge(by_identity.size());
-    std::vector<shape_ptr> all;
-    for (const auto& [hash, shape] : by_identity)
-      all.push_back(shape);
+    const auto all = env.index->all();
+    spdlog::warn("all {} shapes are removed: {}", all.size(), why);
+    env.status->purge(all.size());
     for (const auto& shape : all)
       if (!shape->progress().gone)
         remove(shape, "purged");
@@ -354,13 +364,16 @@ struct directory_state {
   directory_actor::pointer self;
   directory_environment env;
   cast_ptr others;
-  /// By its hash: the identity itself is as long as a clause, and can be asked of the shape.
-  std::unordered_multimap<std::size_t, shape_ptr> by_identity;
   set_links links;
   std::unordered_set<shape_ptr>
       unready; ///< Their turn comes when the last of their sets is complete.
   shared_schemas schemas;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
+  struct {
+    std::vector<std::string> keys;
+    resolve_list tasks; ///< One for each key.
+  } unresolved;         ///< What the resolver has not been asked yet.
+  std::size_t asked_resolver = 0;
   std::unordered_map<std::uint32_t, table_queue> tables; ///< By oid; only those with work.
   std::deque<std::uint32_t> ready; ///< Tables with a queue and nothing publishing.
   std::size_t queued = 0;

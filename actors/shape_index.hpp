@@ -2,16 +2,17 @@
 #pragma once
 
 #include "actors/shape_state.hpp"
+#include "base/number_table.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -22,12 +23,22 @@ class shape_index {
 public:
   using table_ptr = std::shared_ptr<const table_info>;
 
-  void add(const shape_ptr& shape) {
-    const auto identity = hash_of(shape->definition().identity());
+  /// `identity` is that of the shape's definition.
+  void add(const shape_ptr& shape, const std::string& identity) {
     const std::unique_lock guard{mutex_};
-    if (!by_handle_.insert(shape).second)
+    if (number_of(shape->handle()) != number_table::none)
       return;
-    by_identity_.emplace(identity, shape);
+    std::uint32_t number = 0;
+    if (free_.empty()) {
+      number = static_cast<std::uint32_t>(shapes_.size());
+      shapes_.push_back(shape);
+    } else {
+      number = free_.back();
+      free_.pop_back();
+      shapes_[number] = shape;
+    }
+    by_handle_.insert(hash_of(shape->handle()), number);
+    by_identity_.insert(hash_of(identity), number);
     const auto& table = shape->definition().table;
     auto& known = tables_[name_of(*table)];
     const auto same = find_description(known, *table);
@@ -38,13 +49,13 @@ public:
   }
   void remove(const std::string& handle) {
     const std::unique_lock guard{mutex_};
-    const auto found = by_handle_.find(handle);
-    if (found == by_handle_.end())
+    const auto found = number_of(handle);
+    if (found == number_table::none)
       return;
-    const auto shape = *found;
-    by_handle_.erase(found);
-    const auto [first, last] = by_identity_.equal_range(hash_of(shape->definition().identity()));
-    by_identity_.erase(std::find_if(first, last, [&](const auto& e) { return e.second == shape; }));
+    const auto shape = std::move(shapes_[found]);
+    free_.push_back(found);
+    by_handle_.erase(hash_of(shape->handle()), found);
+    by_identity_.erase(hash_of(shape->definition().identity()), found);
     const auto& table = *shape->definition().table;
     const auto known = tables_.find(name_of(table));
     const auto same = find_description(known->second, table);
@@ -55,18 +66,19 @@ public:
   }
   shape_ptr find(const std::string& handle) const {
     const std::shared_lock guard{mutex_};
-    const auto found = by_handle_.find(handle);
+    const auto found = number_of(handle);
     // Sets are nobody's to read.
-    return found == by_handle_.end() || (*found)->definition().is_set() ? nullptr : *found;
+    return found == number_table::none || shapes_[found]->definition().is_set() ? nullptr
+                                                                                : shapes_[found];
   }
   /// The shape of this identity that is not gone; null if there is none.
   shape_ptr find_identity(const std::string& identity) const {
     const std::shared_lock guard{mutex_};
-    auto [one, last] = by_identity_.equal_range(hash_of(identity));
-    for (; one != last; ++one)
-      if (!one->second->progress().gone && one->second->definition().identity() == identity)
-        return one->second;
-    return nullptr;
+    const auto found = by_identity_.find(hash_of(identity), [&](std::uint32_t number) {
+      const auto& one = *shapes_[number];
+      return !one.progress().gone && one.definition().identity() == identity;
+    });
+    return found == number_table::none ? nullptr : shapes_[found];
   }
   /// How the shapes on the table of this name know it: one description, unless it was altered or
   /// made anew while they live.
@@ -80,7 +92,12 @@ public:
   }
   std::vector<shape_ptr> all() const {
     const std::shared_lock guard{mutex_};
-    return {by_handle_.begin(), by_handle_.end()};
+    std::vector<shape_ptr> found;
+    found.reserve(by_handle_.size());
+    for (const auto& shape : shapes_)
+      if (shape)
+        found.push_back(shape);
+    return found;
   }
   std::size_t size() const {
     const std::shared_lock guard{mutex_};
@@ -88,19 +105,6 @@ public:
   }
 
 private:
-  /// The handle is read where the shape has it: it need not be stored twice.
-  static std::string_view handle_of(const shape_ptr& shape) { return shape->handle(); }
-  static std::string_view handle_of(std::string_view handle) { return handle; }
-  struct hash {
-    using is_transparent = void;
-    std::size_t operator()(const auto& x) const {
-      return std::hash<std::string_view>{}(handle_of(x));
-    }
-  };
-  struct equal {
-    using is_transparent = void;
-    bool operator()(const auto& a, const auto& b) const { return handle_of(a) == handle_of(b); }
-  };
   struct description {
     table_ptr table;
     std::size_t shapes = 0; ///< That know it so.
@@ -112,8 +116,12 @@ private:
     }
   };
 
-  static std::size_t hash_of(const std::string& text) noexcept {
-    return std::hash<std::string>{}(text);
+  static std::size_t hash_of(std::string_view text) noexcept {
+    return std::hash<std::string_view>{}(text);
+  }
+  std::uint32_t number_of(std::string_view handle) const {
+    return by_handle_.find(
+        hash_of(handle), [&](std::uint32_t number) { return shapes_[number]->handle() == handle; });
   }
   static table_name name_of(const table_info& table) { return {table.schema, table.name}; }
   static std::vector<description>::iterator find_description(std::vector<description>& known,
@@ -124,9 +132,10 @@ private:
   }
 
   mutable std::shared_mutex mutex_;
-  std::unordered_set<shape_ptr, hash, equal> by_handle_;
-  /// By the identity's hash: identities are long, and a shape can say its own again.
-  std::unordered_multimap<std::size_t, shape_ptr> by_identity_;
+  std::vector<shape_ptr> shapes_; ///< By number; null where one has gone.
+  std::vector<std::uint32_t> free_;
+  number_table by_handle_;
+  number_table by_identity_; ///< A shape can say its own again, so it is not kept here.
   std::unordered_map<table_name, std::vector<description>, name_hash> tables_;
 };
 

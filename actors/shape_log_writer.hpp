@@ -27,18 +27,22 @@ public:
 
   const shape_ptr& shape() const noexcept { return shape_; }
 
+  /// Where its table's fan-out has it, which alone sets this.
+  static constexpr std::uint32_t no_seat = ~std::uint32_t{0};
+  std::uint32_t seat = no_seat;
+
   /// True if a transaction belongs into this log: it committed after the shape's creation, is not
   /// in the log already (a replay), and the snapshot has not seen it.
   bool wants(std::uint64_t commit_lsn, std::uint32_t xid) const noexcept {
     return accepting_ && !parked_ && commit_lsn > created_lsn_ && commit_lsn > committed_.tx &&
-           (is_past_splice(commit_lsn) || !visibility_.sees(xid));
+           (is_past_splice(commit_lsn) || !visibility_->sees(xid));
   }
 
   /// True from the snapshot's opening on, until the shape is given up.
   bool accepting() const noexcept { return accepting_; }
 
   /// True if the snapshot does not show what transaction `xid` did.
-  bool misses(std::uint32_t xid) const noexcept { return accepting_ && !visibility_.sees(xid); }
+  bool misses(std::uint32_t xid) const noexcept { return accepting_ && !visibility_->sees(xid); }
 
   /// Adds an entry of the open transaction. Returns true if it is the transaction's first here.
   bool append(std::uint64_t tx, encoded_entry entry, storage::batch& writes);
@@ -58,7 +62,7 @@ public:
 
   // Life of the splice; see materializer.hpp.
   void created(std::uint64_t commit_lsn) noexcept { created_lsn_ = commit_lsn; }
-  void accept(snapshot visibility) {
+  void accept(snapshot_ptr visibility) {
     visibility_ = std::move(visibility);
     accepting_ = true;
   }
@@ -79,6 +83,7 @@ public:
   }
   /// The stream goes by without it, until it is unparked.
   void park(bool yes) noexcept { parked_ = yes; }
+  bool parked() const noexcept { return parked_; }
   /// The last transaction with entries in the log.
   std::uint64_t committed_tx() const noexcept { return committed_.tx; }
 
@@ -89,7 +94,7 @@ public:
   }
   /// True exactly once: when the first transaction past the snapshot has come by.
   bool passes(std::uint64_t commit_lsn, std::uint32_t xid) noexcept {
-    if (!accepting_ || splice_passed() || !visibility_.is_past(xid))
+    if (!accepting_ || splice_passed() || !visibility_->is_past(xid))
       return false;
     splice_passed_ = commit_lsn;
     return true;
@@ -116,7 +121,7 @@ private:
   shape_ptr shape_;
   std::uint64_t chunk_bytes_max_;
   std::uint64_t created_lsn_ = ~std::uint64_t{0};
-  snapshot visibility_;
+  snapshot_ptr visibility_; ///< Not null if it is accepting.
   bool accepting_ = false;
   bool watched_ = false;
   bool parked_ = false;

@@ -4,6 +4,7 @@
 
 #include "actors/reader.hpp"
 #include "actors/shape_index.hpp"
+#include "base/keyed_hash.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -15,7 +16,7 @@ namespace busbar {
 /// Of one session, on its thread. Forgets everything when it has remembered too much.
 class shape_words {
 public:
-  explicit shape_words(const shape_index& index) : index_{index} {}
+  explicit shape_words(const shape_index& index);
 
   /// `key` is the request's cache_key(). Null if it cannot be told.
   shape_ptr recall(const std::string& key, const shape_query& query);
@@ -27,8 +28,9 @@ public:
 
 private:
   const shape_index& index_;
-  std::unordered_map<std::string, std::weak_ptr<shape_state>> known_;
-  std::size_t known_bytes_ = 0;
+  keyed_hash hash_; ///< With a key of its own, so that nobody can make two keys look alike.
+  /// By a digest of the key, which may be as long as a clause.
+  std::unordered_map<digest, std::weak_ptr<shape_state>, digest_hash> known_;
 };
 
 } // namespace busbar

@@ -17,7 +17,6 @@
 #include <memory>
 #include <set>
 #include <thread>
-#include <unordered_map>
 
 namespace busbar {
 
@@ -33,6 +32,9 @@ constexpr seconds stall_patience{60};
 /// A snapshot that came too early for the splice is taken anew. The pause grows: on a busy machine
 /// the session whose commit is to become visible needs the processor that we would spin on.
 constexpr seconds visibility_patience{30};
+constexpr const char* commits_invisible =
+    "transactions that have committed stay invisible to new snapshots; is a synchronous standby "
+    "missing?";
 constexpr std::chrono::milliseconds first_pause{1};
 constexpr std::chrono::milliseconds longest_pause{50};
 
@@ -175,6 +177,7 @@ struct snapshotter_state {
   result<void> copy(const shape_list& list) {
     auto& session = reader ? *reader : *admin;
     const auto give_up = steady_clock::now() + visibility_patience;
+    obstacle = commits_invisible;
     for (auto pause = first_pause; steady_clock::now() < give_up;
          pause = std::min(2 * pause, longest_pause)) {
       auto snap = session.use(steady_clock::now() + first_row_patience, [](auto& open, auto until) {
@@ -204,11 +207,7 @@ struct snapshotter_state {
         std::this_thread::sleep_for(pause);
       }
     }
-    return fail({errc::unavailable,
-                 "transactions that have committed stay invisible to new snapshots; "
-                 "is a synchronous standby missing?",
-                 {},
-                 true});
+    return fail({errc::unavailable, obstacle, {}, true});
   }
 
   /// What the shapes depend on, as of the snapshot; the table must still be what it was when they
@@ -277,8 +276,9 @@ struct snapshotter_state {
         ->request(others->materializer_of(shape->id()), announce_patience, join_atom_v, shape->id(),
                   snap.visibility(), *facts, contents)
         .receive(
-            [&](bool exact) {
-              outcome = exact ? splice_outcome::exact : splice_outcome::too_early;
+            [&](const std::string& trouble) {
+              obstacle = trouble;
+              outcome = trouble.empty() ? splice_outcome::exact : splice_outcome::too_early;
             },
             [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
@@ -289,7 +289,8 @@ struct snapshotter_state {
       return fail(std::move(cleared).error());
     const auto& definition = shape.definition();
     value_hasher hasher{env.secret};
-    std::unordered_map<digest, std::uint32_t, digest_hash> counts;
+    auto contents = std::make_shared<set_contents>();
+    auto& counts = contents->values;
     std::vector<sql::cell> row(definition.table->columns.size());
     bool readable = true;
     const postgres::snapshot_query query{.table = definition.table.get(),
@@ -304,7 +305,7 @@ struct snapshotter_state {
                                     digest value;
                                     switch (hasher.read(definition.values, row, value)) {
                                     case value_hasher::reading::value:
-                                      ++counts[value];
+                                      counts.add_one(value);
                                       break;
                                     case value_hasher::reading::null:
                                       break;
@@ -321,15 +322,22 @@ struct snapshotter_state {
       return fail(errc::must_refetch, copied.error().message);
     if (!copied)
       return failed("copy what a subquery selects", copied.error());
-    auto contents = std::make_shared<set_contents>();
-    contents->values.assign(counts.begin(), counts.end());
     constexpr std::size_t batch = 10'000;
-    for (std::size_t i = 0; i < contents->values.size(); i += batch)
-      if (auto stored = env.store->put_set_values(
-              shape.id(),
-              std::span{contents->values}.subspan(i, std::min(batch, contents->values.size() - i)));
-          !stored)
-        return fail(std::move(stored).error());
+    std::vector<std::pair<digest, std::uint32_t>> some;
+    result<void> stored;
+    const auto store = [&] {
+      if (stored && !some.empty())
+        stored = env.store->put_set_values(shape.id(), some);
+      some.clear();
+    };
+    counts.for_each([&](const digest& value, std::uint32_t count) {
+      some.emplace_back(value, count);
+      if (some.size() == batch)
+        store();
+    });
+    store();
+    if (!stored)
+      return fail(std::move(stored).error());
     return set_contents_ptr{std::move(contents)};
   }
 
@@ -350,13 +358,16 @@ struct snapshotter_state {
                          postgres::snapshot_reader& snap) {
     const auto& table = *list.front()->definition().table;
     shape_list copied;
-    std::vector<std::unique_ptr<snapshot_writer>> writers; // of those copied; null for sets
+    shape_list without_rows;                               // of those copied
+    std::vector<std::unique_ptr<snapshot_writer>> writers; // of those copied; null if not needed
     bool reads_rows = false;
     for (const auto& shape : list) {
       if (!is_wanted(shape))
         continue;
       std::unique_ptr<snapshot_writer> writer;
-      if (!shape->definition().is_set())
+      if (shape->definition().changes_only) {
+        without_rows.push_back(shape);
+      } else if (!shape->definition().is_set()) {
         writer = std::make_unique<snapshot_writer>(
             *env.store, shape->id(), env.chunk_bytes_max,
             [this, shape](std::uint64_t chunks, std::uint32_t pieces) {
@@ -364,9 +375,8 @@ struct snapshotter_state {
                 p.chunks = chunks;
                 p.pieces = pieces;
               });
-              tell_readers(shape);
+              tell_readers({shape});
             });
-      if (writer && !shape->definition().changes_only) {
         reads_rows = true;
         if (auto read = copy_one(shape, list.size() == 1, *writer, snap); !read) {
           if (!session.usable())
@@ -390,23 +400,42 @@ struct snapshotter_state {
       return {};
     // Only now, because who has a last chunk believes that the snapshot is whole.
     const auto& sees = snap.visibility();
+    const auto end = snapshot_end_json(sees.xmin, sees.xmax, sees.xip);
+    if (auto ended = end_without_rows(without_rows, end); !ended)
+      return ended;
     std::vector<storage::store::finished_shape> finished;
     bool flush = false;
     for (std::size_t i = 0; i < copied.size(); ++i) {
       auto* writer = writers[i].get();
       if (writer)
-        if (auto ended = writer->end(snapshot_end_json(sees.xmin, sees.xmax, sees.xip)); !ended)
+        if (auto ended = writer->end(end); !ended)
           return ended;
       flush |= writer && writer->needs_flush();
       finished.emplace_back(copied[i]->id(),
-                            record_of(*copied[i], sees, writer ? writer->chunks() : 0));
+                            record_of(*copied[i], sees, copied[i]->progress().chunks));
     }
     if (auto stored = env.store->finish_snapshots(finished, flush); !stored)
       return stored;
-    for (const auto& shape : copied) {
+    for (const auto& shape : copied)
       shape->update([](shape_progress& p) { p.complete = true; });
-      tell_readers(shape);
-    }
+    tell_readers(copied);
+    return {};
+  }
+
+  /// Their snapshots are alike, and written at once.
+  result<void> end_without_rows(const shape_list& shapes, std::string_view snapshot_end) {
+    if (shapes.empty())
+      return {};
+    block_builder piece;
+    piece.add(0, snapshot_end);
+    id_list ids;
+    for (const auto& shape : shapes)
+      ids.push_back(shape->id());
+    if (auto written = env.store->put_snapshots(ids, piece.finish(0)); !written)
+      return written;
+    for (const auto& shape : shapes)
+      shape->update([](shape_progress& p) { p.chunks = 1; });
+    tell_readers(shapes);
     return {};
   }
 
@@ -448,8 +477,13 @@ struct snapshotter_state {
     return {};
   }
 
-  void tell_readers(const shape_ptr& shape) {
-    self->send(others->materializer_of(shape->id()), check_atom_v, shape->id());
+  void tell_readers(const shape_list& shapes) {
+    std::vector<id_list> letters(others->materializers.size());
+    for (const auto& shape : shapes)
+      letters[others->number_of(shape->id())].push_back(shape->id());
+    for (std::size_t i = 0; i < letters.size(); ++i)
+      if (!letters[i].empty())
+        self->send(others->materializers[i], check_atom_v, std::move(letters[i]));
   }
 
   storage::shape_record record_of(const shape_state& shape, const snapshot& sees,
@@ -463,12 +497,11 @@ struct snapshotter_state {
       values.push_back(form.column);
     return {.handle = shape.handle(),
             .created_lsn = created_lsn,
-            .table = *d.table,
+            .table = d.table,
             .selected = d.selected,
             .selects_all = d.selects_all,
             .where = d.where,
             .parameters = d.parameters,
-            .canonical_where = d.filter ? d.filter->canonical() : std::string{},
             .replica_full = d.replica_full,
             .changes_only = d.changes_only,
             .snapshot_complete = true,
@@ -489,6 +522,7 @@ struct snapshotter_state {
       barriers; ///< Tables whose writer barrier this snapshotter has seen through
   std::uint64_t barriers_term = 0; ///< under this leader.
   std::uint64_t created_lsn = 0;
+  std::string obstacle; ///< Why the last snapshot could not be used.
 };
 
 } // namespace

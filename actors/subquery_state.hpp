@@ -5,7 +5,9 @@
 #include "actors/move_task.hpp"
 #include "actors/shape_state.hpp"
 #include "base/keyed_hash.hpp"
+#include "schema/frame.hpp"
 #include "shapes/row_judge.hpp"
+#include "shapes/value_counts.hpp"
 #include "storage/keys.hpp"
 
 #include <algorithm>
@@ -37,7 +39,10 @@ struct set_move {
 /// What a subquery selects: each value, and how many rows have it, as of the last transaction that
 /// has been applied to it.
 struct inner_set {
-  by_digest<std::uint32_t> counts;
+  value_counts counts;
+  /// Values that have left, but that the index of all sets' values still has: while somebody waits,
+  /// who may see the set as it was.
+  std::unordered_set<digest, digest_hash> stale;
 
   /// What the open transaction, or a catch-up, has done to it so far.
   struct delta {
@@ -48,9 +53,34 @@ struct inner_set {
   by_digest<delta> open;
 
   /// Moves since the first dependent parked or began to wait for its snapshot.
-  std::deque<set_move> journal;
+  std::deque<set_move> journal;              ///< In their order.
   std::vector<storage::shape_id> dependents; ///< Shapes and sets that ask it.
   std::uint64_t position = 0;                ///< Where it stood when it was read from storage.
+
+  /// The first move in the journal that was made after this transaction.
+  auto moves_after(std::uint64_t tx) const {
+    return std::partition_point(journal.begin(), journal.end(),
+                                [&](const set_move& move) { return move.tx <= tx; });
+  }
+  /// Of the value, up to this transaction; nullptr if the journal has none.
+  const set_move* last_move(const digest& value, std::uint64_t tx) const {
+    for (auto move = moves_after(tx); move != journal.begin();)
+      if ((--move)->value == value)
+        return &*move;
+    return nullptr;
+  }
+};
+
+/// Changes of one frame that have gone by a parked shape and may concern it, in order.
+struct passed_changes {
+  struct one {
+    std::uint32_t transaction = 0;
+    std::uint32_t change = 0;
+    bool old_row = false; ///< Which of its rows may be in the shape.
+    bool new_row = false;
+  };
+  frame whole;
+  std::vector<one> changes;
 };
 
 /// What a shape, or a set, with subqueries knows. Its view of a set is the set as it is, but for
@@ -84,6 +114,12 @@ struct asker {
   std::uint64_t position = 0;     ///< While parked: all transactions up to here are in it.
   std::uint64_t steady_since = 0; ///< When not parked: since this transaction.
   std::uint64_t task = 0;         ///< Number of the task that it waits for; 0 = none.
+  bool queued = false;            ///< It waits until its rows can be asked for.
+  /// While parked: what has gone by after `position`. Not all, if `passed_too_much`: then it has to
+  /// be looked for in what was kept aside.
+  std::deque<passed_changes> passed;
+  std::size_t passed_count = 0;
+  bool passed_too_much = false;
   /// Moves of transactions from here on are missing, its own or those of a set that it asks; ~0 if
   /// none is.
   std::uint64_t behind = ~std::uint64_t{0};

@@ -164,7 +164,7 @@ struct subset_reader_state {
 
     entry_encoder encoder{*shape.table, shape.selected, shape.replica_full};
     const auto text = [](const auto& filter) {
-      return filter ? std::string_view{filter->to_sql()} : std::string_view{};
+      return filter ? filter->to_sql() : std::string_view{};
     };
     const postgres::snapshot_query query{.table = shape.table.get(),
                                          .columns = tagged.columns(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <utility>
 
 namespace busbar {
 
@@ -11,13 +12,7 @@ namespace {
 /// A shape without a clause has every row.
 const std::array<sql::conjunction, 1> every_row{sql::conjunction{.atoms = {}, .complete = true}};
 
-/// Takes the member out without a gap: the last one takes its place. Returns that one.
-template <class Member>
-Member* take_out(std::vector<Member*>& from, std::uint32_t at) {
-  from[at] = from.back();
-  from.pop_back();
-  return at < from.size() ? from[at] : nullptr;
-}
+constexpr const char* unanswerable = "the where clause cannot be evaluated on a row of the table";
 
 row_effect effect_of(bool was_in, bool is_in) {
   return was_in && is_in ? row_effect::update
@@ -33,47 +28,72 @@ row_effect effect_of(bool was_in, bool is_in) {
 void table_fanout::add(shape_log_writer& log) {
   const auto& shape = log.shape()->definition();
   auto& view = view_of(shape.table);
-  auto& filter = filter_of(view, shape);
-  auto& demand = demand_of(view, shape);
   auto& bytes = encoding_of(view, shape);
+  auto& demand = demand_of(view, shape);
+  const auto filter = filter_of(view, *log.shape());
   ++bytes.users;
   ++view.members;
-  auto& made = members_[&log];
-  made = {.log = &log,
-          .view = &view,
-          .filter = &filter,
-          .bytes = &bytes,
-          .demand = &demand,
-          .in_filter = static_cast<std::uint32_t>(filter.members.size()),
-          .in_demand = static_cast<std::uint32_t>(demand.members.size()),
-          .judges = shape.is_set() || !shape.inner.empty()};
-  filter.members.push_back(&made);
-  demand.members.push_back(&made);
+  if (free_seats_.empty()) {
+    log.seat = static_cast<std::uint32_t>(members_.size());
+    members_.emplace_back();
+  } else {
+    log.seat = free_seats_.back();
+    free_seats_.pop_back();
+  }
+  members_[log.seat] = {.log = &log,
+                        .bytes = &bytes,
+                        .demand = &demand,
+                        .filter = filter,
+                        .judges = shape.is_set() || !shape.inner.empty()};
+  link(view.filters[filter].first, log.seat, &member::in_filter);
+  link(demand.first, log.seat, &member::in_demand);
 }
 
-void table_fanout::remove(const shape_log_writer& log) {
-  const auto found = members_.find(&log);
-  if (found == members_.end())
+void table_fanout::remove(shape_log_writer& log) {
+  if (log.seat == shape_log_writer::no_seat)
     return;
-  const auto gone = found->second;
-  auto& view = *gone.view;
-  if (auto* moved = take_out(gone.filter->members, gone.in_filter))
-    moved->in_filter = gone.in_filter;
-  if (auto* moved = take_out(gone.demand->members, gone.in_demand))
-    moved->in_demand = gone.in_demand;
-  members_.erase(found);
+  const auto seat = std::exchange(log.seat, shape_log_writer::no_seat);
+  auto& gone = members_[seat];
+  auto& demand = *gone.demand;
+  auto& bytes = *gone.bytes;
+  auto& view = *demand.view;
+  const auto filter = gone.filter;
+  unlink(view.filters[filter].first, seat, &member::in_filter);
+  unlink(demand.first, seat, &member::in_demand);
+  gone = {};
+  free_seats_.push_back(seat);
   if (--view.members == 0) {
     std::erase_if(views_, [&](const auto& v) { return v.get() == &view; });
     return;
   }
-  if (gone.filter->members.empty())
-    drop(view, *gone.filter);
-  if (gone.demand->members.empty())
-    drop(view, *gone.demand);
-  if (--gone.bytes->users == 0) {
+  if (view.filters[filter].first == none)
+    drop(view, filter);
+  if (demand.first == none)
+    drop(view, demand);
+  if (--bytes.users == 0) {
     const auto& shape = log.shape()->definition();
     view.encodings.erase({shape.selected, shape.replica_full});
   }
+}
+
+void table_fanout::link(std::uint32_t& first, std::uint32_t seat, member::links member::*where) {
+  members_[seat].*where = {.before = none, .after = first};
+  if (first != none)
+    (members_[first].*where).before = seat;
+  first = seat;
+}
+
+void table_fanout::unlink(std::uint32_t& first, std::uint32_t seat, member::links member::*where) {
+  const auto [before, after] = members_[seat].*where;
+  (before != none ? (members_[before].*where).after : first) = after;
+  if (after != none)
+    (members_[after].*where).before = before;
+}
+
+const shape_log_writer& table_fanout::any() const {
+  return *std::find_if(members_.begin(), members_.end(), [](const member& m) {
+            return m.log != nullptr;
+          })->log;
 }
 
 table_fanout::table_view& table_fanout::view_of(const std::shared_ptr<const table_info>& table) {
@@ -87,35 +107,56 @@ table_fanout::table_view& table_fanout::view_of(const std::shared_ptr<const tabl
   return made;
 }
 
-table_fanout::filter_group& table_fanout::filter_of(table_view& view,
-                                                    const shape_definition& shape) {
-  const auto clause =
-      shape.filter ? std::string_view{shape.filter->canonical()} : std::string_view{};
-  if (const auto found = view.filters.find(clause); found != view.filters.end())
-    return *found->second;
-  auto made = std::make_unique<filter_group>(filter_group{.filter = shape.filter});
-  if (view.free_numbers.empty()) {
-    made->number = static_cast<routing_index::target>(view.by_number.size());
-    view.by_number.push_back(made.get());
-  } else {
-    made->number = view.free_numbers.back();
-    view.free_numbers.pop_back();
-    view.by_number[made->number] = made.get();
+routing_index::target table_fanout::filter_of(table_view& view, const shape_state& state) {
+  const auto& shape = state.definition();
+  std::unique_ptr<const std::string> with_sets;
+  std::vector<set_number> sets;
+  if (!state.inner().empty()) {
+    std::string name;
+    for (const auto id : state.inner()) {
+      // Another set, although the subquery is the same: one of the two is about to go.
+      sets.push_back(set_number_of(id));
+      name += std::to_string(storage::to_number(id)) + ' ';
+    }
+    with_sets = std::make_unique<const std::string>(name.append(shape.filter->canonical()));
   }
-  if (shape.filter)
-    view.index.add(made->number, shape.filter->conjunctions());
-  else
-    view.index.add(made->number, every_row);
-  return *view.filters.emplace(clause, std::move(made)).first->second;
+  const auto clause = with_sets      ? std::string_view{*with_sets}
+                      : shape.filter ? shape.filter->canonical()
+                                     : std::string_view{};
+  const auto hash = std::hash<std::string_view>{}(clause);
+  if (const auto known = view.by_clause.find(
+          hash, [&](std::uint32_t number) { return view.filters[number].clause() == clause; });
+      known != number_table::none)
+    return known;
+  routing_index::target made = 0;
+  if (view.free_numbers.empty()) {
+    made = static_cast<routing_index::target>(view.filters.size());
+    view.filters.emplace_back();
+  } else {
+    made = view.free_numbers.back();
+    view.free_numbers.pop_back();
+  }
+  view.filters[made].filter = shape.filter;
+  view.filters[made].with_sets = std::move(with_sets);
+  view.by_clause.insert(hash, made);
+  if (!sets.empty()) {
+    const auto entries = entries_of(*shape.filter);
+    view.index.add(made, entries.plain);
+    view.memberships.add(made, entries.memberships, sets);
+  } else if (shape.filter) {
+    view.index.add(made, shape.filter->conjunctions());
+  } else {
+    view.index.add(made, every_row);
+  }
+  return made;
 }
 
-void table_fanout::drop(table_view& view, filter_group& filter) {
-  view.index.remove(filter.number);
-  view.by_number[filter.number] = nullptr;
-  view.free_numbers.push_back(filter.number);
-  // The name in the map is the filter's own, so it has to go first.
-  const auto keep = std::move(view.filters.find(filter.clause())->second);
-  view.filters.erase(keep->clause());
+void table_fanout::drop(table_view& view, routing_index::target filter) {
+  view.index.remove(filter);
+  view.memberships.remove(filter);
+  view.by_clause.erase(std::hash<std::string_view>{}(view.filters[filter].clause()), filter);
+  view.filters[filter] = {};
+  view.free_numbers.push_back(filter);
 }
 
 table_fanout::encoding& table_fanout::encoding_of(table_view& view, const shape_definition& shape) {
@@ -140,6 +181,7 @@ table_fanout::demand_group& table_fanout::demand_of(table_view& view,
   const auto [place, is_new] = view.demands.try_emplace(std::move(needs));
   auto& demand = place->second;
   if (is_new) {
+    demand.view = &view;
     demand.needs = &place->first;
     for (auto& [oid, map] : view.maps)
       if (std::string why; !meets(view, map, sources_.at(oid), *demand.needs, why))
@@ -158,8 +200,9 @@ void table_fanout::for_each(const std::function<void(shape_log_writer&)>& visit)
   // A visit may remove shapes, so it goes over a copy.
   std::vector<shape_log_writer*> logs;
   logs.reserve(members_.size());
-  for (const auto& [key, member] : members_)
-    logs.push_back(member.log);
+  for (const auto& member : members_)
+    if (member.log)
+      logs.push_back(member.log);
   for (auto* log : logs)
     visit(*log);
 }
@@ -268,9 +311,12 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   ++change_;
   losses lost;
   const auto lose = [&](const demand_group& demand, const std::string& why) {
-    for (const auto* member : demand.members)
-      if (to.wanted(*member->log))
-        lost.emplace_back(member->log, why);
+    for_each_of(demand.first, &member::in_demand, [&](const member& one) {
+      if (to.wanted(*one.log))
+        lost.emplace_back(one.log, why);
+      else if (one.judges && to.passed)
+        to.passed(*one.log, true, true);
+    });
   };
   const auto give_up_lost = [&] {
     for (const auto& [log, why] : lost)
@@ -290,8 +336,8 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
         lose(demand, trouble);
     give_up_lost();
     if (trouble.empty() && is_there()) {
-      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0);
-      route_in(at, to, lost);
+      find_candidates(*view, change.getOldBytes() > 0, change.getNewBytes() > 0, to);
+      route_in(*view, at, to, lost);
       give_up_lost();
     }
     if (is_there())
@@ -299,22 +345,51 @@ void table_fanout::route(const schema::Frame::Reader& frame, const schema::Chang
   }
 }
 
-void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new) {
-  candidates_.clear();
-  if (has_old)
-    ask(view, old_cells_, &filter_group::before);
-  if (has_new)
-    ask(view, new_cells_, &filter_group::after);
+void table_fanout::route_one(shape_log_writer& log, const schema::Frame::Reader& frame,
+                             const schema::Change::Reader& change, bool old_row, bool new_row,
+                             const sink& to) {
+  if (log.seat == shape_log_writer::no_seat)
+    return;
+  const auto one = members_[log.seat];
+  auto& view = *one.demand->view;
+  auto trouble = read_rows(view, frame, change);
+  if (trouble.empty())
+    for (const auto& [demand, why] : view.maps.at(change.getRelation()).misfits)
+      if (demand == one.demand)
+        trouble = why;
+  if (trouble.empty() &&
+      !to.judge(log, old_row && change.getOldBytes() > 0 ? row_cells{old_cells_} : row_cells{},
+                new_row && change.getNewBytes() > 0 ? row_cells{new_cells_} : row_cells{},
+                one.bytes->encoder))
+    trouble = unanswerable;
+  if (!trouble.empty())
+    to.broken(log, trouble);
 }
 
-void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer) {
+void table_fanout::find_candidates(table_view& view, bool has_old, bool has_new, const sink& to) {
+  candidates_.clear();
+  if (to.hasher)
+    to.hasher->forget(); // other views have read the cells into the same place
+  if (has_old)
+    ask(view, old_cells_, &filter_group::before, to);
+  if (has_new)
+    ask(view, new_cells_, &filter_group::after, to);
+}
+
+void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group::*answer,
+                       const sink& to) {
   view.index.find(row, found_);
+  const auto add = [&](routing_target who) { found_.push_back({.who = who, .certain = false}); };
+  if (to.hasher && to.sets)
+    view.memberships.find(row, *to.hasher, *to.sets, add);
+  else
+    view.memberships.for_each(add);
   for (const auto& [number, certain] : found_) {
-    auto& filter = *view.by_number[number];
+    auto& filter = view.filters[number];
     if (!filter.is_candidate) {
       filter.is_candidate = true;
       filter.before = filter.after = sql::truth::no;
-      candidates_.push_back(&filter);
+      candidates_.push_back(number);
     }
     // Only the sink knows what subqueries select.
     const bool is_open = !filter.filter || filter.filter->subqueries() != nullptr;
@@ -322,40 +397,44 @@ void table_fanout::ask(table_view& view, row_cells row, sql::truth filter_group:
   }
 }
 
-void table_fanout::route_in(const change_position& at, const sink& to, losses& lost) {
-  for (auto* filter : candidates_) {
-    filter->is_candidate = false;
-    if (filter->before == sql::truth::failed || filter->after == sql::truth::failed) {
+void table_fanout::route_in(table_view& view, const change_position& at, const sink& to,
+                            losses& lost) {
+  for (const auto number : candidates_) {
+    auto& filter = view.filters[number];
+    filter.is_candidate = false;
+    if (filter.before == sql::truth::failed || filter.after == sql::truth::failed) {
       // PostgreSQL would fail the shape's query on this row, so there is no right answer.
-      for (const auto* member : filter->members)
-        if (to.wanted(*member->log))
-          lost.emplace_back(member->log,
-                            "the where clause cannot be evaluated on a row of the table");
+      for_each_of(filter.first, &member::in_filter, [&](const member& one) {
+        if (to.wanted(*one.log))
+          lost.emplace_back(one.log, unanswerable);
+      });
       continue;
     }
     const auto effect =
-        effect_of(filter->before == sql::truth::yes, filter->after == sql::truth::yes);
+        effect_of(filter.before == sql::truth::yes, filter.after == sql::truth::yes);
     if (effect != row_effect::none)
-      deliver(*filter, effect, at, to, lost);
+      deliver(filter, effect, at, to, lost);
   }
 }
 
 void table_fanout::deliver(const filter_group& filter, row_effect effect, const change_position& at,
                            const sink& to, losses& lost) {
   const auto slot = static_cast<std::size_t>(effect);
-  for (const auto* member : filter.members) {
-    if (!to.wanted(*member->log))
-      continue;
-    auto& bytes = *member->bytes;
-    if (member->judges) {
+  for_each_of(filter.first, &member::in_filter, [&](const member& one) {
+    if (!to.wanted(*one.log)) {
+      if (one.judges && to.passed)
+        to.passed(*one.log, filter.before == sql::truth::yes, filter.after == sql::truth::yes);
+      return;
+    }
+    auto& bytes = *one.bytes;
+    if (one.judges) {
       const auto image = [](sql::truth holds, const std::vector<sql::cell>& cells) {
         return holds == sql::truth::yes ? row_cells{cells} : row_cells{};
       };
-      if (!to.judge(*member->log, image(filter.before, old_cells_), image(filter.after, new_cells_),
+      if (!to.judge(*one.log, image(filter.before, old_cells_), image(filter.after, new_cells_),
                     bytes.encoder))
-        lost.emplace_back(member->log,
-                          "the where clause cannot be evaluated on a row of the table");
-      continue;
+        lost.emplace_back(one.log, unanswerable);
+      return;
     }
     if (bytes.change != change_) {
       bytes.change = change_;
@@ -367,8 +446,8 @@ void table_fanout::deliver(const filter_group& filter, row_effect effect, const 
       bytes.is_made[slot] = true;
     }
     if (!bytes.made[slot].empty())
-      to.affected(*member->log, bytes.made[slot], bytes.users == 1);
-  }
+      to.affected(*one.log, bytes.made[slot], bytes.users == 1);
+  });
 }
 
 } // namespace busbar

@@ -9,6 +9,9 @@
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
+#include "app/cleanup.hpp"
+#include "app/doctor.hpp"
+#include "app/health_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -28,6 +31,10 @@
 #include <string>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace {
 
 using namespace busbar;
@@ -40,6 +47,14 @@ constexpr std::size_t move_readers = 2;
 int complain(const error& why) {
   std::cerr << "busbar: " << why.message << std::endl;
   return EXIT_FAILURE;
+}
+
+int report_health(const app::invocation& call) {
+  const auto health = app::ask_health(call.config);
+  if (!health)
+    return complain(health.error());
+  std::cout << health->word << std::endl;
+  return call.must_be_active && health->http_status != 200 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /// Ends the process if an orderly stop takes longer than an orchestrator waits: a query that hangs
@@ -82,6 +97,13 @@ std::string random_hex() {
   return text;
 }
 
+/// The C library keeps what is free in the middle of its heap, unless it is told.
+void give_back_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
   spdlog::set_level(spdlog::level::from_str(config.log_level));
@@ -109,7 +131,8 @@ int serve(const app::settings& config) {
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
-  auto recovered = app::recover_shapes(**store);
+  sql::program_pool clauses;
+  auto recovered = app::recover_shapes(**store, clauses);
   if (!recovered)
     return complain(std::move(recovered).error());
 
@@ -157,7 +180,7 @@ int serve(const app::settings& config) {
                             .secret = secret},
                            others));
   others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
-  others->resolver = spawn_resolver(system, *url, **store);
+  others->resolver = spawn_resolver(system, *url, **store, clauses);
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
     others->snapshotters.push_back(spawn_snapshotter(system,
                                                      {.url = *url,
@@ -212,6 +235,9 @@ int serve(const app::settings& config) {
           .receive([](bool) {}, [](const caf::error&) {});
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory(); // a start needs more of it than what comes
   }
   // An actor that ends while we serve is a fault of ours; starting again from disk is sound.
   const auto supervisor = system.spawn([&stop, others](caf::event_based_actor* self) {
@@ -315,9 +341,19 @@ int main(int argc, char** argv) {
   auto call = app::parse_invocation(arguments, environment);
   if (!call)
     return complain(std::move(call).error());
-  if (call->what != app::command::serve) {
+  switch (call->what) {
+  case app::command::print_help:
+  case app::command::print_version:
     std::cout << call->text << std::endl;
     return EXIT_SUCCESS;
+  case app::command::doctor:
+    return app::run_doctor(*call, std::cout);
+  case app::command::cleanup:
+    return app::run_cleanup(*call, std::cout, std::cerr);
+  case app::command::health:
+    return report_health(*call);
+  case app::command::serve:
+    break;
   }
   spdlog::info("configuration:\n{}", app::describe(call->config));
   for (const auto& note : call->notes)

@@ -10,8 +10,8 @@ namespace {
 
 /// The request that would define this shape today.
 shape_request request_of(const storage::shape_record& record) {
-  shape_request request{.schema = record.table.schema,
-                        .table = record.table.name,
+  shape_request request{.schema = record.table->schema,
+                        .table = record.table->name,
                         .where = record.where,
                         .parameters = record.parameters,
                         .columns = std::nullopt,
@@ -21,18 +21,19 @@ shape_request request_of(const storage::shape_record& record) {
   if (!record.selects_all) {
     request.columns.emplace();
     for (const auto index : record.selected)
-      request.columns->push_back(record.table.columns[index].name);
-  } else if (record.selected.size() != record.table.columns.size()) {
+      request.columns->push_back(record.table->columns[index].name);
+  } else if (record.selected.size() != record.table->columns.size()) {
     request.queryable_columns.emplace();
     for (const auto index : record.selected)
-      request.queryable_columns->push_back(record.table.columns[index].name);
+      request.queryable_columns->push_back(record.table->columns[index].name);
   }
   return request;
 }
 
 result<shape_definition> define(const storage::recovered_shape& from,
                                 const std::shared_ptr<const table_info>& table,
-                                const std::map<std::uint64_t, shape_ptr>& sets) {
+                                const std::map<std::uint64_t, shape_ptr>& sets,
+                                sql::program_pool& clauses) {
   table_list inner;
   for (const auto id : from.record.inner) {
     const auto set = sets.find(id);
@@ -43,7 +44,7 @@ result<shape_definition> define(const storage::recovered_shape& from,
       inner.push_back(std::move(below));
   }
   if (from.record.values.empty())
-    return define_shape(request_of(from.record), table, inner);
+    return define_shape(request_of(from.record), table, inner, &clauses);
   inner.push_back(table);
   return define_set(
       {.columns = from.record.values,
@@ -55,21 +56,21 @@ result<shape_definition> define(const storage::recovered_shape& from,
 
 } // namespace
 
-result<adoption_list> recover_shapes(storage::store& store) {
+result<adoption_list> recover_shapes(storage::store& store, sql::program_pool& clauses) {
   auto found = store.recover();
   if (!found)
     return fail(std::move(found).error());
   std::map<std::uint32_t, std::shared_ptr<const table_info>> tables; // shapes of a table share it
-  std::map<std::uint32_t, facts_ptr> facts;
+  snapshot_ptr sees; // those that were made together share it
   shared_schemas schemas;
   std::map<std::uint64_t, shape_ptr> sets;
   adoption_list shapes; // by id, so that sets come before those that ask them
   shapes.reserve(found->size());
   for (auto& from : *found) {
-    auto& table = tables[from.record.table.oid];
-    if (!table || !(*table == from.record.table))
-      table = std::make_shared<const table_info>(from.record.table);
-    auto definition = define(from, table, sets);
+    auto& table = tables[from.record.table->oid];
+    if (!table || (table != from.record.table && *table != *from.record.table))
+      table = from.record.table;
+    auto definition = define(from, table, sets, clauses);
     if (!definition) {
       spdlog::warn("shape {} is removed: its definition is not accepted any more: {}",
                    from.record.handle, definition.error().message);
@@ -85,30 +86,24 @@ result<adoption_list> recover_shapes(storage::store& store) {
                                                std::move(schema), std::move(inner));
     if (shape->definition().is_set())
       sets[storage::to_number(from.id)] = shape;
-    if (from.known.facts) {
-      auto& known = facts[from.record.table.oid]; // shapes of a table share them, too
-      if (!known || !(*known == *from.known.facts))
-        known = from.known.facts;
-      from.known.facts = known;
-      if (known->table != *table)
-        shape->follow(known->table);
-    }
-    auto boundary = store.chunk_end_after(from.id, log_offset::snapshot_end());
-    if (!boundary)
-      return fail(std::move(boundary).error());
+    if (from.known && from.known->facts->table != *table)
+      shape->follow(from.known->facts->table);
+    if (!sees || *sees != from.record.visibility)
+      sees = std::make_shared<const snapshot>(std::move(from.record.visibility));
     shape->update([&](shape_progress& p) {
       p.head = from.head;
       p.chunks = from.record.snapshot_chunks;
       p.started = true;
       p.complete = true;
-      p.has_boundaries = boundary->has_value();
+      p.has_boundaries = from.has_boundaries;
     });
     shapes.push_back({.shape = std::move(shape),
                       .created_lsn = from.record.created_lsn,
-                      .visibility = std::move(from.record.visibility),
+                      .visibility = sees,
                       .splice_passed = from.splice_passed,
                       .open_chunk_bytes = from.open_chunk_bytes,
                       .known = std::move(from.known)});
+    from = {}; // there may be many; what comes next takes its place in memory
   }
   return shapes;
 }

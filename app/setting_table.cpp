@@ -231,6 +231,17 @@ setting certificate_file() {
   return out;
 }
 
+/// Both URLs get it where they do not say it themselves; 0 leaves it to them and to our default.
+template <class Duration>
+setting network_wait(headline head, Duration settings::*field, milliseconds bare,
+                     std::string standard) {
+  auto out = duration(std::move(head), field, bare, bare, 24h);
+  out.write = [field, standard](const settings& s) {
+    return s.*field == Duration{0} ? standard : write_duration(s.*field);
+  };
+  return out;
+}
+
 std::vector<setting> make_table() {
   constexpr bounds threads{0, 256};
   return {
@@ -244,6 +255,31 @@ std::vector<setting> make_table() {
                 "The same database through a pooler, for snapshot queries."},
                &settings::snapshot_database_url, "DATABASE_URL"),
       certificate_file(),
+      network_wait({"BUSBAR_DATABASE_TCP_KEEPALIVE_IDLE",
+                    {"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE"},
+                    "After this long without a word PostgreSQL's machine is asked whether it is "
+                    "still there. A URL may say keepalives_idle instead; the same for the next "
+                    "three."},
+                   &settings::tcp_keepalive_idle, 1s, "10s"),
+      network_wait({"BUSBAR_DATABASE_TCP_KEEPALIVE_INTERVAL",
+                    {"ELECTRIC_DATABASE_TCP_KEEPALIVE_INTERVAL"},
+                    "It is asked again after this long …"},
+                   &settings::tcp_keepalive_interval, 1s, "5s"),
+      [] {
+        auto out = count({"BUSBAR_DATABASE_TCP_KEEPALIVE_COUNT",
+                          {"ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT"},
+                          "… and given up after so many questions without an answer."},
+                         &settings::tcp_keepalive_count, {1, 100});
+        out.write = [](const settings& s) {
+          return std::to_string(s.tcp_keepalive_count == 0 ? 3 : s.tcp_keepalive_count);
+        };
+        return out;
+      }(),
+      network_wait({"BUSBAR_DATABASE_TCP_USER_TIMEOUT",
+                    {"ELECTRIC_DATABASE_TCP_USER_TIMEOUT"},
+                    "A connection on which what was sent is not acknowledged for this long is "
+                    "given up."},
+                   &settings::tcp_user_timeout, 1ms, "30s"),
       secret(),
       insecure(),
       count({"BUSBAR_PORT", {"ELECTRIC_PORT"}, "The HTTP port; 0 takes any free port."},

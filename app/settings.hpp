@@ -1,6 +1,6 @@
 // app/settings.hpp: every setting of `busbar serve`, after environment and flags are merged and
-// checked as a whole. Declared once, in settings.cpp, with name, synonym, default, range and
-// meaning.
+// checked as a whole; `busbar doctor` and `busbar cleanup` read the same. Declared once, in
+// settings.cpp, with name, synonym, default, range and meaning.
 #pragma once
 
 #include "base/result.hpp"
@@ -15,9 +15,13 @@
 namespace busbar::app {
 
 struct settings {
-  std::string database_url;                  ///< DATABASE_URL. Holds a password: never print.
-  std::string snapshot_database_url;         ///< BUSBAR_POOLED_DATABASE_URL, else database_url.
-  std::string database_ca_file;              ///< BUSBAR_DATABASE_CA_CERTIFICATE_FILE, in both URLs.
+  std::string database_url;          ///< DATABASE_URL. Holds a password: never print.
+  std::string snapshot_database_url; ///< BUSBAR_POOLED_DATABASE_URL, else database_url.
+  std::string database_ca_file;      ///< BUSBAR_DATABASE_CA_CERTIFICATE_FILE, in both URLs.
+  std::chrono::seconds tcp_keepalive_idle{0};     ///< BUSBAR_DATABASE_TCP_KEEPALIVE_IDLE, in both
+  std::chrono::seconds tcp_keepalive_interval{0}; ///< URLs like the next three; 0 = the default.
+  unsigned tcp_keepalive_count = 0;
+  std::chrono::milliseconds tcp_user_timeout{0};
   std::optional<std::string> secret;         ///< BUSBAR_SECRET; nullopt in insecure mode.
   std::uint16_t port = 3000;                 ///< BUSBAR_PORT
   std::string listen_address = "0.0.0.0";    ///< BUSBAR_LISTEN_ADDRESS
@@ -47,18 +51,25 @@ struct settings {
   std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
 };
 
-enum class command { serve, print_version, print_help };
+enum class command { serve, doctor, cleanup, health, print_version, print_help };
 
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config;  ///< For serve.
-  std::vector<std::string> notes = {}; ///< For serve: what to warn of in the log, a line each.
+  settings config;  ///< For serve, doctor and cleanup; for health only port and address.
+  std::vector<std::string> notes = {}; ///< What to warn of in the log, a line each.
+  /// For doctor only: why `serve` would refuse these settings.
+  std::optional<error> fault = std::nullopt;
+  bool json = false;    ///< For doctor.
+  bool dry_run = false; ///< For cleanup, as is `force`.
+  bool force = false;
+  bool must_be_active = false; ///< For health: it is not enough that it serves.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after
 /// the program's name; `environment` holds NAME=value. An empty value counts as not set. An error
-/// is one line that says what to do and holds no secret; `field` names the setting.
+/// is one line that says what to do and holds no secret; `field` names the setting. What is wrong
+/// with settings is `fault` for doctor; for it and for cleanup BUSBAR_SECRET need not be set.
 result<invocation> parse_invocation(const std::vector<std::string>& arguments,
                                     const std::vector<std::string>& environment);
 

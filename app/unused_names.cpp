@@ -10,14 +10,6 @@ namespace {
 constexpr std::array names{
     // Database
     unused_name{"ELECTRIC_DATABASE_USE_IPV6"},
-    unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE",
-                "write it into DATABASE_URL as keepalives_idle"},
-    unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_INTERVAL",
-                "write it into DATABASE_URL as keepalives_interval"},
-    unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT",
-                "write it into DATABASE_URL as keepalives_count"},
-    unused_name{"ELECTRIC_DATABASE_TCP_USER_TIMEOUT",
-                "write it into DATABASE_URL as tcp_user_timeout"},
     unused_name{"ELECTRIC_DB_POOL_SIZE"},
     unused_name{"ELECTRIC_REPLICATION_IDLE_TIMEOUT", "connections are kept while idle"},
     unused_name{"ELECTRIC_PUBLICATION_ALTER_DEBOUNCE_TIME"},

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace busbar {
@@ -44,5 +45,8 @@ struct snapshot {
   /// True once a transaction at or past xmax has committed: later commits are never visible.
   bool is_past(std::uint32_t xid) const noexcept { return widen(xid) >= xmax; }
 };
+
+/// Shapes that were made together have the same one.
+using snapshot_ptr = std::shared_ptr<const snapshot>;
 
 } // namespace busbar

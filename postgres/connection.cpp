@@ -186,6 +186,9 @@ int connection::server_version() const noexcept {
 int connection::backend_pid() const noexcept {
   return PQbackendPID(session_);
 }
+bool connection::is_encrypted() const noexcept {
+  return PQsslInUse(session_) != 0;
+}
 
 std::string quote_identifier(std::string_view name) {
   std::string out{"\""};

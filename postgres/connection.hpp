@@ -24,6 +24,8 @@ class connection_url {
 public:
   /// Accepts postgres:// and postgresql:// in all of libpq's forms. Errors name what is wrong
   /// (missing host or user, unknown option, `replication` given) and never repeat the password.
+  /// What the URL leaves open is set so that nothing else decides it, and so that a machine that
+  /// vanishes is noticed within half a minute.
   static result<connection_url> parse(std::string_view url);
 
   /// For logs: user, host, port and database only.
@@ -122,6 +124,7 @@ public:
   bool usable() const noexcept;
   int server_version() const noexcept; ///< 150004 for 15.4
   int backend_pid() const noexcept;
+  bool is_encrypted() const noexcept;
   pg_conn* raw() const noexcept { return session_; } ///< Only inside postgres/.
   void close() noexcept;                             ///< Nothing but destruction may follow.
 

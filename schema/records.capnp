@@ -22,10 +22,11 @@ struct ShapeRecord {
   xmin @11 :UInt64;
   xmax @12 :UInt64;
   xip @13 :List(UInt64);
-  canonicalWhere @14 :Text;  # part of the identity
+  obsoleteCanonicalWhere @14 :Text; # found anew when the clause is compiled
   inner @15 :List(UInt64);   # ids of the sets that its subqueries select, in their order
   values @16 :List(UInt16);  # of a set: the columns that it is asked for, as indices into the table's
   withoutNull @17 :Bool;     # of a set: somebody relies on their being NOT NULL
+  tableDigest @18 :Data;     # instead of `table`: the name under which it is stored, once for all shapes
 }
 
 struct NodeRecord {

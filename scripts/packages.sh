@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The one list of Debian packages, by what they are needed for.
-#   scripts/packages.sh [build] [run] [test] [bench] [format] [lint] [fresh]
-#                                                       installs; default: the first four
+#   scripts/packages.sh [build] [run] [test] [package] [bench] [format] [lint] [fresh]
+#                                                       installs; default: the first five
 # Sourced, it only defines install_packages. Installs only what is missing, without recommendations.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -28,8 +28,14 @@ packages_test=(
   nodejs npm
   zstd                # reads what we compressed
   nginx-light         # the cache that hundreds of clients sit behind
+  pgbouncer           # the pooler that snapshots pass
   chromium            # tests/browser
+  golang-go golang-github-masterminds-sprig-dev golang-github-xeipuuv-gojsonschema-dev
+  golang-k8s-sigs-yaml-dev # tests/chart renders as Helm does, with what Helm is made of
+  prometheus          # promtool
+  systemd             # systemd-analyze
 )
+packages_package=(dpkg-dev file) # CPack reads the dependencies off the binary
 packages_format=(clang-format)
 packages_bench=(nginx-light wrk)
 packages_lint=(clang-tidy)
@@ -64,26 +70,47 @@ install_packages() {
   if [[ " ${missing[*]} " == *' postgresql-15 '* ]]; then
     # Its installation would make and start a cluster of its own on port 5432, which nothing here
     # needs: until it is installed, a line in the configuration of postgresql-common forbids that.
-    run_shown "Installing postgresql-common" 900 "$log" "${root[@]}" bash -c "$apt_install" \
+    run_shown "Installing postgresql-common" 900 "$log" "${root[@]}" bash -c "$with_undo$without_services$apt_install" \
       apt_install postgresql-common
-    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$without_main_cluster$apt_install" \
-      apt_install "${missing[@]}"
-  else
-    run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$apt_install" apt_install "${missing[@]}"
+    with_undo+=$without_main_cluster
   fi
+  run_shown "$title" 3600 "$log" "${root[@]}" bash -c "$with_undo$without_services$apt_install" \
+    apt_install "${missing[@]}"
 }
-apt_install='DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
-  install --no-install-recommends "$@"'
+# Parts of a script that runs as root, with the packages as its arguments. What it changes for the time of an
+# installation it changes back, however it ends.
+with_undo='
+  undo=()
+  trap '"'"'for one in "${undo[@]}"; do eval "$one"; done'"'"' EXIT
+  trap "exit 1" INT TERM
+'
+# Of nginx, PgBouncer and Prometheus tests need the programs: no service is started, neither now nor at the next boot.
+without_services='
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    undo+=("rm -f $policy")
+    printf "#!/bin/sh\nexit 101\n" >"$policy"
+    chmod 755 "$policy"
+  fi
+  for package; do
+    case $package in
+      nginx-light | pgbouncer | prometheus)
+        undo+=("! command -v systemctl >/dev/null || systemctl --quiet disable ${package%-light}.service || true")
+        ;;
+    esac
+  done
+'
 without_main_cluster='
   file=/etc/postgresql-common/createcluster.conf
   line="create_main_cluster = false # while packages of Busbar are installed"
-  trap "sed -i \"/^$line\$/d\" $file" EXIT
-  trap "exit 1" INT TERM
+  undo+=("sed -i \"/^$line\$/d\" $file")
   echo "$line" >>$file
 '
+apt_install='DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+  install --no-install-recommends "$@"'
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-  (($#)) || set -- build run test bench
+  (($#)) || set -- build run test package bench
   install_packages "$@"
   say "All packages are installed."
 fi

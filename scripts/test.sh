@@ -80,10 +80,10 @@ node_tests() {
   count "$1" "$p" "$f" "$s" "$log"
 }
 
-install_packages build run test format
+install_packages build run test package format
 rm -rf "$results"
 mkdir -p "$results"
-for suite in client browser; do
+for suite in client browser chart; do
   run_shown "Installing the packages of tests/$suite" 900 "$results/npm-$suite.log" \
     npm --prefix "tests/$suite" ci --no-audit --no-fund
 done
@@ -96,6 +96,8 @@ for program in "${programs[@]}"; do # "unit" before "integration"
 done
 node_tests client
 node_tests browser
+node_tests chart
+single package 600 scripts/package.sh --check
 single quickstart 1200 scripts/quickstart.sh --check
 
 ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"

@@ -233,7 +233,7 @@ result<shape_definition> define_set(const set_words& words, const table_info& ta
 
 result<shape_definition> define_shape(const shape_request& request,
                                       std::shared_ptr<const table_info> table,
-                                      const table_list& inner) {
+                                      const table_list& inner, sql::program_pool* clauses) {
   if (table->columns.empty())
     return fail(errc::invalid_argument, "the table has no columns", "table");
   const auto flawed = [&](std::string_view field) {
@@ -273,7 +273,7 @@ result<shape_definition> define_shape(const shape_request& request,
                   "params");
     const auto columns = clause_columns(*table);
     auto filter = sql::predicate::compile(request.where, request.parameters, columns,
-                                          clause_collation(*table), clause_tables(inner));
+                                          clause_collation(*table), clause_tables(inner), clauses);
     if (!filter)
       return fail(std::move(filter).error());
     auto sets = sets_of(**filter, inner);
@@ -309,7 +309,7 @@ std::string shape_definition::identity() const {
   append_part(text, table->name);
   for (const auto key : key_columns(*table))
     append_part(text, table->columns[key].name);
-  append_part(text, filter ? filter->canonical() : std::string{});
+  append_part(text, filter ? filter->canonical() : std::string_view{});
   text += selects_all ? '*' : '=';
   for (const auto index : selected)
     append_part(text, table->columns[index].name);

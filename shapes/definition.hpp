@@ -4,6 +4,7 @@
 #include "base/result.hpp"
 #include "shapes/shape_request.hpp"
 #include "shapes/table.hpp"
+#include "sql/program_pool.hpp"
 #include "sql/subquery.hpp"
 
 #include <cstdint>
@@ -46,10 +47,12 @@ struct shape_definition {
 using table_list = std::vector<std::shared_ptr<const table_info>>;
 
 /// Checks columns and clause (spec shape-protocol 5.2). Errors carry the request's field. `inner`
-/// are the tables that the clause's subqueries name.
+/// are the tables that the clause's subqueries name. Shapes that are kept share what their clauses
+/// have in common through `clauses`.
 result<shape_definition> define_shape(const shape_request& request,
                                       std::shared_ptr<const table_info> table,
-                                      const table_list& inner = {});
+                                      const table_list& inner = {},
+                                      sql::program_pool* clauses = nullptr);
 
 /// A set as it was stored.
 struct set_words {

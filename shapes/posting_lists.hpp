@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace busbar {
@@ -19,16 +20,18 @@ public:
   using list_id = std::uint32_t;
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-  list_id make(const Owner& owner) {
+  list_id make(Owner owner) {
     const auto id = take(lists_, free_lists_);
-    lists_[id] = {.owner = owner, .head = none, .size = 0};
+    lists_[id] = {.owner = std::move(owner), .head = none, .size = 0};
     return id;
   }
   void drop(list_id id) {
+    lists_[id].owner = {};
     free_lists_.push_back(id);
     tidy(lists_, free_lists_);
   }
   Owner& owner(list_id id) { return lists_[id].owner; }
+  const Owner& owner(list_id id) const { return lists_[id].owner; }
   std::size_t size(list_id id) const { return lists_[id].size; }
 
   /// `exact` is handed back with every visit.

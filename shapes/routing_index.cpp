@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 
 namespace busbar {
 
@@ -93,6 +94,10 @@ std::vector<const atom*> choose_equal(std::vector<const atom*> from, bool severa
   return chosen;
 }
 
+std::size_t hash_of(std::string_view key) noexcept {
+  return std::hash<std::string_view>{}(key);
+}
+
 std::vector<sql::key_form> forms_of(std::span<const atom* const> parts) {
   std::vector<sql::key_form> forms;
   for (const auto* part : parts)
@@ -177,8 +182,8 @@ void routing_index::enter_elements(target who, const atom& a, bool exact) {
     return;
   }
   const auto crowd = [&](const std::string& key) {
-    const auto found = in->second.lists.find(key);
-    return found == in->second.lists.end() ? 0 : lists_.size(found->second);
+    const auto found = find_list(in->second, key);
+    return found == lists::none ? 0 : lists_.size(found);
   };
   const auto& rarest =
       *std::min_element(a.keys.begin(), a.keys.end(), [&](const auto& one, const auto& other) {
@@ -227,13 +232,18 @@ routing_index::tables::iterator routing_index::table_of(access how,
   return in;
 }
 
+routing_index::lists::list_id routing_index::find_list(const table& in,
+                                                       std::string_view key) const {
+  return in.lists.find(hash_of(key),
+                       [&](std::uint32_t list) { return lists_.owner(list).key == key; });
+}
+
 routing_index::lists::list_id routing_index::list_of(tables::iterator in, const std::string& key) {
-  auto& by_key = in->second.lists;
-  if (const auto found = by_key.find(key); found != by_key.end())
-    return found->second;
-  const auto made = by_key.emplace(key, lists_.make({.in = in})).first;
-  lists_.owner(made->second).key = &made->first;
-  return made->second;
+  if (const auto found = find_list(in->second, key); found != lists::none)
+    return found;
+  const auto made = lists_.make({.in = in, .key = key});
+  in->second.lists.insert(hash_of(key), made);
+  return made;
 }
 
 void routing_index::remove(target who) {
@@ -243,12 +253,13 @@ void routing_index::remove(target who) {
 }
 
 void routing_index::take_down(lists::list_id list) {
-  const auto at = lists_.owner(list);
+  const auto& at = lists_.owner(list);
+  const auto named = at.in;
   auto& in = at.in->second;
   switch (at.in->first.first) {
   case access::equal:
   case access::element:
-    in.lists.erase(in.lists.find(*at.key));
+    in.lists.erase(hash_of(at.key), list);
     break;
   case access::range:
     in.intervals.erase(at.node);
@@ -263,7 +274,7 @@ void routing_index::take_down(lists::list_id list) {
   for (const auto& form : in.keys)
     if (--form->second.users == 0)
       forms_.erase(form);
-  tables_.erase(at.in);
+  tables_.erase(named);
 }
 
 routing_index::extent routing_index::size() const noexcept {
@@ -309,8 +320,8 @@ void routing_index::ask(const tables::value_type& named, std::span<const sql::ce
   if (name.first == access::range)
     return in.intervals.stab(value.key, [&](std::uint32_t list) { hit(list, out); });
   for (const auto& element : value.elements)
-    if (const auto found = in.lists.find(element); found != in.lists.end())
-      hit(found->second, out);
+    if (const auto found = find_list(in, element); found != lists::none)
+      hit(found, out);
 }
 
 void routing_index::ask_equal(const table& in, std::span<const sql::cell> row,
@@ -326,8 +337,8 @@ void routing_index::ask_equal(const table& in, std::span<const sql::cell> row,
   }
   if (unreadable)
     hit_all(in, out);
-  else if (const auto found = in.lists.find(std::string_view{composite_}); found != in.lists.end())
-    hit(found->second, out);
+  else if (const auto found = find_list(in, composite_); found != lists::none)
+    hit(found, out);
 }
 
 const routing_index::column_key& routing_index::key_of(key_forms::iterator form,
@@ -364,8 +375,7 @@ void routing_index::hit(lists::list_id list, std::vector<candidate>& out) {
 }
 
 void routing_index::hit_all(const table& in, std::vector<candidate>& out) {
-  for (const auto& [key, list] : in.lists)
-    hit(list, out);
+  in.lists.for_each([&](std::uint32_t list) { hit(list, out); });
   in.intervals.for_each([&](std::uint32_t list) { hit(list, out); });
 }
 

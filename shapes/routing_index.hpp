@@ -2,18 +2,17 @@
 // that it cannot. Spec where-and-matching 3.
 #pragma once
 
+#include "base/number_table.hpp"
 #include "shapes/interval_tree.hpp"
 #include "shapes/posting_lists.hpp"
 #include "sql/atoms.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -74,20 +73,12 @@ private:
   };
   using key_forms = std::map<sql::key_form, column_key>;
 
-  struct text_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
-  using key_lists = std::unordered_map<std::string, std::uint32_t, text_hash, std::equal_to<>>;
-
   /// All that is entered by the same columns in the same way.
   struct table {
     std::vector<key_forms::iterator> keys = {}; ///< equal: one or more; element, range: one.
     std::uint16_t column = 0;                   ///< null, not_null
     std::uint32_t only = ~std::uint32_t{0};     ///< always, null, not_null: the list.
-    key_lists lists = {};                       ///< equal, element
+    number_table lists = {};                    ///< equal, element: by key
     interval_tree intervals = {};               ///< range
   };
   using table_name = std::pair<access, std::vector<sql::key_form>>;
@@ -96,8 +87,8 @@ private:
   /// Where a list hangs, to take it down when it is empty.
   struct place {
     tables::iterator in = {};
-    const std::string* key = nullptr; ///< equal, element
-    interval_tree::node_id node = 0;  ///< range
+    std::string key = {};            ///< equal, element
+    interval_tree::node_id node = 0; ///< range
   };
   using lists = posting_lists<place>;
 
@@ -107,6 +98,7 @@ private:
   void enter_interval(target who, const sql::atom& a, bool exact);
   void enter_only(target who, access how, std::uint16_t column, bool exact);
   tables::iterator table_of(access how, std::vector<sql::key_form> forms);
+  lists::list_id find_list(const table& in, std::string_view key) const;
   lists::list_id list_of(tables::iterator in, const std::string& key);
   void take_down(lists::list_id list);
 

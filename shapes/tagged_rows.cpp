@@ -30,10 +30,10 @@ tagged_rows::tagged_rows(const shape_definition& shape, std::string_view secret,
     for (const auto& form : position.left)
       if (std::find(columns_.begin(), columns_.end(), form.column) == columns_.end())
         columns_.push_back(form.column);
-    expressions_.push_back(
-        std::string{"COALESCE("} + (position.negated ? "NOT " : "") + "(" +
-        (position.leaf ? position.leaf->to_sql() : membership_sql(*shape.table, *plan, position)) +
-        "), false)");
+    expressions_.push_back(std::string{"COALESCE("} + (position.negated ? "NOT " : "") + "(" +
+                           (position.leaf ? std::string{position.leaf->to_sql()}
+                                          : membership_sql(*shape.table, *plan, position)) +
+                           "), false)");
   }
 }
 

@@ -10,6 +10,8 @@ struct enum_type {
   std::string schema;
   std::string name;
   std::vector<std::string> labels; ///< In the enum's order, which is not that of their letters.
+
+  friend bool operator==(const enum_type&, const enum_type&) = default;
 };
 
 } // namespace busbar::sql

@@ -20,6 +20,7 @@ namespace busbar::sql {
 struct node;          // tree.hpp
 struct conjunction;   // atoms.hpp
 struct subquery_plan; // subquery.hpp
+class program_pool;   // program_pool.hpp
 
 /// A column that a clause may name. Of a domain, all but the name is said of its base type.
 struct column {
@@ -59,13 +60,14 @@ public:
   /// column. `inner` are the tables that subqueries may name, at any depth: see inner_tables(). The
   /// caller limits the parameters' bytes. Errors: errc::invalid_argument with field "where" or
   /// "params"; a syntax error reads `At location <n>: <parser message>`, n counted as spec
-  /// shape-protocol 17.3 says.
-  static result<std::shared_ptr<const predicate>> compile(std::string_view where,
-                                                          std::span<const std::string> parameters,
-                                                          std::span<const column> columns,
-                                                          const collation& database = {},
-                                                          std::span<const inner_table> inner = {});
-  ~predicate();
+  /// shape-protocol 17.3 says. With a `pool`, clauses that differ in their constants only share the
+  /// rest.
+  static result<std::shared_ptr<const predicate>>
+  compile(std::string_view where, std::span<const std::string> parameters,
+          std::span<const column> columns, const collation& database = {},
+          std::span<const inner_table> inner = {}, program_pool* pool = nullptr);
+  predicate(const predicate&) = delete;
+  predicate& operator=(const predicate&) = delete;
 
   /// `row` has one cell for each of the `columns` given to compile(), in that order. Not for a
   /// clause with subqueries, which a row alone cannot answer: then it is `failed` whatever the row.
@@ -73,10 +75,10 @@ public:
 
   /// The clause re-emitted from the checked tree, fully parenthesised, constants typed, functions
   /// and operators qualified: the only text of it that may reach PostgreSQL.
-  const std::string& to_sql() const noexcept;
+  std::string_view to_sql() const noexcept;
 
   /// Equal for clauses that differ only in spelling; part of a shape's identity.
-  const std::string& canonical() const noexcept;
+  std::string_view canonical() const noexcept;
 
   /// Indices of the columns whose values the clause needs, ascending. Those that only a subquery's
   /// own condition needs are columns of another table, and not among them.
@@ -84,8 +86,8 @@ public:
 
   /// A row that satisfies the clause satisfies the atoms of at least one of these: see atoms.hpp.
   /// None at all: no row ever does. Of IN (SELECT …) they say nothing, so with subqueries none is
-  /// complete.
-  std::span<const conjunction> conjunctions() const noexcept;
+  /// complete. Made anew by each call, for they are wanted once and would take much memory.
+  std::vector<conjunction> conjunctions() const;
 
   /// How to answer a clause with subqueries; nullptr if it has none (left).
   const subquery_plan* subqueries() const noexcept;
@@ -94,9 +96,10 @@ private:
   struct body;
   using enum_list = std::vector<std::shared_ptr<const enum_type>>;
   static result<std::shared_ptr<const predicate>> of(const std::shared_ptr<const node>& tree,
-                                                     const enum_list& enums, std::size_t bytes_max);
-  explicit predicate(std::unique_ptr<const body> b);
-  std::unique_ptr<const body> body_;
+                                                     const enum_list& enums, std::size_t bytes_max,
+                                                     program_pool* pool);
+  explicit predicate(const body& b) noexcept : body_{&b} {}
+  const body* body_; ///< That this is a part of: one piece of memory has both.
 };
 
 } // namespace busbar::sql

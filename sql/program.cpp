@@ -4,8 +4,9 @@
 #include "sql/time_zone.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <map>
 #include <set>
+#include <utility>
 
 namespace busbar::sql {
 namespace {
@@ -30,19 +31,76 @@ bool has_list(operation op) noexcept {
 
 } // namespace
 
-program::program(const node& tree, const std::vector<std::shared_ptr<const enum_type>>& enums)
-    : enums_{enums} {
-  index_of done;
-  add(tree, done);
-  plan_memory();
-  // There may be a hundred thousand of these.
-  steps_.shrink_to_fit();
-  operands_.shrink_to_fit();
-  values_.shrink_to_fit();
+/// Lays a tree out. What it finds borrows from the tree until finish().
+class program::builder {
+public:
+  explicit builder(const std::vector<std::shared_ptr<const enum_type>>& enums) : scratch_{enums} {
+    made_.enums = enums;
+  }
+
+  step_index add(const node& n);
+  void finish(program& out, program_pool* pool);
+
+private:
+  void add_operands(const node& n, step& s);
+  void add_list(const node& n, step& s);
+  void add_zone(const node& n, step& s);
+  void add_subscripts(const node& n, step& s);
+  value stored(type t, const constant& c);
+  void plan_memory();
+  void keep_constants(program& out);
+
+  program_layout made_;
+  std::vector<value> values_;
+  workspace scratch_;
+  std::unique_ptr<workspace> memory_;
+  std::map<const void*, step_index> done_;
+};
+
+program::program(const node& tree, const std::vector<std::shared_ptr<const enum_type>>& enums,
+                 program_pool* pool) {
+  builder steps{enums};
+  steps.add(tree);
+  steps.finish(*this, pool);
 }
 
-program::step_index program::add(const node& n, index_of& done) {
-  if (const auto known = done.find(&n); known != done.end())
+void program::builder::finish(program& out, program_pool* pool) {
+  plan_memory();
+  keep_constants(out);
+  made_.constants = values_.size();
+  made_.steps.shrink_to_fit(); // there may be many of these as well
+  made_.operands.shrink_to_fit();
+  auto layout = std::make_shared<const program_layout>(std::move(made_));
+  out.layout_ = pool ? pool->share(std::move(layout)) : std::move(layout);
+}
+
+/// In as few pieces of memory as possible.
+void program::builder::keep_constants(program& out) {
+  if (values_.empty())
+    return;
+  std::size_t bytes = 0;
+  for (const auto& v : values_)
+    bytes += v.text.size();
+  auto texts = bytes > 0 ? std::make_unique<char[]>(bytes) : nullptr;
+  auto* end = texts.get();
+  for (auto& v : values_) {
+    if (v.text.empty()) {
+      v.text = "";
+      continue;
+    }
+    const auto size = v.text.copy(end, v.text.size());
+    v.text = {end, size};
+    end += size;
+  }
+  auto values = std::make_unique<value[]>(values_.size());
+  std::copy(values_.begin(), values_.end(), values.get());
+  out.values_ = std::move(values);
+  out.texts_ = std::move(texts);
+  out.memory_ = std::move(memory_);
+}
+
+program::step_index program::builder::add(const node& n) {
+  if (const auto known = done_.find(&n); known != done_.end())
     return known->second;
   step s{.op = n.op,
          .result = n.result,
@@ -56,9 +114,10 @@ program::step_index program::add(const node& n, index_of& done) {
          .callee = n.callee};
   switch (n.op) {
   case operation::column:
-    for (step_index i = 0; i < steps_.size(); ++i) // one step a column, however often it is named
-      if (steps_[i].op == operation::column && steps_[i].column == n.column)
-        return done[&n] = i;
+    // One step a column, however often it is named.
+    for (step_index i = 0; i < made_.steps.size(); ++i)
+      if (made_.steps[i].op == operation::column && made_.steps[i].column == n.column)
+        return done_[&n] = i;
     break;
   case operation::constant:
     s.null = n.literal.is_null;
@@ -66,7 +125,7 @@ program::step_index program::add(const node& n, index_of& done) {
     values_.push_back(stored(n.result, n.literal));
     break;
   default:
-    add_operands(n, s, done);
+    add_operands(n, s);
     if (n.op == operation::one_of)
       add_list(n, s);
     if (n.op == operation::at)
@@ -74,27 +133,27 @@ program::step_index program::add(const node& n, index_of& done) {
     if (n.op == operation::apply && n.callee->name == "timezone")
       add_zone(n, s);
   }
-  steps_.push_back(s);
-  return done[&n] = static_cast<step_index>(steps_.size() - 1);
+  made_.steps.push_back(s);
+  return done_[&n] = static_cast<step_index>(made_.steps.size() - 1);
 }
 
-void program::add_operands(const node& n, step& s, index_of& done) {
+void program::builder::add_operands(const node& n, step& s) {
   if (!has_list(n.op)) {
-    s.first = add(*n.args[0], done);
+    s.first = add(*n.args[0]);
     if (n.args.size() > 1)
-      s.second = add(*n.args[1], done);
+      s.second = add(*n.args[1]);
     return;
   }
   std::vector<step_index> args;
   for (const auto& arg : n.args)
-    args.push_back(add(*arg, done));
-  s.first = static_cast<std::uint32_t>(operands_.size());
-  operands_.insert(operands_.end(), args.begin(), args.end());
-  s.second = static_cast<std::uint32_t>(operands_.size());
+    args.push_back(add(*arg));
+  s.first = static_cast<std::uint32_t>(made_.operands.size());
+  made_.operands.insert(made_.operands.end(), args.begin(), args.end());
+  s.second = static_cast<std::uint32_t>(made_.operands.size());
 }
 
 /// Lists are searched by halves, so their order is that of the comparison.
-void program::add_list(const node& n, step& s) {
+void program::builder::add_list(const node& n, step& s) {
   std::vector<value> list;
   for (const auto& element : n.set)
     list.push_back(stored(n.element, element));
@@ -106,49 +165,41 @@ void program::add_list(const node& n, step& s) {
 }
 
 /// A zone is a file: read once, not for every row.
-void program::add_zone(const node& n, step& s) {
+void program::builder::add_zone(const node& n, step& s) {
   const auto& name = *n.args[0];
   if (name.op != operation::constant || name.literal.is_null)
     return;
-  zones_.push_back(time_zone::find(name.literal.text));
-  s.zone = zones_.back().get();
+  made_.zones.push_back(time_zone::find(name.literal.text));
+  s.zone = made_.zones.back().get();
 }
 
-void program::add_subscripts(const node& n, step& s) {
-  s.modifier = static_cast<std::int32_t>(subscripts_.size());
-  subscripts_.insert(subscripts_.end(), n.at.begin(), n.at.end());
-  s.list = static_cast<std::uint32_t>(subscripts_.size());
+void program::builder::add_subscripts(const node& n, step& s) {
+  s.modifier = static_cast<std::int32_t>(made_.subscripts.size());
+  made_.subscripts.insert(made_.subscripts.end(), n.at.begin(), n.at.end());
+  s.list = static_cast<std::uint32_t>(made_.subscripts.size());
 }
 
 /// Reads a literal that typing has read before.
-value program::stored(type t, const constant& c) {
+value program::builder::stored(type t, const constant& c) {
   value v;
   if (c.is_null)
     return v;
   if (is_array(t)) {
     if (!memory_)
-      memory_ = std::make_unique<workspace>(enums_);
+      memory_ = std::make_unique<workspace>(made_.enums);
     (void)read_value(t, memory_->keep(c.text), v, *memory_);
-    return v;
-  }
-  workspace scratch{enums_};
-  (void)read_value(t, c.text, v, scratch);
-  if (v.text.empty()) {
-    v.text = "";
   } else {
-    auto& copy = texts_.emplace_back(std::make_unique<char[]>(v.text.size()));
-    std::memcpy(copy.get(), v.text.data(), v.text.size());
-    v.text = {copy.get(), v.text.size()};
+    (void)read_value(t, c.text, v, scratch_);
   }
   return v;
 }
 
 /// A value that one step alone needs is not worth remembering.
-void program::plan_memory() {
-  std::vector<std::uint32_t> uses(steps_.size(), 0);
-  for (const auto i : operands_)
+void program::builder::plan_memory() {
+  std::vector<std::uint32_t> uses(made_.steps.size(), 0);
+  for (const auto i : made_.operands)
     ++uses[i];
-  for (const auto& s : steps_) {
+  for (const auto& s : made_.steps) {
     if (s.op == operation::column || s.op == operation::constant || has_list(s.op))
       continue;
     ++uses[s.first];
@@ -156,15 +207,15 @@ void program::plan_memory() {
       ++uses[s.second];
   }
   std::set<std::uint16_t> used;
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    if (steps_[i].op != operation::column)
+  for (std::size_t i = 0; i < made_.steps.size(); ++i) {
+    if (made_.steps[i].op != operation::column)
       continue;
-    used.insert(steps_[i].column);
-    if (uses[i] > 1 && remembered_ < remembered_max)
-      steps_[i].memory = remembered_++;
+    used.insert(made_.steps[i].column);
+    if (uses[i] > 1 && made_.remembered < remembered_max)
+      made_.steps[i].memory = made_.remembered++;
   }
-  columns_.assign(used.begin(), used.end());
-  row_size_min_ = columns_.empty() ? 0 : columns_.back() + std::size_t{1};
+  made_.columns.assign(used.begin(), used.end());
+  made_.row_size_min = made_.columns.empty() ? 0 : made_.columns.back() + std::size_t{1};
 }
 
 } // namespace busbar::sql

@@ -2,40 +2,23 @@
 #pragma once
 
 #include "sql/predicate.hpp"
+#include "sql/program_pool.hpp"
 #include "sql/tree.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
 
 namespace busbar::sql {
 
-/// Immutable once built; any thread may run it. Running allocates nothing, as long as the values
-/// that it computes on its way fit into a kilobyte.
+/// All of a program but its constants. Immutable once built.
 ///
 /// A step refers to the steps of its operands by index; each of them stands before it. What the
-/// tree shares is one step. A column's text is parsed when a step first needs its value, and
-/// remembered for the row if several do.
-class program {
-public:
-  program(const node& tree, const std::vector<std::shared_ptr<const enum_type>>& enums);
-
-  /// `row` has one cell for each column that the tree was checked against.
-  truth run(std::span<const cell> row) const noexcept;
-
-  /// The value of a tree without columns; borrows from this program and `space`.
-  outcome compute(workspace& space, value& out) const noexcept;
-
-  /// Ascending.
-  const std::vector<std::uint16_t>& columns() const noexcept { return columns_; }
-
-private:
-  static constexpr std::size_t remembered_max = 8;
+/// tree shares is one step.
+struct program_layout {
   static constexpr std::uint8_t not_remembered = 0xff;
-
-  enum class state : std::uint8_t { present, null, failed, absent };
 
   struct step {
     operation op = operation::constant;
@@ -49,31 +32,63 @@ private:
     bool all = false;                     ///< quantified
     std::uint16_t column = 0;
     std::int32_t modifier = -1; ///< convert; at: where its subscripts begin.
-    std::uint32_t first = 0;  ///< Operand; or the first one in operands_; or the first in values_.
-    std::uint32_t second = 0; ///< Second operand; or the end in operands_ or values_.
-    std::uint32_t list = 0;   ///< one_of: the first in values_; at: the end of its subscripts.
+    std::uint32_t first = 0;    ///< Operand; or the first one in `operands`; or the first constant.
+    std::uint32_t second = 0;   ///< Second operand; or the end in `operands` or of the constants.
+    std::uint32_t list = 0;     ///< one_of: the first constant; at: the end of its subscripts.
     const function* callee = nullptr;
     const time_zone* zone = nullptr; ///< apply: see call::zone.
+
+    friend bool operator==(const step&, const step&) = default;
   };
+  using step_index = std::uint32_t;
+
+  std::vector<std::shared_ptr<const enum_type>> enums = {};
+  std::vector<step> steps = {}; ///< The last is the whole clause.
+  std::vector<step_index> operands = {};
+  std::vector<subscript_parts> subscripts = {};
+  std::vector<std::shared_ptr<const time_zone>> zones = {};
+  std::vector<std::uint16_t> columns = {}; ///< Ascending.
+  std::size_t constants = 0;               ///< How many a program needs.
+  std::size_t row_size_min = 0;
+  std::uint8_t remembered = 0;
+};
+
+/// Immutable once built; any thread may run it. Running allocates nothing, as long as the values
+/// that it computes on its way fit into a kilobyte. A column's text is parsed when a step first
+/// needs its value, and remembered for the row if several do.
+class program {
+public:
+  /// With a pool, programs that differ in their constants only share their layout.
+  program(const node& tree, const std::vector<std::shared_ptr<const enum_type>>& enums,
+          program_pool* pool = nullptr);
+
+  /// `row` has one cell for each column that the tree was checked against.
+  truth run(std::span<const cell> row) const noexcept;
+
+  /// The value of a tree without columns; borrows from this program and `space`.
+  outcome compute(workspace& space, value& out) const noexcept;
+
+  /// Ascending.
+  const std::vector<std::uint16_t>& columns() const noexcept { return layout_->columns; }
+
+  const std::shared_ptr<const program_layout>& layout() const noexcept { return layout_; }
+
+private:
+  class builder;
+  using step = program_layout::step;
+  using step_index = program_layout::step_index;
+  static constexpr std::size_t remembered_max = 8;
+  static constexpr std::uint8_t not_remembered = program_layout::not_remembered;
+
+  enum class state : std::uint8_t { present, null, failed, absent };
 
   /// What one evaluation knows about its row so far.
   struct evaluation {
     std::span<const cell> row;
     workspace* space = nullptr;
-    state* known = nullptr; ///< Both as long as remembered_; unused if it is 0.
+    state* known = nullptr; ///< Both as long as `remembered`; unused if it is 0.
     value* values = nullptr;
   };
-
-  using step_index = std::uint32_t;
-  using index_of = std::map<const void*, step_index>;
-
-  step_index add(const node& n, index_of& done);
-  void add_operands(const node& n, step& s, index_of& done);
-  void add_list(const node& n, step& s);
-  void add_zone(const node& n, step& s);
-  void add_subscripts(const node& n, step& s);
-  value stored(type t, const constant& c);
-  void plan_memory();
 
   truth run_prepared(evaluation& e) const noexcept;
   truth test(evaluation& e, step_index i) const noexcept;
@@ -96,17 +111,11 @@ private:
   state extreme(evaluation& e, const step& s, value& out) const noexcept;
   state choice(evaluation& e, const step& s, value& out) const noexcept;
 
-  std::vector<std::shared_ptr<const enum_type>> enums_;
-  std::vector<step> steps_; ///< The last is the whole clause.
-  std::vector<step_index> operands_;
-  std::vector<value> values_;
-  std::vector<subscript_parts> subscripts_;
-  std::vector<std::shared_ptr<const time_zone>> zones_;
-  std::vector<std::unique_ptr<char[]>> texts_; ///< What `values_` borrow from …
-  std::unique_ptr<workspace> memory_;          ///< … and arrays, of which few clauses have one.
-  std::vector<std::uint16_t> columns_;
-  std::size_t row_size_min_ = 0;
-  std::uint8_t remembered_ = 0;
+  // There may be a hundred thousand programs: no member is larger than it has to be.
+  std::shared_ptr<const program_layout> layout_; ///< Never null.
+  std::unique_ptr<const value[]> values_;        ///< The constants.
+  std::unique_ptr<const char[]> texts_;          ///< What they borrow from …
+  std::unique_ptr<workspace> memory_;            ///< … and arrays, of which few clauses have one.
 };
 
 } // namespace busbar::sql

@@ -37,22 +37,22 @@ constexpr bool holds(comparison test, int order) noexcept {
 } // namespace
 
 truth program::run(std::span<const cell> row) const noexcept {
-  if (row.size() < row_size_min_)
+  if (row.size() < layout_->row_size_min)
     return truth::failed;
-  workspace space{enums_};
+  workspace space{layout_->enums};
   evaluation e{.row = row, .space = &space};
   return run_prepared(e);
 }
 
 outcome program::compute(workspace& space, value& out) const noexcept {
   evaluation e{.row = {}, .space = &space};
-  const auto found = fetch(e, static_cast<step_index>(steps_.size() - 1), out);
+  const auto found = fetch(e, static_cast<step_index>(layout_->steps.size() - 1), out);
   return static_cast<outcome>(found);
 }
 
 truth program::run_prepared(evaluation& e) const noexcept {
-  const auto last = static_cast<step_index>(steps_.size() - 1);
-  if (remembered_ == 0)
+  const auto last = static_cast<step_index>(layout_->steps.size() - 1);
+  if (layout_->remembered == 0)
     return test(e, last);
   std::array<state, remembered_max> known;
   known.fill(state::absent);
@@ -63,7 +63,7 @@ truth program::run_prepared(evaluation& e) const noexcept {
 }
 
 truth program::test(evaluation& e, step_index i) const noexcept {
-  const step& s = steps_[i];
+  const step& s = layout_->steps[i];
   switch (s.op) {
   case operation::compare:
     return compared(e, s);
@@ -104,7 +104,7 @@ truth program::test_value(evaluation& e, step_index i) const noexcept {
 }
 
 truth program::is_null(evaluation& e, const step& s) const noexcept {
-  const step& inner = steps_[s.first];
+  const step& inner = layout_->steps[s.first];
   if (inner.op == operation::column) // presence only: the text may be of any type
     return truth_of(!e.row[inner.column]);
   value ignored;
@@ -118,7 +118,7 @@ truth program::junction(evaluation& e, const step& s, truth decisive,
                         truth neutral) const noexcept {
   auto answer = neutral;
   for (auto i = s.first; i < s.second; ++i) {
-    const auto part = test(e, operands_[i]);
+    const auto part = test(e, layout_->operands[i]);
     if (part == decisive || part == truth::failed)
       return part;
     if (part == truth::unknown)
@@ -132,7 +132,7 @@ truth program::compared(evaluation& e, const step& s) const noexcept {
   const auto left = fetch(e, s.first, a);
   if (left == state::failed)
     return truth::failed;
-  const step& other = steps_[s.second];
+  const step& other = layout_->steps[s.second];
   if (other.op == operation::constant) // nearly always, and then there is nothing to copy
     return left == state::null || other.null
                ? truth::unknown
@@ -152,7 +152,7 @@ truth program::contains(evaluation& e, const step& s) const noexcept {
   if (fetched != state::present)
     return fetched == state::null ? truth::unknown : truth::failed;
   return truth_of(
-      std::binary_search(values_.begin() + s.list, values_.begin() + s.second, x,
+      std::binary_search(values_.get() + s.list, values_.get() + s.second, x,
                          [&s](const value& a, const value& b) { return compare(s.by, a, b) < 0; }));
 }
 
@@ -178,7 +178,7 @@ truth program::quantified(evaluation& e, const step& s) const noexcept {
     } else if (!item.null) {
       pair[1] = item;
       value found;
-      const call c{pair, steps_[s.first].result, type::boolean, s.cases, *e.space};
+      const call c{pair, layout_->steps[s.first].result, type::boolean, s.cases, *e.space};
       const auto called = s.callee->run(c, found);
       if (called == outcome::failed)
         return truth::failed;
@@ -193,7 +193,7 @@ truth program::quantified(evaluation& e, const step& s) const noexcept {
 }
 
 program::state program::fetch(evaluation& e, step_index i, value& out) const noexcept {
-  const step& s = steps_[i];
+  const step& s = layout_->steps[i];
   switch (s.op) {
   case operation::column:
     return fetch_column(e, s, out);
@@ -205,7 +205,7 @@ program::state program::fetch(evaluation& e, step_index i, value& out) const noe
     if (fetched != state::present || s.how == conversion::relabel)
       return fetched;
     return static_cast<state>(
-        convert({s.how, steps_[s.first].result, s.result, s.modifier}, out, *e.space));
+        convert({s.how, layout_->steps[s.first].result, s.result, s.modifier}, out, *e.space));
   }
   case operation::apply:
     return apply(e, s, out);
@@ -263,7 +263,7 @@ program::state program::fetch_operands(evaluation& e, const step& s, bool strict
   bool any_null = false;
   for (std::uint32_t i = 0; i < count; ++i) {
     auto& item = *std::construct_at(items + i);
-    const auto found = fetch(e, operands_[s.first + i], item.v);
+    const auto found = fetch(e, layout_->operands[s.first + i], item.v);
     if (found == state::failed)
       return found;
     item.null = found == state::null;
@@ -277,7 +277,8 @@ program::state program::apply(evaluation& e, const step& s, value& out) const no
   std::span<const datum> args;
   if (const auto found = fetch_operands(e, s, s.callee->strict, args); found != state::present)
     return found;
-  const call c{args, steps_[operands_[s.first]].result, s.result, s.cases, *e.space, s.zone};
+  const call c{
+      args, layout_->steps[layout_->operands[s.first]].result, s.result, s.cases, *e.space, s.zone};
   return static_cast<state>(s.callee->run(c, out));
 }
 
@@ -303,13 +304,14 @@ program::state program::build_array(evaluation& e, const step& s, value& out) co
   std::span<const datum> items;
   if (const auto found = fetch_operands(e, s, false, items); found != state::present)
     return found;
-  const bool nested = s.first < s.second && is_array(steps_[operands_[s.first]].result);
+  const bool nested =
+      s.first < s.second && is_array(layout_->steps[layout_->operands[s.first]].result);
   return static_cast<state>(sql::build_array(element_of(s.result), items, nested, out, *e.space));
 }
 
 program::state program::at(evaluation& e, const step& s, value& out) const noexcept {
   value array; // if there is none, PostgreSQL does not look at the subscripts
-  if (const auto found = fetch(e, operands_[s.first], array); found != state::present)
+  if (const auto found = fetch(e, layout_->operands[s.first], array); found != state::present)
     return found;
   std::span<const datum> args;
   if (const auto found = fetch_operands(e, s, true, args); found != state::present)
@@ -318,7 +320,7 @@ program::state program::at(evaluation& e, const step& s, value& out) const noexc
   std::size_t count = 0;
   std::size_t next = 1;
   for (auto i = static_cast<std::size_t>(s.modifier); i < s.list; ++i) {
-    const auto& parts = subscripts_[i];
+    const auto& parts = layout_->subscripts[i];
     auto& one = subscripts[count++];
     one = {.slice = parts.slice, .has_lower = parts.has_lower, .has_upper = parts.has_upper};
     if (parts.has_lower)
@@ -333,7 +335,7 @@ program::state program::at(evaluation& e, const step& s, value& out) const noexc
 program::state program::coalesce(evaluation& e, const step& s, value& out) const noexcept {
   for (auto i = s.first; i < s.second; ++i) {
     out = {};
-    if (const auto found = fetch(e, operands_[i], out); found != state::null)
+    if (const auto found = fetch(e, layout_->operands[i], out); found != state::null)
       return found;
   }
   return state::null;
@@ -343,7 +345,7 @@ program::state program::extreme(evaluation& e, const step& s, value& out) const 
   bool any = false;
   for (auto i = s.first; i < s.second; ++i) {
     value next;
-    const auto found = fetch(e, operands_[i], next);
+    const auto found = fetch(e, layout_->operands[i], next);
     if (found == state::failed)
       return found;
     if (found == state::null || (any && !holds(s.test, compare(s.by, next, out))))
@@ -356,13 +358,13 @@ program::state program::extreme(evaluation& e, const step& s, value& out) const 
 
 program::state program::choice(evaluation& e, const step& s, value& out) const noexcept {
   for (auto i = s.first; i + 1 < s.second; i += 2) {
-    const auto chosen = test(e, operands_[i]);
+    const auto chosen = test(e, layout_->operands[i]);
     if (chosen == truth::failed)
       return state::failed;
     if (chosen == truth::yes)
-      return fetch(e, operands_[i + 1], out);
+      return fetch(e, layout_->operands[i + 1], out);
   }
-  return fetch(e, operands_[s.second - 1], out);
+  return fetch(e, layout_->operands[s.second - 1], out);
 }
 
 } // namespace busbar::sql

@@ -31,6 +31,10 @@ struct table_name {
   friend bool operator==(const table_name&, const table_name&) = default;
 };
 
+/// False only of a clause without subqueries. Does not parse, so that most need not be parsed
+/// twice.
+bool may_have_subqueries(std::string_view where);
+
 /// The tables that subqueries of the clause name, at any depth, each once, in the order in which
 /// the clause names them first; empty if it has no subquery. Errors: those of predicate::compile()
 /// that the text alone decides.

@@ -4,6 +4,7 @@
 #include "sql/subquery.hpp"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 
 namespace busbar::sql {
@@ -56,6 +57,16 @@ void collect_tables(const expression& e, std::vector<table_name>& out) {
 
 result<void> check_subquery_forms(const expression& clause) {
   return check_forms(clause, true, 0);
+}
+
+bool may_have_subqueries(std::string_view where) {
+  // The words that can begin a query.
+  constexpr std::array<std::string_view, 4> words{"select", "values", "table", "with"};
+  const auto is_equal = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; };
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return std::search(where.begin(), where.end(), word.begin(), word.end(), is_equal) !=
+           where.end();
+  });
 }
 
 result<std::vector<table_name>> inner_tables(std::string_view where) try {

@@ -52,6 +52,8 @@ struct subscript_parts {
   bool slice = false;
   bool has_lower = false;
   bool has_upper = false;
+
+  friend bool operator==(const subscript_parts&, const subscript_parts&) = default;
 };
 
 struct node;

@@ -2,7 +2,8 @@
 // column family and a migration. Integers are big-endian, so that RocksDB's bytewise order is log
 // order and one shape is one contiguous range.
 //
-//   directory  's' shape(u64)                          ShapeRecord (records.capnp)
+//   directory  'd' digest(16)                          Table (table.capnp), as shapes were defined
+//              's' shape(u64)                          ShapeRecord (records.capnp); empty: begun
 //              'p' shape(u64)                          lsn(u64): first commit past the snapshot
 //              't' shape(u64)                          KnownFacts (table.capnp) of its table
 //              'x' shape(u64)                          empty: removed, whatever else is stored

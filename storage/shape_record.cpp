@@ -42,12 +42,31 @@ result<void> read_message(std::string_view bytes, const Read& read) {
 
 } // namespace
 
-std::string encode(const shape_record& record) {
+std::string encode(const table_info& table) {
+  capnp::MallocMessageBuilder message;
+  busbar::encode(message.initRoot<schema::Table>(), table);
+  return to_bytes(message);
+}
+
+result<table_info> decode_table(std::string_view bytes) {
+  table_info table;
+  auto read =
+      read_message<schema::Table>(bytes, [&](schema::Table::Reader in) { table = decode(in); });
+  if (!read)
+    return fail(std::move(read).error().with_context("table"));
+  return table;
+}
+
+std::string encode(const shape_record& record, std::string_view table_digest) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<schema::ShapeRecord>();
   out.setHandle(record.handle);
   out.setCreatedLsn(record.created_lsn);
-  busbar::encode(out.initTable(), record.table);
+  if (table_digest.empty())
+    busbar::encode(out.initTable(), *record.table);
+  else
+    out.setTableDigest(
+        {reinterpret_cast<const kj::byte*>(table_digest.data()), table_digest.size()});
   auto selected = out.initSelected(static_cast<unsigned>(record.selected.size()));
   for (unsigned i = 0; i < selected.size(); ++i)
     selected.set(i, record.selected[i]);
@@ -56,7 +75,6 @@ std::string encode(const shape_record& record) {
   auto parameters = out.initParameters(static_cast<unsigned>(record.parameters.size()));
   for (unsigned i = 0; i < parameters.size(); ++i)
     parameters.set(i, record.parameters[i]);
-  out.setCanonicalWhere(record.canonical_where);
   out.setReplicaFull(record.replica_full);
   out.setChangesOnly(record.changes_only);
   out.setSnapshotComplete(record.snapshot_complete);
@@ -95,19 +113,23 @@ result<known_facts> decode_known_facts(std::string_view bytes, const table_info&
   return known;
 }
 
-result<shape_record> decode_shape_record(std::string_view bytes) {
+result<shape_record> decode_shape_record(std::string_view bytes, const table_finder& find) {
   shape_record record;
   auto read = read_message<schema::ShapeRecord>(bytes, [&](schema::ShapeRecord::Reader in) {
     record.handle = to_text(in.getHandle());
     record.created_lsn = in.getCreatedLsn();
-    record.table = decode(in.getTable());
+    if (!in.hasTableDigest()) {
+      record.table = std::make_shared<const table_info>(decode(in.getTable()));
+    } else if (find) {
+      const auto digest = in.getTableDigest();
+      record.table = find({reinterpret_cast<const char*>(digest.begin()), digest.size()});
+    }
     for (const auto index : in.getSelected())
       record.selected.push_back(index);
     record.selects_all = in.getSelectsAll();
     record.where = to_text(in.getWhere());
     for (const auto parameter : in.getParameters())
       record.parameters.push_back(to_text(parameter));
-    record.canonical_where = to_text(in.getCanonicalWhere());
     record.replica_full = in.getReplicaFull();
     record.changes_only = in.getChangesOnly();
     record.snapshot_complete = in.getSnapshotComplete();
@@ -124,7 +146,9 @@ result<shape_record> decode_shape_record(std::string_view bytes) {
   });
   if (!read)
     return fail(std::move(read).error().with_context("shape record"));
-  const auto lacks = [&](std::uint16_t index) { return index >= record.table.columns.size(); };
+  if (!record.table)
+    return fail(errc::corrupt, "shape record: its table is not stored");
+  const auto lacks = [&](std::uint16_t index) { return index >= record.table->columns.size(); };
   for (const auto& columns : {record.selected, record.values})
     if (std::any_of(columns.begin(), columns.end(), lacks))
       return fail(errc::corrupt, "shape record selects a column that its table lacks");

@@ -7,6 +7,7 @@
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
@@ -17,6 +18,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <system_error>
 
@@ -41,6 +43,13 @@ std::string open_key(std::uint32_t writer) {
   std::string key = open_prefix;
   append_be32(key, writer);
   return key;
+}
+
+/// Names a table by what is stored of it.
+std::string digest_of(std::string_view table) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> hash;
+  SHA256(reinterpret_cast<const unsigned char*>(table.data()), table.size(), hash.data());
+  return {reinterpret_cast<const char*>(hash.data()), table_digest_bytes};
 }
 
 std::string encode(const node_identity& who) {
@@ -321,10 +330,9 @@ result<shape_id> store::next_shape_id(std::optional<std::uint32_t> remainder) {
 }
 
 result<void> store::begin_shapes(std::span<const shape_id> ids) {
-  const auto unfinished = encode(shape_record{});
   rocksdb::WriteBatch writes;
   for (const auto id : ids)
-    writes.Put(body_->of(family::directory), shape_key('s', id), unfinished);
+    writes.Put(body_->of(family::directory), shape_key('s', id), {});
   if (const auto status = body_->db->Write({}, &writes); !status.ok())
     return fail(to_error(status, "begin shapes"));
   return {};
@@ -406,17 +414,39 @@ result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::ui
   return {};
 }
 
+result<void> store::put_snapshots(std::span<const shape_id> ids, std::string_view only_piece) {
+  rocksdb::WriteBatch writes;
+  for (const auto id : ids)
+    writes.Put(body_->of(family::chunks), piece_key(id, 0, 0), slice(only_piece));
+  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+    return fail(to_error(status, "write snapshots"));
+  return {};
+}
+
 result<void> store::finish_snapshots(std::span<const finished_shape> shapes, bool flush) {
   if (flush)
     if (const auto status = body_->db->Flush({}, body_->of(family::chunks)); !status.ok())
       return fail(to_error(status, "flush snapshot"));
   rocksdb::WriteBatch writes;
-  for (const auto& [id, record] : shapes)
-    writes.Put(body_->of(family::directory), shape_key('s', id), encode(record));
+  std::map<std::shared_ptr<const table_info>, std::string> digests;
+  for (const auto& [id, record] : shapes) {
+    auto& digest = digests[record.table];
+    if (digest.empty()) {
+      const auto table = encode(*record.table);
+      digest = digest_of(table);
+      const std::lock_guard guard{body_->tables};
+      if (!body_->tables_stored.contains(digest))
+        writes.Put(body_->of(family::directory), table_prefix + digest, table);
+    }
+    writes.Put(body_->of(family::directory), shape_key('s', id), encode(record, digest));
+  }
   rocksdb::WriteOptions options;
   options.sync = true;
   if (const auto status = body_->db->Write(options, &writes); !status.ok())
     return fail(to_error(status, "write definitions"));
+  const std::lock_guard guard{body_->tables};
+  for (auto& [table, digest] : digests)
+    body_->tables_stored.insert(std::move(digest));
   return {};
 }
 

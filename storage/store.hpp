@@ -89,7 +89,8 @@ struct recovered_shape {
   log_offset head;                    ///< snapshot_end() if nothing has been appended.
   std::uint64_t open_chunk_bytes = 0; ///< Size of the log's last, open chunk.
   std::uint64_t splice_passed = 0;    ///< As given to mark_splice_passed(); 0 = not yet.
-  known_facts known = {};             ///< As last given to put_facts().
+  known_ptr known = nullptr;          ///< As last given to put_facts(); equal ones are shared.
+  bool has_boundaries = false;        ///< The log has a complete chunk.
 };
 
 /// A shape's part of the sets, as read_set() finds it.
@@ -126,8 +127,8 @@ public:
   result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
   result<std::uint64_t> newest_xid() const;            ///< As last given to sync(); 0 if never.
 
-  /// Finds all finished shapes; removes what an interrupted creation or transaction left behind.
-  /// Once, before anything is written.
+  /// Finds all finished shapes, by id; removes what an interrupted creation or transaction left
+  /// behind. Once, before anything is written.
   result<std::vector<recovered_shape>> recover();
 
   /// `remainder` is what the id leaves when divided by shape_groups.
@@ -155,6 +156,8 @@ public:
   /// bytes written, but need `flush` at the end: for snapshots of more than one piece.
   result<void> put_snapshot_piece(shape_id id, std::uint64_t chunk, std::uint32_t piece,
                                   std::string_view block, bool logged);
+  /// Whole snapshots, of these shapes, that are this one piece: of shapes that keep changes only.
+  result<void> put_snapshots(std::span<const shape_id> ids, std::string_view only_piece);
   /// Makes snapshots and definitions durable, all with one sync: from now on recover() finds the
   /// shapes. Blocks.
   using finished_shape = std::pair<shape_id, shape_record>;

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ namespace busbar::storage {
 /// The keys of marks of open transactions, in family "node" (keys.hpp).
 inline constexpr char open_prefix[] = "open";
 inline constexpr char open_prefix_end[] = "opeo";
+
+/// Keys of tables, in family "directory".
+inline constexpr char table_prefix[] = "d";
+inline constexpr std::size_t table_digest_bytes = 16;
 
 inline error to_error(const rocksdb::Status& status, std::string_view doing) {
   const auto code = status.IsCorruption() ? errc::corrupt : errc::unavailable;
@@ -61,8 +66,10 @@ struct store::body {
   std::mutex ids; ///< Guards the next shape id.
   std::uint64_t next_id = 1;
   std::uint64_t reserved_until = 1;
-  std::atomic<bool> refuses{false};  ///< See store::accepts_writes().
-  std::function<bool()> must_refuse; ///< store_settings::refuses; may be empty.
+  std::mutex tables;                   ///< Guards the next.
+  std::set<std::string> tables_stored; ///< By digest.
+  std::atomic<bool> refuses{false};    ///< See store::accepts_writes().
+  std::function<bool()> must_refuse;   ///< store_settings::refuses; may be empty.
 
   ~body() {
     for (auto& handle : families)
@@ -76,6 +83,12 @@ struct store::body {
                                                      : db->Write(options, &writes);
     refuses.store(!status.ok(), std::memory_order_relaxed);
     return status;
+  }
+  /// For what is read once: it shall not drive out of the cache what is read often.
+  std::unique_ptr<rocksdb::Iterator> look_over(family f) const {
+    rocksdb::ReadOptions options;
+    options.fill_cache = false;
+    return std::unique_ptr<rocksdb::Iterator>{db->NewIterator(options, of(f))};
   }
   rocksdb::Status get(family f, std::string_view key, std::string& value) const {
     return db->Get({}, of(f), slice(key), &value);

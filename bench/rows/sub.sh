@@ -39,7 +39,7 @@ row_sub() {
 # sub_changes SERIES STATEMENT: single transactions, and how long until PostgreSQL is told that all of
 # them are safe, which no shape that waits for rows allows.
 sub_changes() {
-  local began cpu position
+  local began cpu position deadline=$((SECONDS + 60 + INNER_MOVES / 100))
   cpu=$(cpu_ns "$BUSBAR_PID")
   began=$(now_ns)
   sql bench_sub "SET synchronous_commit = off" \
@@ -47,6 +47,9 @@ sub_changes() {
   position=$(sql bench_sub 'SELECT pg_current_wal_insert_lsn()')
   until [[ $(sql bench_sub "SELECT confirmed_flush_lsn >= '$position' FROM pg_replication_slots
     WHERE slot_name = 'busbar_slot_bench_sub'") == t ]]; do
+    ((SECONDS < deadline)) || die "SUB $1: $(sql bench_sub "SELECT pg_wal_lsn_diff('$position',
+      confirmed_flush_lsn) || ' bytes of WAL are missing at ' || confirmed_flush_lsn
+      FROM pg_replication_slots WHERE slot_name = 'busbar_slot_bench_sub'"); see $WORK/busbar-bench_sub.log"
     sleep 0.05
     sql bench_sub "UPDATE items SET title = 'last' WHERE id = 1"
   done

@@ -177,7 +177,13 @@ scenario('PostgreSQL that is not up yet is waited for', async ({ cleanup }) => {
   const server = await Busbar.prepare({ databaseUrl: late.url('postgres') })
   cleanup(() => server.discard())
   await server.start({ wait: false })
+  const asksHealth = async (...flags) => {
+    const { code, stdout, stderr } = await runToExit(['health', ...flags], { BUSBAR_PORT: String(server.port) })
+    return { code, said: (stdout + stderr).trim() }
+  }
   assert.deepEqual(await until(() => server.health(), 'an answer while starting'), { code: 202, status: 'starting' })
+  assert.deepEqual(await asksHealth(), { code: 0, said: 'starting' })
+  assert.deepEqual(await asksHealth('--active'), { code: 1, said: 'starting' })
   const asked = Date.now()
   const response = await get(server, { table: 'items', offset: '-1' }, { timeoutMs: 15_000 })
   assert.ok(Date.now() - asked >= 4_900, 'it waits for the service')
@@ -191,7 +197,12 @@ scenario('PostgreSQL that is not up yet is waited for', async ({ cleanup }) => {
   await late.start()
   await late.query('postgres', `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`)
   await server.active(30_000)
+  assert.deepEqual(await asksHealth('--active'), { code: 0, said: 'active' })
   assert.equal((await follow(server, { table: 'items' })).checker.rows.size, 3)
+  await server.terminate()
+  const { code, said } = await asksHealth()
+  assert.equal(code, 1)
+  assert.match(said, new RegExp(`no answer at port ${server.port}`))
 })
 
 scenario('while the stream is made again, first requests wait and the others are served', async () => {

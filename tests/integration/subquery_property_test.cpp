@@ -355,7 +355,8 @@ TEST_F(SubqueryProperty, ThePlanGivesPostgresAnswerForEveryRow) {
       if (round % 8 == 0)
         for (const auto& s : (*made)->subqueries()->subqueries)
           expect_sql_selects_members(s);
-      texts.insert(texts.end(), {where, (*made)->to_sql(), (*made)->canonical()});
+      texts.insert(texts.end(),
+                   {where, std::string{(*made)->to_sql()}, std::string{(*made)->canonical()}});
       ours.insert(ours.end(), 3, verdicts);
     }
     if (texts.size() >= 600 || round + 1 == rounds) {

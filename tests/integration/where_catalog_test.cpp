@@ -27,7 +27,8 @@ protected:
     for (int i = 0; i < static_cast<int>(columns.size()); ++i)
       cells.push_back(stored.at(0, i));
     const auto theirs = sql("SELECT coalesce((" + where + ")::text, 'null') FROM t").text(0, 0);
-    const auto again = sql("SELECT coalesce((" + (*made)->to_sql() + ")::text, 'null') FROM t");
+    const auto again =
+        sql("SELECT coalesce((" + std::string{(*made)->to_sql()} + ")::text, 'null') FROM t");
     EXPECT_EQ(theirs, again.text(0, 0)) << where << " as " << (*made)->to_sql();
     const auto ours = (*made)->evaluate(cells);
     EXPECT_EQ(ours, theirs == "true"    ? truth::yes

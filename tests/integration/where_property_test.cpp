@@ -150,7 +150,8 @@ protected:
   void expect_same(const std::vector<test_case>& cases) {
     std::vector<std::string> texts;
     for (const auto& c : cases)
-      for (const auto& text : {c.compiled->to_sql(), c.where, c.compiled->canonical()})
+      for (const auto& text :
+           {std::string{c.compiled->to_sql()}, c.where, std::string{c.compiled->canonical()}})
         texts.push_back(text);
     const auto answers = ask(texts);
     ASSERT_EQ(answers.size(), texts.size());

@@ -10,7 +10,6 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 /** The binary under test: BUSBAR_BINARY, or the release build of this checkout. */
 export const binary = resolve(process.env.BUSBAR_BINARY ?? join(here, '../../../build/release/busbar'))
 
-const linesKept = 400
 const servers = new Set()
 let streams = 0
 
@@ -54,6 +53,7 @@ export class Busbar {
   #child
   #gone
   #lines = []
+  linesKept = 400
 
   /** Chooses ports, storage and stream id, but does not start. */
   static async prepare({ databaseUrl, env = {}, storageDir, streamId, secret } = {}) {
@@ -185,7 +185,7 @@ export class Busbar {
 
   #note(line) {
     this.#lines.push(line)
-    if (this.#lines.length > linesKept) this.#lines.splice(0, this.#lines.length - linesKept)
+    if (this.#lines.length > this.linesKept) this.#lines.splice(0, this.#lines.length - this.linesKept)
   }
 
   output(last = 60) {

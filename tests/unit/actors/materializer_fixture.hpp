@@ -91,7 +91,7 @@ protected:
       });
       found.push_back({.shape = shape,
                        .created_lsn = from.record.created_lsn,
-                       .visibility = from.record.visibility,
+                       .visibility = std::make_shared<const snapshot>(from.record.visibility),
                        .splice_passed = from.splice_passed,
                        .open_chunk_bytes = from.open_chunk_bytes,
                        .known = from.known});
@@ -193,7 +193,9 @@ protected:
                     if (made->answers)
                       self->send(target, ready_atom_v, session_actor{self});
                   },
-                  [made](check_atom, storage::shape_id id) { made->checks.push_back(id); },
+                  [made](check_atom, const id_list& ids) {
+                    made->checks.insert(made->checks.end(), ids.begin(), ids.end());
+                  },
                   [](tick_atom) {}};
         });
     sessions_.push_back(made);

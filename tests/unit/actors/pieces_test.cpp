@@ -89,6 +89,23 @@ TEST(PieceCacheTest, AddingTwiceCountsOnce) {
   EXPECT_TRUE(cache.find(key(1)));
 }
 
+TEST(PieceCacheTest, ASmallPieceIsKeptOnceItIsAskedForAgain) {
+  piece_cache cache{10'000};
+  int loads = 0;
+  const auto ask = [&](std::uint32_t piece, std::size_t bytes) {
+    return cache.find_or(key(piece), [&]() -> result<piece_cache::value> {
+      ++loads;
+      return value(bytes);
+    });
+  };
+  for (int i = 0; i < 4; ++i)
+    ASSERT_TRUE(ask(1, 80));
+  EXPECT_EQ(loads, 2);
+  for (int i = 0; i < 4; ++i)
+    ASSERT_TRUE(ask(2, 2'000));
+  EXPECT_EQ(loads, 3) << "a larger one is kept at once";
+}
+
 // -- from the store -------------------------------------------------------------------------------
 
 class PiecesTest : public testing::StoreTest {

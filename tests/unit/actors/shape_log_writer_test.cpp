@@ -35,7 +35,7 @@ protected:
   }
   static void accept(shape_log_writer& log) {
     log.created(10);
-    log.accept({.xmin = 100, .xmax = 110, .xip = {104}});
+    log.accept(std::make_shared<const snapshot>(snapshot{.xmin = 100, .xmax = 110, .xip = {104}}));
   }
   void show() {
     commit(writes_);
@@ -294,7 +294,7 @@ TEST_F(ShapeLogWriterTest, NothingIsWantedBeforeTheSnapshotIsKnown) {
   EXPECT_FALSE(fresh.wants(1000, 500));
   fresh.created(10);
   EXPECT_FALSE(fresh.wants(1000, 500));
-  fresh.accept({.xmin = 100, .xmax = 110, .xip = {104}});
+  fresh.accept(std::make_shared<const snapshot>(snapshot{.xmin = 100, .xmax = 110, .xip = {104}}));
   EXPECT_TRUE(fresh.wants(1000, 500));
   fresh.stop();
   EXPECT_FALSE(fresh.wants(1000, 500));

@@ -23,7 +23,7 @@ protected:
   shape_ptr add(std::uint64_t id, const std::string& clause,
                 const std::shared_ptr<const table_info>& table = testing::items()) {
     auto shape = made_shape(id, on_items(clause), table);
-    index_.add(shape);
+    index_.add(shape, shape->definition().identity());
     return shape;
   }
   shape_ptr defined_by(const shape_request& request) {

@@ -1,6 +1,4 @@
-#include "actors/table_fanout.hpp"
-#include "tests/unit/actors/made_shape.hpp"
-#include "tests/unit/schema/frame_builder.hpp"
+#include "tests/unit/actors/table_fanout_fixture.hpp"
 
 #include <gmock/gmock.h>
 
@@ -15,69 +13,13 @@ using testing::frame_builder;
 using ::testing::HasSubstr;
 using testing::image_row;
 using ::testing::IsEmpty;
+using testing::items_relation;
 using testing::made_shape;
+using testing::null;
+using testing::oid;
 using testing::only_columns;
+using testing::TableFanoutTest;
 using testing::where;
-
-constexpr std::uint32_t oid = 16384;
-constexpr auto null = std::nullopt;
-
-stream_relation items_relation() {
-  return {.oid = oid,
-          .schema = "public",
-          .name = "items",
-          .columns = {{"id", 23}, {"title", 25}, {"done", 16}, {"note", 25}},
-          .identity_full = true};
-}
-
-class TableFanoutTest : public ::testing::Test {
-protected:
-  shape_log_writer& add(const shape_request& request = {}) {
-    logs_.push_back(
-        std::make_unique<shape_log_writer>(made_shape(logs_.size() + 1, request), 1000));
-    fanout_.add(*logs_.back());
-    return *logs_.back();
-  }
-  /// Sends one change through; each shape's entries are then in got_, in short.
-  void route(const frame_builder& built) {
-    got_.clear();
-    broken_.clear();
-    bytes_.clear();
-    const auto f = built.build();
-    const table_fanout::sink to{
-        .wanted = [this](const shape_log_writer& log) { return !unwanted_.contains(&log); },
-        .affected =
-            [this](shape_log_writer& log, std::vector<encoded_entry>& entries, bool may_take) {
-              for (auto& entry : entries) {
-                got_[&log].push_back(testing::in_short(entry.json));
-                bytes_[&log].push_back(may_take ? std::move(entry.json) : entry.json);
-              }
-            },
-        .judge = [](shape_log_writer&, row_cells, row_cells, entry_encoder&) { return true; },
-        .broken =
-            [this](shape_log_writer& log, const std::string& why) {
-              broken_[&log] = why;
-              fanout_.remove(log);
-            }};
-    change_position at{.commit_lsn = 500, .xid = 120, .op = 0};
-    for (const auto change : f.read().getChanges()) {
-      fanout_.route(f.read(), change, at, to);
-      at.op += 2;
-    }
-  }
-  static frame_builder change() { return std::move(frame_builder{}.begin(500, 120)); }
-  void insert(const image_row& row) { route(change().insert(oid, row)); }
-  void update(const image_row& before, const image_row& after) {
-    route(change().update(oid, before, after));
-  }
-
-  std::vector<std::unique_ptr<shape_log_writer>> logs_;
-  table_fanout fanout_;
-  std::set<const shape_log_writer*> unwanted_;
-  std::map<const shape_log_writer*, std::vector<std::string>> got_;
-  std::map<const shape_log_writer*, std::vector<std::string>> bytes_;
-  std::map<const shape_log_writer*, std::string> broken_;
-};
 
 TEST_F(TableFanoutTest, EachShapeGetsWhatItsClauseAdmits) {
   fanout_.describe(items_relation());

@@ -237,6 +237,17 @@ TEST(Settings, ACertificateFileWithoutTlsIsAContradiction) {
               AllOf(StartsWith("BUSBAR_DATABASE_CA_CERTIFICATE_FILE: "), HasSubstr("disable")));
 }
 
+TEST(Settings, TcpSettingsGoIntoBothUrlsUnlessTheySaySo) {
+  const auto config = config_of(serve_insecure(
+      {"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE=60", "BUSBAR_DATABASE_TCP_USER_TIMEOUT=5s",
+       "ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT=9",
+       "BUSBAR_POOLED_DATABASE_URL=postgresql://ann@pooler/shop?keepalives_idle=7"}));
+  EXPECT_THAT(config.database_url,
+              HasSubstr("/shop?keepalives_idle=60&keepalives_count=9&tcp_user_timeout=5000"));
+  EXPECT_THAT(config.snapshot_database_url,
+              HasSubstr("?keepalives_idle=7&keepalives_count=9&tcp_user_timeout=5000"));
+}
+
 TEST(Settings, AnUnknownFlagIsRefusedWithoutItsValue) {
   EXPECT_THAT(
       message_of(serve_insecure({}, {"--secert", "hunter2"})),
@@ -281,6 +292,68 @@ TEST(CommandLine, HelpOfServeListsEverySettingThatDescribeShows) {
   for (std::size_t at = 0; at < listed.size(); at = listed.find('\n', at) + 1, ++count)
     EXPECT_THAT(parsed->text, HasSubstr(listed.substr(at, listed.find('=', at) - at)));
   EXPECT_GE(count, 20u);
+}
+
+TEST(CommandLine, DoctorTakesTheSameSettingsAndTellsWhatServeWouldRefuse) {
+  const auto parsed = parse_invocation({"doctor", "--json", "--storage-dir", "/d"}, {url});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::doctor);
+  EXPECT_TRUE(parsed->json);
+  EXPECT_EQ(parsed->config.storage_dir, "/d");
+  EXPECT_THAT(parsed->config.database_url, HasSubstr("db.example"));
+  ASSERT_TRUE(parsed->fault);
+  EXPECT_EQ(parsed->fault->field, "BUSBAR_SECRET");
+  EXPECT_FALSE(parse_invocation({"doctor"}, {url, "BUSBAR_SECRET=s"})->fault);
+}
+
+TEST(CommandLine, DoctorGoesOnWithoutSettingsThatCannotBeRead) {
+  const auto parsed = parse_invocation({"doctor"}, {url, "BUSBAR_PORT=zero"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_TRUE(parsed->fault);
+  EXPECT_EQ(parsed->fault->field, "BUSBAR_PORT");
+}
+
+TEST(CommandLine, CleanupNeedsNoSecretButADatabase) {
+  const auto parsed = parse_invocation({"cleanup", "--dry-run", "--force"}, {url});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::cleanup);
+  EXPECT_TRUE(parsed->dry_run && parsed->force);
+  EXPECT_THAT(message_of(parse_invocation({"cleanup"}, {})), HasSubstr("DATABASE_URL"));
+  EXPECT_THAT(message_of(parse_invocation({"cleanup", "--json"}, {url})), HasSubstr("--json"));
+}
+
+TEST(CommandLine, OnlyOneCommandIsTaken) {
+  EXPECT_THAT(message_of(parse_invocation({"cleanup", "serve"}, {url})), HasSubstr("only flags"));
+}
+
+TEST(CommandLine, HelpSaysTheExitStatus) {
+  for (const std::string command : {"doctor", "cleanup"}) {
+    const auto parsed = parse_invocation({command, "--help"}, {});
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_THAT(parsed->text,
+                AllOf(StartsWith("Usage: busbar " + command), HasSubstr("Exit status: 0")));
+  }
+}
+
+TEST(CommandLine, HealthReadsOnlyWhereToAsk) {
+  const auto parsed = parse_invocation({"health"}, {"ELECTRIC_PORT=4000",
+                                                    "BUSBAR_LISTEN_ADDRESS=::", "BUSBAR_PROT=1",
+                                                    "BUSBAR_LONG_POLL_TIMEOUT=soon"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::health);
+  EXPECT_EQ(parsed->config.port, 4000);
+  EXPECT_EQ(parsed->config.listen_address, "::");
+  EXPECT_FALSE(parsed->must_be_active);
+}
+
+TEST(CommandLine, HealthTakesFlagsForWhereToAskAndWhatIsEnough) {
+  const auto parsed = parse_invocation({"health", "--active", "--port", "4001"}, {"BUSBAR_PORT=1"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->config.port, 4001);
+  EXPECT_TRUE(parsed->must_be_active);
+  EXPECT_THAT(message_of(parse_invocation({"health", "--port", "x"}, {})), HasSubstr("--port"));
+  for (const auto& wrong : {strings{"health", "--secret", "x"}, strings{"health", "now"}})
+    EXPECT_THAT(message_of(parse_invocation(wrong, {})), HasSubstr("`busbar health` takes only"));
 }
 
 TEST(CommandLine, AnUnknownCommandIsRefused) {

@@ -66,7 +66,7 @@ inline truth verdict(std::string_view where, const columns& table = {}, const ro
 inline std::string emitted(std::string_view where, const columns& table = {}) {
   const auto made = compile(where, table);
   EXPECT_TRUE(made) << where << ": " << (made ? "" : made.error().message);
-  return made ? (*made)->to_sql() : "";
+  return std::string{made ? (*made)->to_sql() : std::string_view{}};
 }
 
 /// canonical() of a clause that must compile.
@@ -74,7 +74,7 @@ inline std::string canonical(std::string_view where, const columns& table = {},
                              const std::vector<std::string>& parameters = {}) {
   const auto made = compile(where, table, parameters);
   EXPECT_TRUE(made) << where << ": " << (made ? "" : made.error().message);
-  return made ? (*made)->canonical() : "";
+  return std::string{made ? (*made)->canonical() : std::string_view{}};
 }
 
 } // namespace test

@@ -94,7 +94,7 @@ inline std::string plan_text(std::string_view where) {
       const auto& p = plan.positions[next];
       out += next > first ? " & " : "";
       out += p.negated ? "NOT " : "";
-      out += p.leaf != nullptr ? p.leaf->to_sql()
+      out += p.leaf != nullptr ? std::string{p.leaf->to_sql()}
                                : columns_text(p.left) + " IN " + std::to_string(p.subquery);
     }
   }

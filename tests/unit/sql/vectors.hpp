@@ -70,8 +70,7 @@ inline prepared prepare(const json& vector) {
 }
 
 /// The database of the vectors is in C.UTF-8.
-inline result<std::shared_ptr<const predicate>> compile(const std::string& where,
-                                                        const prepared& v) {
+inline result<std::shared_ptr<const predicate>> compile(std::string_view where, const prepared& v) {
   return predicate::compile(where, v.parameters, v.columns, {true, true, case_rule::unicode});
 }
 inline result<std::shared_ptr<const predicate>> compile(const prepared& v) {

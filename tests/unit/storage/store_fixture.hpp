@@ -34,14 +34,14 @@ protected:
     storage::shape_record r;
     r.handle = handle;
     r.created_lsn = 10;
-    r.table = {.oid = 16384,
-               .schema = "public",
-               .name = "items",
-               .columns = {{.name = "id",
-                            .type_oid = 23,
-                            .type_name = "int4",
-                            .key_index = 0,
-                            .interval_fields = {}}}};
+    r.table = std::make_shared<const table_info>(table_info{.oid = 16384,
+                                                            .schema = "public",
+                                                            .name = "items",
+                                                            .columns = {{.name = "id",
+                                                                         .type_oid = 23,
+                                                                         .type_name = "int4",
+                                                                         .key_index = 0,
+                                                                         .interval_fields = {}}}});
     r.selected = {0};
     r.selects_all = true;
     r.snapshot_complete = complete;

@@ -86,6 +86,44 @@ TEST_F(StoreRecoveryTest, FinishedShapeIsFoundWithTheEndOfItsLog) {
   EXPECT_EQ(shapes[1].open_chunk_bytes, 0u);
 }
 
+TEST_F(StoreRecoveryTest, ShapesOfOneTableShareItAndWhatIsKnownOfIt) {
+  auto other = record("other");
+  auto renamed = *other.table;
+  renamed.name = "renamed";
+  other.table = std::make_shared<const table_info>(renamed);
+  put(shape_id{5}, record("five"));
+  put(shape_id{6}, record("six"));
+  put(shape_id{7}, other);
+  const table_facts facts{
+      .table = *record("").table, .published_by = {501}, .publication_xid = 3, .partitions = {}};
+  const snapshot seen{.xmin = 120, .xmax = 130, .xip = {125}};
+  batch writes;
+  writes.put_facts(std::array{shape_id{5}, shape_id{6}}, facts, seen, facts.table);
+  commit(writes);
+  for (int start = 0; start < 2; ++start) {
+    reopen();
+    const auto shapes = recover();
+    ASSERT_EQ(shapes.size(), 3u);
+    EXPECT_EQ(shapes[0].record.table, shapes[1].record.table);
+    EXPECT_EQ(*shapes[0].record.table, *record("").table);
+    EXPECT_EQ(*shapes[2].record.table, renamed);
+    EXPECT_EQ(shapes[0].known, shapes[1].known);
+    EXPECT_EQ(shapes[2].known, nullptr);
+  }
+}
+
+TEST_F(StoreRecoveryTest, ATableThatNoShapeIsOnIsForgottenAndCanComeAgain) {
+  put(shape_id{5}, record("five"));
+  ASSERT_TRUE(store_->remove_shape(shape_id{5}, true));
+  reopen();
+  EXPECT_TRUE(recover().empty());
+  put(shape_id{6}, record("six"));
+  reopen();
+  const auto shapes = recover();
+  ASSERT_EQ(shapes.size(), 1u);
+  EXPECT_EQ(*shapes[0].record.table, *record("").table);
+}
+
 TEST_F(StoreRecoveryTest, SplicePointIsKept) {
   put(shape_id{5}, record("five"));
   put(shape_id{6}, record("six"));
@@ -97,6 +135,31 @@ TEST_F(StoreRecoveryTest, SplicePointIsKept) {
   ASSERT_EQ(shapes.size(), 2u);
   EXPECT_EQ(shapes[0].splice_passed, 0u);
   EXPECT_EQ(shapes[1].splice_passed, 123'456u);
+}
+
+TEST_F(StoreRecoveryTest, AShapeThatHadOnlyBegunIsRemoved) {
+  ASSERT_TRUE(store_->begin_shapes(std::array{shape_id{5}, shape_id{6}}));
+  ASSERT_TRUE(store_->put_snapshots(std::array{shape_id{5}, shape_id{6}}, "piece"));
+  put(shape_id{6}, record("six"));
+  reopen();
+  const auto shapes = recover();
+  ASSERT_EQ(shapes.size(), 1u);
+  EXPECT_EQ(shapes[0].id, shape_id{6});
+  EXPECT_EQ(*store_->read_snapshot_piece(shape_id{5}, 0, 0), nullptr);
+  EXPECT_EQ(**store_->read_snapshot_piece(shape_id{6}, 0, 0), "piece");
+}
+
+TEST_F(StoreRecoveryTest, AFinishedChunkOfTheLogIsNoticed) {
+  put(shape_id{5}, record("five"));
+  put(shape_id{6}, record("six"));
+  batch writes;
+  writes.mark_boundary(shape_id{6}, {100, 3});
+  commit(writes);
+  reopen();
+  const auto shapes = recover();
+  ASSERT_EQ(shapes.size(), 2u);
+  EXPECT_FALSE(shapes[0].has_boundaries);
+  EXPECT_TRUE(shapes[1].has_boundaries);
 }
 
 TEST_F(StoreRecoveryTest, ShapeWithoutAFinishedSnapshotIsRemoved) {
@@ -301,30 +364,30 @@ TEST_F(StoreRecoveryTest, PathThatCannotBeADirectoryIsOneClearError) {
 
 TEST_F(StoreRecoveryTest, WhatIsKnownOfATableComesBackAndGoesWithItsShape) {
   const table_facts facts{
-      .table = record("a").table, .published_by = {501}, .publication_xid = 3, .partitions = {}};
+      .table = *record("a").table, .published_by = {501}, .publication_xid = 3, .partitions = {}};
   const snapshot seen{.xmin = 120, .xmax = 130, .xip = {125}};
   const auto known = [&](shape_id id) {
     for (auto& shape : recover())
       if (shape.id == id)
         return shape.known;
     ADD_FAILURE() << "no shape " << to_number(id);
-    return known_facts{};
+    return known_ptr{};
   };
   for (const bool all_at_once : {false, true}) {
     put(shape_id{1}, record("a"));
     put(shape_id{2}, record("b"));
     batch writes;
-    writes.put_facts(std::array{shape_id{1}}, facts, seen, record("a").table);
+    writes.put_facts(std::array{shape_id{1}}, facts, seen, *record("a").table);
     commit(writes);
     reopen();
-    ASSERT_TRUE(known(shape_id{1}).facts);
-    EXPECT_EQ(*known(shape_id{1}).facts, facts);
-    EXPECT_EQ(known(shape_id{1}).seen, seen);
-    EXPECT_FALSE(known(shape_id{2}).facts);
+    ASSERT_TRUE(known(shape_id{1}));
+    EXPECT_EQ(*known(shape_id{1})->facts, facts);
+    EXPECT_EQ(known(shape_id{1})->seen, seen);
+    EXPECT_FALSE(known(shape_id{2}));
     ASSERT_TRUE(all_at_once ? store_->remove_all_shapes()
                             : store_->remove_shape(shape_id{1}, true));
     put(shape_id{1}, record("a"));
-    EXPECT_FALSE(known(shape_id{1}).facts);
+    EXPECT_FALSE(known(shape_id{1}));
   }
 }
 

@@ -1,0 +1,298 @@
+// chart.test.mjs: what the chart makes of ten sets of values, and what it refuses.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { read, render, renderAll, schemaErrors, sets, settingNames, unknownFields } from './harness.mjs'
+
+const rendered = Object.fromEntries(
+  renderAll(Object.entries(sets).map(([name, values]) => ({ name, values }))).map((one) => [one.name, one]),
+)
+const { minimal, production } = rendered
+const own = ({ objects }) => objects.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/name'] === 'busbar')
+
+/** The labels of `selector` are all among `labels`. */
+const selects = (selector, labels) => Object.entries(selector).every(([key, value]) => labels[key] === value)
+
+test('there are at least ten sets', () => assert.ok(Object.keys(sets).length >= 10))
+
+for (const [name, answer] of Object.entries(rendered)) {
+  const each = (what, body) => test(`${name}: ${what}`, body)
+
+  each('renders, and every manifest obeys Kubernetes’ schema', async () => {
+    assert.equal(answer.error, undefined)
+    for (const object of answer.objects)
+      assert.deepEqual(await schemaErrors(object), [], `${object.kind} ${object.metadata.name}`)
+  })
+
+  each('every object has a name of its own, the namespace and the labels', () => {
+    const names = answer.objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
+    assert.equal(new Set(names).size, names.length, names.join(' '))
+    for (const { kind, metadata } of own(answer)) {
+      assert.equal(metadata.namespace, 'apps', kind)
+      assert.equal(metadata.labels['app.kubernetes.io/instance'], 'shop', kind)
+      assert.match(metadata.name, /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/, kind)
+      for (const value of Object.values(metadata.labels)) assert.match(value, /^([\w.-]{0,62}\w)?$/, kind)
+    }
+  })
+
+  each('all that selects pods selects these', () => {
+    const { labels } = answer.pod.metadata
+    const set = answer.one('StatefulSet')
+    assert.ok(selects(set.spec.selector.matchLabels, labels))
+    const services = answer.all('Service')
+    assert.equal(services.length, 2)
+    for (const service of services) assert.ok(selects(service.spec.selector, labels), service.metadata.name)
+    for (const kind of ['PodDisruptionBudget', 'NetworkPolicy'])
+      for (const { spec } of answer.all(kind)) assert.ok(selects((spec.selector ?? spec.podSelector).matchLabels, labels))
+    for (const { labelSelector } of answer.pod.spec.topologySpreadConstraints)
+      assert.ok(selects(labelSelector.matchLabels, labels))
+  })
+
+  each('the StatefulSet’s Service has no address of its own and knows nodes that are not ready', () => {
+    const { spec } = answer.one('Service', '-nodes')
+    assert.equal(answer.one('StatefulSet').spec.serviceName, answer.one('Service', '-nodes').metadata.name)
+    assert.equal(spec.clusterIP, 'None')
+    assert.equal(spec.publishNotReadyAddresses, true)
+  })
+
+  each('every port that is named exists', () => {
+    const ports = answer.container.ports.map((port) => port.name)
+    for (const { spec, metadata } of answer.all('Service'))
+      for (const port of spec.ports) assert.ok(ports.includes(port.targetPort), `${metadata.name} ${port.targetPort}`)
+    for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
+      if (answer.container[probe]?.httpGet) assert.ok(ports.includes(answer.container[probe].httpGet.port), probe)
+    for (const { spec } of answer.all('NetworkPolicy'))
+      for (const { ports: open } of spec.ingress) for (const { port } of open) assert.ok(ports.includes(port))
+    for (const { spec } of answer.all('Ingress'))
+      for (const { http } of spec.rules)
+        for (const { backend } of http.paths) {
+          const service = answer.one('Service', backend.service.name)
+          assert.ok(service.spec.ports.some((port) => port.name === backend.service.port.name))
+        }
+  })
+
+  each('the environment has only names that the binary knows, each once', () => {
+    const names = answer.container.env.map((one) => one.name)
+    for (const { configMapRef } of answer.container.envFrom ?? [])
+      if (configMapRef) names.push(...Object.keys(answer.one('ConfigMap', configMapRef.name).data))
+    assert.equal(new Set(names).size, names.length, names.join(' '))
+    const known = settingNames().flat()
+    // A name of Electric's that has no counterpart here; the binary accepts it and says so.
+    known.push('CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN')
+    for (const one of names) assert.ok(known.includes(one), `busbar serve --help does not list ${one}`)
+    assert.ok(names.includes('DATABASE_URL'))
+  })
+
+  each('no secret is outside of Secrets, and every key that is referred to is there', () => {
+    const outside = answer.objects.filter(({ kind }) => kind !== 'Secret')
+    const text = JSON.stringify(outside) + answer.notes
+    const { database = {}, auth = {} } = sets[name]
+    for (const secret of [database.url, database.pooledUrl, auth.secret]) {
+      if (!secret) continue
+      assert.ok(secret.length < 5 || !text.includes(secret))
+      const password = /:([^:@/]+)@/.exec(secret)?.[1]
+      if (password?.startsWith('canary') || password?.includes('%')) assert.ok(!text.includes(password))
+    }
+    for (const { name: variable, valueFrom } of answer.container.env) {
+      const reference = valueFrom?.secretKeyRef
+      const secret = reference && answer.all('Secret').find(({ metadata }) => metadata.name === reference.name)
+      if (secret) assert.ok(reference.key in secret.data, `${variable}: ${reference.name} has no ${reference.key}`)
+      else if (reference) assert.match(JSON.stringify(sets[name]), new RegExp(`"${reference.name}"`))
+    }
+  })
+
+  each('no two nodes share a volume', () => {
+    const { spec } = answer.one('StatefulSet')
+    const mount = answer.container.volumeMounts.find((one) => one.mountPath === '/var/lib/busbar')
+    const template = spec.volumeClaimTemplates?.find(({ metadata }) => metadata.name === mount.name)
+    const volume = spec.template.spec.volumes?.find((one) => one.name === mount.name)
+    assert.ok(template ? !volume : volume.emptyDir, 'a claim for each node, or a volume of the pod’s own')
+    for (const one of spec.template.spec.volumes ?? []) assert.ok(!one.persistentVolumeClaim && !one.hostPath)
+    if (template) assert.match(template.spec.accessModes.join(), /^ReadWriteOnce(Pod)?$/)
+    const storage = answer.container.env.find((one) => one.name === 'BUSBAR_STORAGE_DIR').value
+    assert.ok(storage.startsWith(`${mount.mountPath}/`), 'a folder below it: a new volume has files of its own')
+    assert.ok(spec.replicas <= 1)
+  })
+
+  each('every volume that is mounted exists', () => {
+    const volumes = [...(answer.pod.spec.volumes ?? []), ...(answer.one('StatefulSet').spec.volumeClaimTemplates ?? [])]
+    const names = volumes.map((one) => one.name ?? one.metadata.name)
+    for (const { volumeMounts = [] } of [...answer.pod.spec.containers, ...(answer.pod.spec.initContainers ?? [])])
+      for (const one of volumeMounts) assert.ok(names.includes(one.name), one.name)
+  })
+
+  each('the container may do nothing but its work', () => {
+    const { spec } = answer.pod
+    assert.equal(spec.automountServiceAccountToken, false)
+    assert.equal(spec.enableServiceLinks, false)
+    assert.equal(spec.securityContext.runAsNonRoot, true)
+    assert.equal(spec.securityContext.seccompProfile.type, 'RuntimeDefault')
+    assert.deepEqual(answer.container.securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    for (const account of answer.all('ServiceAccount')) assert.equal(account.automountServiceAccountToken, false)
+    for (const kind of ['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding'])
+      assert.deepEqual(answer.all(kind), [])
+  })
+
+  each('there is time to end in order', () => {
+    const wait = Number(answer.container.lifecycle?.preStop.exec.command[1] ?? 0)
+    const inOrder = Number(/stop_limit limit\{std::chrono::seconds\{(\d+)\}/.exec(read('app/main.cpp'))[1])
+    assert.ok(answer.pod.spec.terminationGracePeriodSeconds > wait + inOrder)
+  })
+
+  each('Prometheus finds every node once', () => {
+    for (const { spec } of answer.all('ServiceMonitor')) {
+      const found = answer.all('Service').filter(({ metadata }) => selects(spec.selector.matchLabels, metadata.labels))
+      assert.deepEqual(found.map(({ metadata }) => metadata.name), [answer.one('Service', '-nodes').metadata.name])
+      assert.equal(found[0].metadata.labels[spec.jobLabel], 'busbar', 'the job that alerts ask for')
+      for (const { port } of spec.endpoints) assert.ok(found[0].spec.ports.some(({ name }) => name === port))
+    }
+  })
+
+  each('notes say how to reach it and what is left behind', () => {
+    assert.match(answer.notes, /http:\/\/\S+\.apps:\d+\/v1\/shape/)
+    assert.match(answer.notes, /pg_drop_replication_slot\('busbar_slot_[a-z0-9_]+'\)/)
+  })
+}
+
+test('no manifest has a field that Kubernetes does not know', () => {
+  const objects = Object.values(rendered).flatMap((one) => one.objects)
+  const texts = new Map(objects.map((object) => [JSON.stringify(object), object]))
+  assert.deepEqual(unknownFields([...texts.values()]), [])
+})
+
+test('the checks themselves see a misspelt field and a wrong type', async () => {
+  const service = minimal.one('Service', '-nodes')
+  const misspelt = { ...service, spec: { ...service.spec, publishNotReadyAdresses: true } }
+  assert.match(unknownFields([misspelt]).join(), /publishNotReadyAdresses/)
+  assert.notDeepEqual(await schemaErrors({ ...service, spec: { ...service.spec, ports: 'http' } }), [])
+})
+
+const url = 'postgresql://u:p@db/x'
+const good = { database: { url }, auth: { secret: 's' } }
+const refused = {
+  'two nodes, by the schema': [{ ...good, replicaCount: 2 }, /replicaCount: Must be less than or equal to 1/],
+  'no database': [{ auth: { secret: 's' } }, /set database\.url .* or database\.existingSecret\.name/],
+  'a database twice': [{ ...good, database: { url, existingSecret: { name: 'x' } } }, /only one of database\.url/],
+  'a pooler’s URL beside a Secret': [
+    { ...good, database: { pooledUrl: url, existingSecret: { name: 'x' } } },
+    /pooledUrlKey/,
+  ],
+  'a URL of another kind': [{ ...good, database: { url: 'mysql://db/x' } }, /database\.url: Does not match pattern/],
+  'no secret': [{ database: { url } }, /exactly one of auth\.secret/],
+  'two secrets': [{ ...good, auth: { secret: 's', insecure: true } }, /exactly one of auth\.secret/],
+  'two authorities': [
+    { ...good, database: { url, caCertificate: { secret: 'a', configMap: 'b' } } },
+    /only one of database\.caCertificate/,
+  ],
+  'one port for both': [{ ...good, ports: { http: 3000, metrics: 3000 } }, /must differ/],
+  'too little time to end': [{ ...good, terminationGracePeriodSeconds: 12 }, /longer than preStopSeconds/],
+  'an Ingress without hosts': [{ ...good, ingress: { enabled: true } }, /ingress\.hosts/],
+  'egress without a way to PostgreSQL': [
+    { ...good, networkPolicy: { enabled: true, egress: { enabled: true } } },
+    /networkPolicy\.egress\.to/,
+  ],
+  'a shared volume': [{ ...good, persistence: { accessModes: ['ReadWriteMany'] } }, /accessModes/],
+  'a value that does not exist': [{ ...good, replicas: 1 }, /Additional property replicas is not allowed/],
+  'a setting that is not one': [{ ...good, settings: { log_level: 'info' } }, /settings/],
+}
+for (const [what, [values, why]] of Object.entries(refused))
+  test(`refused: ${what}`, () => assert.match(render(values).error ?? 'nothing', why))
+
+test('refused: two nodes, with the reason, also where the schema is not looked at', () => {
+  const { error } = render({ ...good, replicaCount: 2 }, { skipSchema: true })
+  assert.match(error, /nodes of Busbar do not form a cluster yet/)
+})
+
+test('refused: an old Kubernetes', () => {
+  assert.match(render(good, { kubeVersion: '1.24.9' }).error, /kubeVersion/)
+  const { error, objects } = render(good, { kubeVersion: '1.25.0' })
+  assert.equal(error, undefined)
+  assert.ok(!JSON.stringify(objects).includes('persistentVolumeClaimRetentionPolicy'), 'it came with 1.27')
+})
+
+test('what other values set, and every secret, is refused among the settings, by all its names', () => {
+  const managed = new Set([...minimal.container.env, ...production.container.env].map(({ name }) => name))
+  managed.add('BUSBAR_INSECURE')
+  for (const names of settingNames().filter(([first]) => managed.has(first)))
+    for (const name of names)
+      assert.match(render({ ...good, settings: { [name]: 'x' } }).error ?? `${name} accepted`, /settings/)
+})
+
+test('every other setting is accepted, and numbers are written out', () => {
+  const managed = /^DATABASE_URL$|_(POOLED_DATABASE_URL|CA_CERTIFICATE_FILE|SECRET|INSECURE|PORT|STORAGE_DIR)$/
+  const names = settingNames().map(([first]) => first).filter((name) => !managed.test(name))
+  assert.ok(names.length > 15)
+  const answer = render({ ...good, settings: Object.fromEntries(names.map((name) => [name, 123456789])) })
+  assert.equal(answer.error, undefined)
+  for (const name of names) assert.equal(answer.one('ConfigMap').data[name], '123456789')
+})
+
+test('a rollout cannot deadlock: ready does not mean leading, and no pod waits for another', () => {
+  assert.deepEqual(minimal.container.readinessProbe.httpGet, { path: '/v1/health', port: 'http' })
+  assert.equal(minimal.one('StatefulSet').spec.podManagementPolicy, 'Parallel')
+  assert.equal(minimal.one('StatefulSet').spec.updateStrategy.type, 'RollingUpdate')
+  // A probe of the process alone: PostgreSQL's absence must not restart it.
+  assert.deepEqual(minimal.container.livenessProbe.httpGet, { path: '/', port: 'http' })
+  const startup = minimal.container.startupProbe
+  assert.ok(startup.periodSeconds * startup.failureThreshold >= 600)
+})
+
+test('one node may be evicted', () => {
+  assert.equal(minimal.one('PodDisruptionBudget').spec.maxUnavailable, 1)
+})
+
+test('an upgrade of the chart alone replaces no pod and alters nothing that cannot be altered', () => {
+  const [before, after] = renderAll([{ values: good }, { values: good, chartVersion: '9.9.9', isUpgrade: true }])
+  const [old, now] = [before, after].map((one) => one.one('StatefulSet').spec)
+  now.template.spec.containers[0].image = old.template.spec.containers[0].image
+  assert.deepEqual(now, old)
+  assert.notDeepEqual(after.one('StatefulSet').metadata.labels, before.one('StatefulSet').metadata.labels)
+})
+
+test('a changed setting or secret replaces the pod', () => {
+  const template = (values) => JSON.stringify(render(values).pod)
+  const before = template(good)
+  assert.notEqual(template({ ...good, settings: { BUSBAR_LOG_LEVEL: 'debug' } }), before)
+  assert.notEqual(template({ ...good, auth: { secret: 'other' } }), before)
+  assert.notEqual(template({ ...good, database: { url: `${url}2` } }), before)
+})
+
+test('a default can be taken away with null', async () => {
+  const optional = ['settings', 'resources', 'podSecurityContext', 'securityContext', 'tolerations', 'extraEnv', 'extraObjects']
+  for (const key of optional) {
+    const { error, objects } = render({ ...good, [key]: null })
+    assert.equal(error, undefined, key)
+    for (const object of objects) assert.deepEqual(await schemaErrors(object), [], key)
+  }
+})
+
+test('a long name of the release leaves room for what Kubernetes appends', () => {
+  const release = 'r'.repeat(53)
+  const answer = render(good, { release })
+  assert.ok(answer.one('StatefulSet').metadata.name.length <= 52)
+  assert.ok(answer.one('Service', '-nodes').metadata.name.length <= 63)
+})
+
+test('the security policy of a namespace that is restricted lets it in', () => {
+  for (const answer of Object.values(rendered)) {
+    const { hostNetwork, hostPID, hostIPC, volumes = [] } = answer.pod.spec
+    assert.ok(!hostNetwork && !hostPID && !hostIPC)
+    for (const { name, ...source } of volumes)
+      assert.ok(['configMap', 'secret', 'emptyDir', 'projected'].includes(Object.keys(source)[0]), name)
+  }
+})
+
+test('the ConfigMap of the dashboard and the rules come out as the files have them', () => {
+  const dashboard = JSON.parse(production.one('ConfigMap', '-dashboard').data['busbar.json'])
+  assert.deepEqual(dashboard, JSON.parse(read('helm/busbar/files/dashboard.json')))
+  const rules = production.one('PrometheusRule').spec.groups.flatMap((group) => group.rules)
+  const down = rules.find(({ alert }) => alert === 'BusbarDown')
+  assert.equal(down.annotations.runbook_url, 'https://runbooks.example.com/busbar#busbardown')
+  assert.match(down.annotations.summary, /\{\{ \$labels\.instance \}\}/, 'Prometheus’ templates are not Helm’s')
+  assert.deepEqual(down.labels, { severity: 'critical', team: 'platform' })
+  assert.ok(rules.some(({ alert }) => alert === 'BusbarIdle'))
+  assert.ok(!rules.some(({ alert }) => alert === 'BusbarShapesRemoved'))
+})

@@ -1,0 +1,73 @@
+// prometheus.test.mjs: a real Prometheus scrapes a real node, which follows a real PostgreSQL; it then answers
+// every query of the dashboard and has no trouble with any rule.
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after } from 'node:test'
+import { ended, freePort, scratchDirectory, track, until } from '../client/harness/processes.mjs'
+import { scenario } from '../client/harness/scenario.mjs'
+import { follow, get } from '../client/harness/shapes.mjs'
+import { itemColumns, itemRows, stageBusbar, stagePostgres } from '../client/harness/stage.mjs'
+import { panels, queriesOf, read } from './harness.mjs'
+
+const postgres = await stagePostgres()
+const server = await stageBusbar(postgres, {
+  sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
+})
+
+/** Prometheus with our rules and our job, but every quarter of a second. */
+async function startPrometheus() {
+  const folder = scratchDirectory('prometheus')
+  const port = await freePort()
+  const config = read('deploy/monitoring/prometheus.yml')
+    .replace('busbar:9464', `127.0.0.1:${server.metricsPort}`)
+    .replaceAll('15s', '250ms')
+  writeFileSync(join(folder, 'prometheus.yml'), config)
+  writeFileSync(join(folder, 'busbar-alerts.yaml'), read('helm/busbar/files/alerts.yaml'))
+  const flags = [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`]
+  const child = track(spawn('prometheus', [...flags, `--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' }))
+  const gone = ended(child)
+  after(async () => {
+    child.kill('SIGKILL')
+    await gone
+  })
+  return async (path) => {
+    const response = await fetch(`http://127.0.0.1:${port}/api/v1/${path}`).catch(() => undefined)
+    return response && response.status !== 503 ? response.json() : undefined
+  }
+}
+
+const ask = await startPrometheus()
+
+scenario('the dashboard’s queries have answers, and the alerts are quiet', async () => {
+  // A change, a removed shape, a client with an unknown handle: so that every series has a value.
+  const state = await follow(server, { table: 'items' })
+  await server.query('UPDATE items SET done = NOT done')
+  await follow(server, { table: 'items' }, { handle: state.handle, offset: state.offset })
+  await get(server, { table: 'items', handle: 'unknown', offset: '0_0' })
+  await server.query('TRUNCATE items')
+  const removed = () => get(server, { table: 'items', handle: state.handle, offset: state.offset })
+  await until(async () => (await removed()).status === 409, 'the shape is removed')
+
+  for (const panel of panels)
+    for (const query of queriesOf(panel, '10s')) {
+      const answer = await until(async () => {
+        const said = await ask(`query?query=${encodeURIComponent(query)}`)
+        assert.notEqual(said?.status, 'error', `${panel.title}: ${said?.error}`)
+        return said?.data.result.length > 0 && said.data.result
+      }, `an answer to ${panel.title}: ${query}`)
+      if (panel.title === 'Leader' || panel.title === 'Errors')
+        assert.equal(answer[0].value[1], panel.title === 'Leader' ? '1' : '0')
+    }
+  const { data } = await ask('rules')
+  const rules = data.groups.flatMap((group) => group.rules)
+  assert.ok(rules.length > 10)
+  for (const { name, health, state, lastError } of rules)
+    assert.deepEqual([health, state], ['ok', 'inactive'], `${name} ${lastError}`)
+})
+
+scenario('promtool has nothing against the series', async () => {
+  const metrics = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text()
+  execFileSync('promtool', ['check', 'metrics'], { input: metrics, stdio: 'pipe' })
+})
