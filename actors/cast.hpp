@@ -16,6 +16,7 @@ struct cast {
   flusher_actor flusher;
   replicator_actor replicator;
   reconciler_actor reconciler;
+  janitor_actor janitor;
   std::vector<materializer_actor> materializers;
   std::vector<snapshotter_actor> snapshotters;
   std::vector<subset_reader_actor> subset_readers;

@@ -3,8 +3,11 @@
 
 #include "actors/reader.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 namespace busbar {
 
@@ -13,6 +16,14 @@ enum class service_state : std::uint8_t {
   starting,
   waiting, ///< Another node leads; shapes that are there are served.
   active,
+};
+
+/// Why there is no replication stream, and since when answers are as of then.
+struct outage {
+  std::string cause; ///< A name for programs.
+  std::string message;
+  std::chrono::sys_seconds since;
+  bool misconfigured = false; ///< Only a human can help.
 };
 
 /// The session's door for the HTTP code of the same I/O thread. Behind it stands a CAF actor
@@ -49,6 +60,12 @@ public:
 
   /// Whether shapes can be created and streamed; if not, `why_not` names the first unmet condition.
   virtual service_state state(std::string& why_not) const = 0;
+
+  /// What is known of the outage, if there is one; and, at the price of a look, since when.
+  virtual std::optional<outage> away() const { return std::nullopt; }
+  virtual std::optional<std::chrono::sys_seconds> stale_since() const noexcept {
+    return std::nullopt;
+  }
 
   /// Answer every waiting long poll now, as if it had timed out, and end every stream: the process
   /// is about to stop.

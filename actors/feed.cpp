@@ -1,5 +1,7 @@
 #include "actors/feed.hpp"
 
+#include "actors/retry_pace.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -16,11 +18,10 @@ using std::chrono::steady_clock;
 
 /// Frames that a materializer may not have applied yet; half a megabyte each, or one row.
 constexpr int frames_in_flight_max = 16;
-constexpr milliseconds backoff_min{1'000};
-constexpr milliseconds backoff_max{10'000};
 constexpr seconds wait_max{10};
 constexpr milliseconds gather_max{20};
-constexpr seconds reset_patience{60};
+/// Of each step between lock and stream, so that we are heard of between two (see touch()).
+constexpr seconds reset_patience{30};
 
 } // namespace
 
@@ -44,6 +45,11 @@ void feed::flushed(lsn position, std::uint64_t epoch) noexcept {
     stream_->wake();
 }
 
+void feed::renew() noexcept {
+  must_renew_.store(true, std::memory_order_release);
+  wake();
+}
+
 void feed::credit(std::size_t materializer, std::size_t bytes) noexcept {
   if (credits_.applied(materializer, bytes))
     wake();
@@ -56,48 +62,76 @@ void feed::wake() noexcept {
 }
 
 void feed::run() {
-  auto backoff = backoff_min;
+  retry_pace pace;
   std::minstd_rand random{std::random_device{}()};
+  std::string said;
   while (!stopped()) {
-    was_streaming_ = false;
+    streaming_since_.reset();
+    is_stranger_ = false;
     const auto ended = stream_once();
     env_.metrics->leader.Set(0);
-    if (stopped())
+    if (stopped() || !explain(ended))
       return;
-    // Clients are shown this; what PostgreSQL said names hosts and is for our log only.
-    env_.status->set_phase(node_status::phase::starting,
-                           "there is no replication stream at the moment");
-    // A fatal trouble heals only by a human's hand; but once we have been connected it may be a
-    // secret that is being rotated or a database that is being restored.
-    if (ended.kind == postgres::trouble::fatal && !was_connected_) {
-      env_.on_fatal(ended.to_error());
-      return;
-    }
-    if (was_streaming_)
-      backoff = backoff_min;
-    const auto jittered = milliseconds{
-        std::uniform_int_distribution<std::int64_t>{backoff.count() / 2, backoff.count()}(random)};
-    spdlog::warn("replication: {}; trying again in {} ms", ended.message, jittered.count());
+    const auto wait = pace.next(streaming_since_, steady_clock::now()).count();
+    const milliseconds jittered{
+        std::uniform_int_distribution<std::int64_t>{wait / 2, wait}(random)};
+    // What lasts is said once.
+    const auto level = std::exchange(said, ended.message) == ended.message && !streaming_since_
+                           ? spdlog::level::debug
+                           : spdlog::level::warn;
+    spdlog::log(level, "replication: {}; trying again in {} ms", ended.message, jittered.count());
     env_.metrics->reconnects.Increment();
     const auto until = steady_clock::now() + jittered;
     while (!stopped() && steady_clock::now() < until)
       std::this_thread::sleep_for(
           std::min<steady_clock::duration>(milliseconds{100}, until - steady_clock::now()));
-    backoff = std::min(backoff * 2, backoff_max);
   }
+}
+
+bool feed::explain(const postgres::pg_error& ended) {
+  using phase = node_status::phase;
+  if (ended.kind != postgres::trouble::fatal) {
+    const auto why = ended.why_no_stream();
+    env_.status->set_phase(phase::starting, {std::string{why.name}, std::string{why.text}});
+    return true;
+  }
+  // It heals only by a human's hand. At a first start he is there and reads one line; later it may
+  // be a secret that is being rotated or a database that is being restored, and there are shapes
+  // to serve.
+  if (may_end_ && (is_stranger_ || env_.shapes->size() == 0)) {
+    env_.on_fatal(ended.to_error());
+    return false;
+  }
+  const auto why = is_stranger_
+                       ? postgres::pg_error::cause{"another_database",
+                                                   "the connection URL leads to another database "
+                                                   "than the one whose shapes are stored here"}
+                       : ended.why_no_stream();
+  env_.status->set_phase(phase::misconfigured, {std::string{why.name}, std::string{why.text}});
+  return true;
 }
 
 postgres::pg_error feed::stream_once() {
   auto settings = env_.stream;
-  settings.accept = [this](const postgres::leadership& leader) { return accept(leader); };
+  settings.accept = [this](const postgres::leadership& leader) {
+    auto accepted = accept(leader);
+    is_stranger_ = !accepted;
+    return accepted;
+  };
+  settings.on_slot_wait = [this](const std::string& waits_for) {
+    env_.status->set_phase(
+        node_status::phase::starting,
+        {"slot_waits", "the new replication slot waits for open transactions: " + waits_for});
+  };
   settings.on_waiting = [this] {
-    env_.status->set_phase(node_status::phase::waiting, "another node leads the stream");
+    env_.status->set_phase(node_status::phase::waiting,
+                           {"another_leader", "another node leads the stream"});
   };
   auto opened = postgres::replication_stream::open(settings, stop_);
   if (!opened)
     return opened.error();
   auto& stream = *opened;
-  was_connected_ = true;
+  may_end_ = false;
   struct registration {
     registration(feed& f, postgres::replication_stream& s) : owner{f} {
       const std::lock_guard guard{owner.stream_mutex_};
@@ -113,13 +147,10 @@ postgres::pg_error feed::stream_once() {
   } registered{*this, stream};
 
   const auto& leader = stream.leader();
-  auto continued = take_over(leader);
-  if (!continued) {
-    env_.on_fatal(continued.error());
-    stop_.store(true, std::memory_order_release);
-    return {postgres::trouble::fatal, {}, continued.error().message};
-  }
-  if (!reset_materializers())
+  auto continued = take_over(stream);
+  if (!continued)
+    return {postgres::trouble::transient, {}, continued.error().message};
+  if (!reset_materializers(stream))
     return {postgres::trouble::transient, {}, "storage does not accept writes"};
   credits_.reset();
   if (!*continued)
@@ -131,16 +162,20 @@ postgres::pg_error feed::stream_once() {
   if (auto started = stream.start(lsn{begin}); !started)
     return started.error();
   env_.status->term.store(leader.term, std::memory_order_release);
+  env_.status->newest_xid.store(leader.term, std::memory_order_release);
   env_.metrics->term.Set(static_cast<double>(leader.term));
   env_.metrics->leader.Set(1);
   env_.status->set_phase(node_status::phase::streaming);
-  was_streaming_ = true;
+  streaming_since_ = steady_clock::now();
+  must_renew_.store(false, std::memory_order_release);
   caf::anon_send(others_->reconciler, tick_atom_v); // tables may have gone while nobody looked
   spdlog::info("leading stream {} in term {} from {}", env_.stream.stream_id, leader.term,
                to_pg_string(lsn{begin}));
 
   lsn idle{};
   while (!stopped()) {
+    if (must_renew_.load(std::memory_order_acquire))
+      return {postgres::trouble::slot_lost, {}, "the publication is not as it must be"};
     const auto flushed = lsn{flushed_.load(std::memory_order_acquire)};
     if (flushed > lsn{0}) {
       if (auto told = stream.confirm(flushed); !told)
@@ -199,42 +234,57 @@ result<void> feed::accept(const postgres::leadership& leader) const {
 
 /// Compares what leads us with what storage holds. True: the log goes on where it ended; false: it
 /// begins anew, all shapes were removed. An error is for a human.
-result<bool> feed::take_over(const postgres::leadership& leader) {
-  const auto now = identity_of(leader);
-  auto stored = env_.store->identity();
-  if (!stored)
-    return fail(std::move(stored).error());
-  auto durable = env_.store->durable();
-  if (!durable)
-    return fail(std::move(durable).error());
-  std::string gap;
-  if (*stored) {
-    const auto& before = **stored;
-    if (before.timeline != now.timeline)
-      gap = "the database is on another timeline: it was restored or failed over";
-  }
-  if (gap.empty() && leader.slot_created && env_.shapes->size() > 0)
-    gap = "the replication slot had to be created anew, so changes may be missing";
-  if (gap.empty() && leader.confirmed_flush > *durable && env_.shapes->size() > 0)
-    gap = "the replication slot is ahead of the storage directory, which must be an older copy";
-  if (!gap.empty()) {
-    spdlog::warn("removing all shapes: {}", gap);
+result<bool> feed::take_over(postgres::replication_stream& stream) {
+  const auto& leader = stream.leader();
+  auto before = past();
+  if (!before)
+    return fail(std::move(before).error());
+  const auto found = judge(*before, leader);
+  if (!found.gap.empty())
+    unpurged_ = found.gap;
+  if (!unpurged_.empty()) {
+    must_begin_anew_ = true; // shapes are gone from memory before they are gone from storage
+    spdlog::warn("removing all shapes: {}", unpurged_);
     caf::scoped_actor waiting{system_};
     bool done = false;
-    waiting->request(others_->directory, reset_patience, purge_atom_v, gap)
+    waiting->request(others_->directory, reset_patience, purge_atom_v, unpurged_)
         .receive([&](bool ok) { done = ok; }, [](const caf::error&) {});
     if (!done)
       return fail(errc::unavailable, "the shapes could not be removed from storage");
+    unpurged_.clear();
+    (void)stream.touch(); // what is wrong with it start() tells
   }
-  must_begin_anew_ |= !gap.empty() || leader.slot_created || *durable == lsn{0};
+  must_begin_anew_ |= !found.goes_on;
   if (must_begin_anew_)
     return false;
-  if (!*stored || !(**stored == now))
+  const auto now = identity_of(leader);
+  if (!before->identity || *before->identity != now)
     if (auto set = env_.store->set_identity(now); !set)
       return fail(std::move(set).error());
-  if (!was_streaming_ && flushed_.load() == 0)
-    flushed_.store(to_number(*durable), std::memory_order_release);
+  if (flushed_.load() == 0)
+    flushed_.store(to_number(before->durable), std::memory_order_release);
   return true;
+}
+
+result<our_past> feed::past() const {
+  our_past before;
+  auto stored = env_.store->identity();
+  if (!stored)
+    return fail(std::move(stored).error());
+  before.identity = *std::move(stored);
+  auto durable = env_.store->durable();
+  if (!durable)
+    return fail(std::move(durable).error());
+  before.durable = *durable;
+  auto newest = env_.store->newest_xid();
+  if (!newest)
+    return fail(std::move(newest).error());
+  before.newest_xid = std::max(*newest, env_.status->newest_xid.load());
+  for (const auto& shape : env_.shapes->all()) {
+    before.has_shapes = true;
+    before.shown = std::max(before.shown, lsn{shape->progress().head.tx});
+  }
+  return before;
 }
 
 result<void> feed::begin_anew(const postgres::leadership& leader) {
@@ -252,7 +302,7 @@ result<void> feed::begin_anew(const postgres::leadership& leader) {
     return fail(errc::unavailable, "storage does not accept writes");
   // From here on the slot must never be found ahead of what storage says. Whose log it is is
   // written last: until then a start that finds the one before removes everything again.
-  if (auto synced = env_.store->sync(leader.confirmed_flush); !synced)
+  if (auto synced = env_.store->sync(leader.confirmed_flush, leader.term); !synced)
     return synced;
   if (auto set = env_.store->set_identity(identity_of(leader)); !set)
     return set;
@@ -261,25 +311,31 @@ result<void> feed::begin_anew(const postgres::leadership& leader) {
   return {};
 }
 
-bool feed::reset_materializers() {
+bool feed::reset_materializers(postgres::replication_stream& stream) {
   caf::scoped_actor waiting{system_};
   bool all = true;
-  for (const auto& materializer : others_->materializers)
+  for (const auto& materializer : others_->materializers) {
     waiting->request(materializer, reset_patience, reset_atom_v)
         .receive([&](bool ok) { all &= ok; }, [&](const caf::error&) { all = false; });
+    (void)stream.touch();
+  }
   return all;
 }
 
 void feed::send_frame(const frame& next) {
   const auto root = next.read();
   const auto transactions = root.getTransactions();
+  const auto term = env_.status->term.load(std::memory_order_relaxed);
+  auto newest_xid = env_.status->newest_xid.load(std::memory_order_relaxed);
   double ended = 0;
   for (const auto transaction : transactions) {
     if (!transaction.getEnds())
       continue;
     ++ended;
+    newest_xid = std::max(newest_xid, widen_xid(transaction.getXid(), term));
     env_.metrics->received_lsn.Set(static_cast<double>(transaction.getEndLsn()));
   }
+  env_.status->newest_xid.store(newest_xid, std::memory_order_release);
   env_.metrics->transactions.Increment(ended);
   env_.metrics->changes.Increment(root.getChanges().size());
   credits_.sent(next.size_bytes());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/cast.hpp"
+#include "actors/continuity.hpp"
 #include "actors/frame_credits.hpp"
 #include "actors/node_status.hpp"
 #include "actors/shape_index.hpp"
@@ -10,9 +11,12 @@
 #include "storage/store.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 
 namespace busbar {
@@ -25,7 +29,7 @@ struct feed_environment {
   monitoring::metrics* metrics = nullptr;
   const shape_index* shapes = nullptr;
   std::size_t frame_bytes_max = 64u << 20; ///< Of frames that are not applied yet, all together.
-  /// Called once, from the feed thread, when it cannot go on without a human. The process stops.
+  /// Called once, from the feed thread, if a first start needs a human's hand. The process stops.
   std::function<void(const error&)> on_fatal;
 };
 
@@ -38,17 +42,21 @@ public:
   /// Durable up to here. An epoch begins whenever the log begins anew, and positions may fall then;
   /// what is told of an earlier one is ignored. Any thread.
   void flushed(lsn position, std::uint64_t epoch) noexcept;
+  void renew() noexcept; ///< The stream ends, and begins with a take-over. Any thread.
   /// It has applied a frame of this size. Any thread.
   void credit(std::size_t materializer, std::size_t bytes) noexcept;
 
 private:
   void run();
+  /// Tells everybody why there is no stream. False if the process should end instead.
+  bool explain(const postgres::pg_error& ended);
   /// One connection, from its opening to its end; what ended it.
   postgres::pg_error stream_once();
   storage::node_identity identity_of(const postgres::leadership& leader) const;
   result<void> accept(const postgres::leadership& leader) const;
-  result<bool> take_over(const postgres::leadership& leader);
-  bool reset_materializers();
+  result<our_past> past() const;
+  result<bool> take_over(postgres::replication_stream& stream);
+  bool reset_materializers(postgres::replication_stream& stream);
   /// After that, so that nobody writes positions of the time before any more.
   result<void> begin_anew(const postgres::leadership& leader);
   void send_frame(const frame& next);
@@ -59,14 +67,18 @@ private:
   feed_environment env_;
   cast_ptr others_;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> must_renew_{false};
   std::atomic<std::uint64_t> flushed_{0};
   frame_credits credits_;
   std::mutex stream_mutex_; ///< Guards stream_ against a wake() while it changes, and epoch_.
   postgres::replication_stream* stream_ = nullptr;
   std::uint64_t epoch_ = 0; ///< What flushed_ belongs to.
-  bool was_connected_ = false;
+  bool may_end_ = true;     ///< The process, for want of a human: nothing would be lost by it yet.
   bool must_begin_anew_ = false; ///< The shapes were removed; storage may not know yet.
-  bool was_streaming_ = false;   ///< In the last connection: then back-off begins anew.
+  std::string unpurged_;         ///< Why they must be, while they could not.
+  std::optional<std::chrono::steady_clock::time_point>
+      streaming_since_;      ///< In the last connection.
+  bool is_stranger_ = false; ///< The last connection led to another database than storage's.
   std::thread thread_;
 };
 

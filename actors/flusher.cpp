@@ -54,7 +54,7 @@ struct flusher_state {
       return;
     dirty = false;
     const auto begin = std::chrono::steady_clock::now();
-    if (auto done = store->sync(position); !done) {
+    if (auto done = store->sync(position, status->newest_xid.load()); !done) {
       spdlog::error("flusher: {}; trying again", done.error().message);
       dirty = true;
       due_later = true;

@@ -62,16 +62,15 @@ void materializer_state::receive(const frame& next) {
 
 void materializer_state::drain_backlog() {
   disk_refuses = false;
-  while (!backlog.empty()) {
+  if (backlog.empty() && write_out())
+    report(); // what came of a splice, of moves or of the catalog
+  while (!disk_refuses && !backlog.empty()) {
     if (!applied_front) {
       apply(backlog.front(), nullptr);
       applied_front = true;
     }
-    if (!write_out()) {
-      disk_refuses = true;
-      self->delayed_send(self, disk_retry, retry_atom_v);
+    if (!write_out())
       return;
-    }
     finish_frame(backlog.front());
     const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
@@ -81,13 +80,15 @@ void materializer_state::drain_backlog() {
 }
 
 void materializer_state::idle(lsn position) {
-  if (!backlog.empty())
+  if (disk_refuses || !backlog.empty())
     return; // another will come
   applied = std::max(applied, position);
   report();
 }
 
 void materializer_state::report() {
+  if (disk_refuses) // a shape may no longer wait for WAL that it has not stored its part of
+    return;
   auto held = applied;
   for (const auto id : parked)
     held = std::min(held, lsn{shapes.at(id)->asks->position});
@@ -268,6 +269,8 @@ bool materializer_state::write_out() {
     auto done = env.store->commit(writes);
     if (!done) {
       spdlog::error("materializer: {}; trying again", done.error().message);
+      if (!std::exchange(disk_refuses, true))
+        self->delayed_send(self, disk_retry, retry_atom_v);
       return false;
     }
     wrote = true;
@@ -327,14 +330,18 @@ bool materializer_state::reset() {
     }
   if (shapes.empty()) { // also after a purge: then nothing is known of what is to come
     recent_commits.clear();
+    relations_seen.clear();
+    routed_oid = 0;
     aside.clear();
     aside_bytes = 0;
     reached = 0;
   }
   applied = {};
   last_commit = 0;
-  disk_refuses = !write_out();
-  return !disk_refuses;
+  if (!write_out())
+    return false;
+  disk_refuses = false;
+  return true;
 }
 
 materializer_actor spawn_materializer(caf::actor_system& system,

@@ -232,8 +232,8 @@ void materializer_state::plan_again() {
 
 void materializer_state::after_splice() {
   trim_aside();
-  if (!disk_refuses && !applied_front && !write_out())
-    spdlog::warn("materializer: moves are written with the next frame");
+  if (disk_refuses || applied_front || !write_out())
+    return; // reported when they are written
   report();
 }
 

@@ -100,8 +100,8 @@ void materializer_state::take_tables(const schema::Frame::Reader& root, const la
 void materializer_state::note(const catalog_facts& found) {
   for (const auto& facts : found.tables)
     compare(facts, found.seen, nullptr);
-  if (!disk_refuses && !write_out())
-    spdlog::warn("materializer: what is known of tables is written with the next frame");
+  if (!disk_refuses)
+    (void)write_out();
 }
 
 void materializer_state::compare(const facts_ptr& facts, const snapshot& seen,

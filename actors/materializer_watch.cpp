@@ -143,8 +143,7 @@ void materializer_state::forget(const shape_ptr& shape) {
     shapes.erase(found);
   }
   const auto p = shape->progress();
-  if (auto removed = env.store->remove_shape(id, p.complete || p.failure); !removed)
-    spdlog::error("shape {}: {}", shape->handle(), removed.error().message);
+  self->send(others->janitor, forget_atom_v, id, p.complete || p.failure);
 }
 
 } // namespace busbar

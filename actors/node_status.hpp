@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,30 +39,82 @@ public:
   }
 
   enum class phase : std::uint8_t {
-    starting, ///< No replication stream.
-    waiting,  ///< Another node holds the stream's lock.
+    starting,      ///< No replication stream.
+    waiting,       ///< Another node holds the stream's lock.
+    misconfigured, ///< As starting, but only a human can help; it heals once he has.
     streaming,
   };
+  using wall_time = std::chrono::sys_seconds;
   phase now() const noexcept { return phase_.load(std::memory_order_acquire); }
   bool streaming() const noexcept { return now() == phase::streaming; }
-  /// By the feed. `why_not` is for clients' humans: the first condition that is not met, no hosts.
-  void set_phase(phase p, std::string why_not = {}) {
+  /// Why there is no stream: a name for programs, and for clients' humans a sentence without hosts.
+  struct reason {
+    std::string name;
+    std::string text;
+  };
+  /// By the feed.
+  void set_phase(phase p, reason why_not = {}) {
     const std::lock_guard guard{mutex_};
+    if (p == phase::streaming)
+      away_since_.store(0, std::memory_order_release);
+    else if (away_since_.load(std::memory_order_relaxed) == 0)
+      away_since_.store(now_seconds(), std::memory_order_release);
     phase_.store(p, std::memory_order_release);
     why_not_ = std::move(why_not);
   }
-  std::string why_not() const {
+  reason why_not() const {
     const std::lock_guard guard{mutex_};
     return why_not_;
   }
+  /// Since when shapes show what they did then; none while there is a stream.
+  std::optional<wall_time> away_since() const noexcept {
+    const auto since = away_since_.load(std::memory_order_acquire);
+    return since == 0 ? std::nullopt : std::optional{wall_time{std::chrono::seconds{since}}};
+  }
+
+  /// So many shapes go at once. Their waiting readers would all come back at once, too, and have
+  /// PostgreSQL read every table; so they are told one shape after the other.
+  void purge(std::size_t shapes) noexcept {
+    const auto spread =
+        std::min<std::int64_t>(static_cast<std::int64_t>(shapes) * purge_pause_ms, purge_max_ms);
+    purge_spread_.store(spread, std::memory_order_relaxed);
+    purge_begin_.store(steady_ms(), std::memory_order_release);
+  }
+  /// How long a shape's readers still wait to be told that it is gone.
+  std::chrono::milliseconds conflict_delay(std::uint64_t shape) const noexcept {
+    const auto begin = purge_begin_.load(std::memory_order_acquire);
+    // The high bits of a multiple of the golden ratio: neighbours are far apart.
+    const auto share = static_cast<std::int64_t>((shape * 0x9e3779b97f4a7c15u) >> 44);
+    const auto due = begin + ((purge_spread_.load(std::memory_order_relaxed) * share) >> 20);
+    return std::chrono::milliseconds{begin == 0 ? 0 : std::max<std::int64_t>(0, due - steady_ms())};
+  }
 
   std::atomic<std::uint64_t> term{0}; ///< Of the leader whose frames are applied.
+  /// The highest transaction id that PostgreSQL is known to have used; 0 = none yet. By the feed.
+  std::atomic<std::uint64_t> newest_xid{0};
 
 private:
+  static constexpr std::int64_t purge_pause_ms = 10;   ///< Between two shapes, on average …
+  static constexpr std::int64_t purge_max_ms = 10'000; ///< … but all are told in this time.
+
+  static std::int64_t steady_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  }
+  static std::int64_t now_seconds() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())
+        .time_since_epoch()
+        .count();
+  }
+
   std::vector<std::atomic<std::uint64_t>> processed_;
   std::atomic<phase> phase_{phase::starting};
   mutable std::mutex mutex_;
-  std::string why_not_ = "starting: not yet connected to PostgreSQL";
+  reason why_not_{"connecting", "starting: not yet connected to PostgreSQL"};
+  std::atomic<std::int64_t> purge_begin_{0};
+  std::atomic<std::int64_t> purge_spread_{0};
+  std::atomic<std::int64_t> away_since_{now_seconds()}; ///< 0 while there is a stream.
 };
 
 } // namespace busbar

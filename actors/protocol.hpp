@@ -110,6 +110,7 @@ CAF_ADD_ATOM(busbar, busbar, note_atom, "note")
 CAF_ADD_ATOM(busbar, busbar, fence_atom, "fence")
 CAF_ADD_ATOM(busbar, busbar, join_atom, "join")
 CAF_ADD_ATOM(busbar, busbar, move_atom, "move")
+CAF_ADD_ATOM(busbar, busbar, renew_atom, "renew")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -184,6 +185,8 @@ using flusher_actor = caf::typed_actor<
 using replicator_actor = caf::typed_actor<
     // All up to here is durable here, in this epoch (see feed.hpp). The first one starts the feed.
     caf::reacts_to<flushed_atom, lsn, std::uint64_t>,
+    // The publication is not as it must be: end the stream, and take over anew.
+    caf::reacts_to<renew_atom>,
     // The materializer of this number has applied a frame: one credit back.
     caf::reacts_to<applied_atom, std::uint32_t, std::uint64_t>>;
 
@@ -205,7 +208,21 @@ using reconciler_actor = caf::typed_actor<
     // Look now, and then at every period: a leader has taken over, or INTERNAL: the period is over.
     caf::reacts_to<tick_atom>,
     // Look at this shape's table now: the database says that something of it is gone.
-    caf::reacts_to<check_atom, shape_ptr>>;
+    caf::reacts_to<check_atom, shape_ptr>,
+    // Look at the publication now: somebody has met trouble with it.
+    caf::reacts_to<renew_atom>>;
+
+/// The JANITOR: deletes what removed shapes had, a little at a time, and notices what has expired.
+/// Detached: it blocks on the disk.
+using janitor_actor = caf::typed_actor<
+    // Shapes are recovered: begin with what was left by the process before.
+    caf::reacts_to<adopt_atom>,
+    // By a MATERIALIZER: the shape is removed. True = nobody will write for it any more.
+    caf::reacts_to<forget_atom, storage::shape_id, bool>,
+    // INTERNAL: delete some more.
+    caf::reacts_to<flush_atom>,
+    // INTERNAL: look at what is read and what is not.
+    caf::reacts_to<tick_atom>>;
 
 /// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
 using subset_reader_actor =

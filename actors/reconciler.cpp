@@ -2,6 +2,7 @@
 
 #include "actors/kept_session.hpp"
 #include "postgres/catalog.hpp"
+#include "postgres/publication.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -28,12 +29,28 @@ struct reconciler_state {
 
   void tick() {
     const auto now = std::chrono::steady_clock::now();
+    check_publication();
     if (env.status->streaming() && env.index->size() > 0)
       look();
     if (now >= next_period) {
       next_period = now + env.period;
       self->delayed_send(self, env.period, tick_atom_v);
     }
+  }
+
+  /// A stream does not miss its publication before there is something to send, if then.
+  void check_publication() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!env.status->streaming() || now < next_publication_check)
+      return;
+    next_publication_check = now + check_pause;
+    const auto whole = session->use(now + patience, [&](auto& open, auto until) {
+      return postgres::is_publication_whole(open, env.publication, until);
+    });
+    if (!whole)
+      spdlog::debug("reconciler: {}", whole.error().message);
+    else if (!*whole)
+      self->send(others->replicator, renew_atom_v);
   }
 
   void check(const shape_ptr& shape) {
@@ -106,7 +123,8 @@ struct reconciler_state {
   reconciler_actor::pointer self;
   reconciler_environment env;
   cast_ptr others;
-  std::optional<kept_session> session;                 ///< Never empty.
+  std::optional<kept_session> session; ///< Never empty.
+  std::chrono::steady_clock::time_point next_publication_check{};
   std::chrono::steady_clock::time_point next_period{}; ///< When a tick of its own is due.
   std::unordered_map<std::uint32_t, std::chrono::steady_clock::time_point> checked; ///< By oid.
 };
@@ -123,7 +141,8 @@ reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environm
         self->state.session.emplace(*environment.url, "reconciler");
         self->state.others = others;
         return {[self](tick_atom) { self->state.tick(); },
-                [self](check_atom, const shape_ptr& shape) { self->state.check(shape); }};
+                [self](check_atom, const shape_ptr& shape) { self->state.check(shape); },
+                [self](renew_atom) { self->state.check_publication(); }};
       });
 }
 

@@ -10,7 +10,8 @@ namespace {
 using word_and_label = std::pair<std::string_view, std::string_view>;
 
 /// The first word that a sentence holds decides: a partition is detached from a table, too.
-constexpr std::array<word_and_label, 12> labels{{{"truncated", "truncated"},
+constexpr std::array<word_and_label, 13> labels{{{"expired", "expired"},
+                                                 {"truncated", "truncated"},
                                                  {"publication", "publication"},
                                                  {"partition", "partition"},
                                                  {"storage", "storage"},

@@ -24,6 +24,10 @@ replicator_actor spawn_replicator(caf::actor_system& system, feed_environment en
           if (position > lsn{0})
             reader->flushed(position, epoch);
         },
+        [self](renew_atom) {
+          if (self->state.reader)
+            self->state.reader->renew();
+        },
         [self](applied_atom, std::uint32_t materializer, std::uint64_t bytes) {
           if (self->state.reader)
             self->state.reader->credit(materializer, bytes);

@@ -11,6 +11,8 @@
 #include "actors/subset_desk.hpp"
 #include "actors/waiting_room.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -90,7 +92,7 @@ public:
       if (const auto kept = words_.defined_by(key, query.shape))
         begin(reader, query, kept);
       else
-        refuse(reader, {errc::unavailable, env_.status->why_not()}, cause::not_ready);
+        refuse(reader, {errc::unavailable, env_.status->why_not().text}, cause::not_ready);
       return;
     }
     const auto [entry, unasked] = resolving_.try_emplace(key);
@@ -156,7 +158,10 @@ public:
         cursor.end.in_snapshot() && static_cast<std::uint64_t>(cursor.end.op) >= p.chunks;
     if (is_open && cursor.piece >= p.pieces)
       return body_piece{};
-    return read_piece(*env_.store, *env_.cache, cursor);
+    auto piece = read_piece(*env_.store, *env_.cache, cursor);
+    if (!piece)
+      return fail(give_up_damaged(env_.index->find(cursor.shape->handle()), piece.error()));
+    return piece;
   }
 
   void await_more(shape_reader& reader, const log_cursor& cursor) {
@@ -268,6 +273,7 @@ private:
       reader.on_gone(shape->handle());
       return;
     }
+    shape->note_read();
     reader.shape_ = shape;
     reader.requested_ = query.offset;
     reader.now_ = query.now;
@@ -325,7 +331,7 @@ private:
     }
     auto found = slice(reader, p, last_seen);
     if (!found) {
-      refuse(reader, found.error());
+      refuse(reader, give_up_damaged(reader.shape_, found.error()));
       return;
     }
     const bool nothing_new = *found && (*found)->rest.done() && !reader.now_;
@@ -379,6 +385,22 @@ private:
     reader.on_slice(slice);
   }
 
+  /// What is damaged on the disk does not heal: the shape goes, and its clients begin anew with
+  /// another, instead of hearing 500 for ever. Returns what to tell them.
+  error give_up_damaged(const shape_ptr& shape, const error& why) {
+    if (why.code != errc::corrupt)
+      return why;
+    bool is_news = false;
+    if (shape)
+      shape->update([&](shape_progress& p) { is_news = !std::exchange(p.gone, true); });
+    if (is_news) {
+      spdlog::error("shape {} cannot be read: {}", shape->handle(), why.message);
+      send(env_.others->directory, invalid_atom_v, shape,
+           std::string{"what storage has of it is damaged"});
+    }
+    return {errc::must_refetch, "the shape was removed"};
+  }
+
   void gone(shape_reader& reader, const shape_progress& p) {
     waiting_room::unlink(reader);
     reader.shape_.reset();
@@ -423,7 +445,8 @@ private:
     }
     auto found = slice(reader, p, last_seen);
     if (!found || !*found) {
-      refuse(reader, found ? error{errc::unavailable, "the shape is not ready"} : found.error());
+      refuse(reader, found ? error{errc::unavailable, "the shape is not ready"}
+                           : give_up_damaged(reader.shape_, found.error()));
       return;
     }
     (*found)->no_changes = (*found)->rest.done();
@@ -460,7 +483,15 @@ private:
     const auto shape = room_.shape(id);
     if (!shape)
       return;
+    if (shape->progress().gone)
+      if (const auto later = env_.status->conflict_delay(storage::to_number(id));
+          later.count() > 0) {
+        delayed_send(this, later, check_atom_v, id);
+        return;
+      }
     auto readers = room_.take(id);
+    if (!readers.empty())
+      shape->note_read();
     while (!readers.empty())
       look_again(readers.front());
     if (shape->progress().gone)
@@ -551,8 +582,20 @@ public:
     }
     if (phase == node_status::phase::streaming)
       return service_state::active;
-    why_not = status.why_not();
+    why_not = status.why_not().text;
     return phase == node_status::phase::waiting ? service_state::waiting : service_state::starting;
+  }
+  std::optional<outage> away() const override {
+    const auto& status = *core_->environment().status;
+    const auto since = status.away_since();
+    if (!since)
+      return std::nullopt;
+    auto why = status.why_not();
+    return outage{std::move(why.name), std::move(why.text), *since,
+                  status.now() == node_status::phase::misconfigured};
+  }
+  std::optional<std::chrono::sys_seconds> stale_since() const noexcept override {
+    return core_->environment().status->away_since();
   }
   void drain() override { core_->drain(); }
 

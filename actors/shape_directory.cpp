@@ -144,7 +144,7 @@ struct directory_state {
     if (auto known = env.index->find_identity(identity))
       return known;
     if (!env.status->streaming())
-      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not());
+      return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not().text);
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
     for (const auto& [set, fresh_id] : found.sets)
@@ -280,10 +280,9 @@ struct directory_state {
   void published(const shape_ptr& shape, bool mended) {
     if (mended) {
       // The table was not (fully) published until now: what followed it before has missed changes.
-      const auto oid = shape->definition().table->oid;
       shape_list missed;
-      for (const auto& other : env.index->all())
-        if (other != shape && other->definition().table->oid == oid && other->progress().started)
+      for (const auto& other : env.index->on_table(shape->definition().table->oid, shape))
+        if (other != shape && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
         log_removal(*other, "the table had left the publication");
@@ -353,6 +352,7 @@ struct directory_state {
 
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", env.index->size(), why);
+    env.status->purge(env.index->size());
     for (const auto& shape : env.index->all())
       if (!shape->progress().gone)
         remove(shape, "purged");

@@ -40,6 +40,7 @@ public:
     by_handle_.insert(hash_of(shape->handle()), number);
     by_identity_.insert(hash_of(identity), number);
     const auto& table = shape->definition().table;
+    ++on_oid_[table->oid];
     auto& known = tables_[name_of(*table)];
     const auto same = find_description(known, *table);
     if (same == known.end())
@@ -57,6 +58,8 @@ public:
     by_handle_.erase(hash_of(shape->handle()), found);
     by_identity_.erase(hash_of(shape->definition().identity()), found);
     const auto& table = *shape->definition().table;
+    if (const auto count = on_oid_.find(table.oid); --count->second == 0)
+      on_oid_.erase(count);
     const auto known = tables_.find(name_of(table));
     const auto same = find_description(known->second, table);
     if (--same->shapes == 0)
@@ -89,6 +92,18 @@ public:
       for (const auto& one : known->second)
         tables.push_back(one.table);
     return tables;
+  }
+  /// The shapes on a table. Where there is but one, as on a table that is new, none is looked for.
+  std::vector<shape_ptr> on_table(std::uint32_t oid, const shape_ptr& one) const {
+    const std::shared_lock guard{mutex_};
+    const auto count = on_oid_.find(oid);
+    if (count == on_oid_.end() || (count->second == 1 && one->definition().table->oid == oid))
+      return {one};
+    std::vector<shape_ptr> found;
+    for (const auto& shape : shapes_)
+      if (shape && shape->definition().table->oid == oid)
+        found.push_back(shape);
+    return found;
   }
   std::vector<shape_ptr> all() const {
     const std::shared_lock guard{mutex_};
@@ -137,6 +152,7 @@ private:
   number_table by_handle_;
   number_table by_identity_; ///< A shape can say its own again, so it is not kept here.
   std::unordered_map<table_name, std::vector<description>, name_hash> tables_;
+  std::unordered_map<std::uint32_t, std::size_t> on_oid_; ///< How many shapes a table has.
 };
 
 } // namespace busbar

@@ -60,8 +60,9 @@ void shape_log_writer::seal(std::uint64_t tx, bool last, storage::batch& writes)
 void shape_log_writer::flush(std::uint64_t tx, storage::batch& writes) {
   if (work_->block.empty())
     return;
-  writes.append_block(shape_->id(), {tx, work_->block.last_op()},
-                      work_->block.finish(chunk_bytes_));
+  const auto& block = work_->block.finish(chunk_bytes_);
+  writes.append_block(shape_->id(), {tx, work_->block.last_op()}, block);
+  shape_->add_bytes(block.size());
   work_->block.clear();
 }
 

@@ -8,7 +8,9 @@
 #include "storage/keys.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -87,11 +89,32 @@ public:
     return progress_;
   }
 
+  // What expiry goes by; roughly kept over restarts.
+  static std::uint64_t seconds_now() noexcept { return static_cast<std::uint64_t>(std::time({})); }
+  std::uint64_t read_at() const noexcept { return read_at_.load(std::memory_order_relaxed); }
+  void note_read() noexcept {
+    read_at_.store(static_cast<std::uint32_t>(seconds_now()), std::memory_order_relaxed);
+  }
+  std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  void add_bytes(std::uint64_t more) noexcept {
+    bytes_.fetch_add(more, std::memory_order_relaxed);
+    has_grown_.store(true, std::memory_order_relaxed);
+  }
+  void recall(std::uint64_t read_at, std::uint64_t bytes) noexcept {
+    read_at_ = static_cast<std::uint32_t>(read_at);
+    bytes_ = bytes;
+  }
+  /// True if bytes have been added since the last call.
+  bool take_grown() noexcept { return has_grown_.exchange(false, std::memory_order_relaxed); }
+
 private:
   const storage::shape_id id_;
   const std::string handle_;
   const shape_definition definition_;
   const std::vector<storage::shape_id> inner_;
+  std::atomic<std::uint64_t> bytes_{0}; ///< Of snapshot and log, as they were written.
+  std::atomic<std::uint32_t> read_at_{static_cast<std::uint32_t>(seconds_now())};
+  std::atomic<bool> has_grown_{false};
   mutable std::mutex mutex_;
   text_ptr schema_json_;
   shape_progress progress_;

@@ -38,6 +38,7 @@ result<void> snapshot_writer::close_piece(bool ends_chunk) {
   ++pieces_;
   if (auto done = store_.put_snapshot_piece(shape_, chunk_, piece_number_, block, logged); !done)
     return done;
+  bytes_ += block.size();
   piece_.clear();
   ++piece_number_;
   piece_began_ = clock::now();

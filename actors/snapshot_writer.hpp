@@ -38,6 +38,7 @@ public:
   result<void> end(std::string_view snapshot_end);
 
   std::uint64_t chunks() const noexcept { return chunk_; }
+  std::uint64_t bytes() const noexcept { return bytes_; } ///< As stored so far.
   /// True if pieces have bypassed the write-ahead log: finish_snapshots() must flush.
   bool needs_flush() const noexcept { return pieces_ > 1; }
 
@@ -58,6 +59,7 @@ private:
   std::uint32_t piece_number_ = 0;
   std::uint64_t chunk_bytes_ = 0;
   std::uint64_t pieces_ = 0;
+  std::uint64_t bytes_ = 0;
   std::int64_t row_ = 0;
 };
 

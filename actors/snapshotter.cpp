@@ -77,10 +77,10 @@ struct snapshotter_state {
 
   void mend(const shape_ptr& shape) {
     const auto& table = *shape->definition().table;
-    const auto done =
-        admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
-          return postgres::complete_identity(session, env.publication, table, until);
-        });
+    const auto complete = [&](auto& session, auto until) {
+      return postgres::complete_identity(session, env.publication, table, until, env.by_hand);
+    };
+    const auto done = admin->use(steady_clock::now() + publish_patience, complete);
     if (!done)
       spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
@@ -119,10 +119,13 @@ struct snapshotter_state {
     const auto done =
         admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
           return postgres::ensure_published(session, env.publication, table,
-                                            !barriers.contains(table.oid), until);
+                                            !barriers.contains(table.oid), until, env.by_hand);
         });
-    if (!done)
+    if (!done) {
+      if (done.error().sqlstate == "42704" || done.error().sqlstate == "55000")
+        self->send(others->reconciler, renew_atom_v);
       return failed("publish", done.error());
+    }
     barriers.insert(table.oid);
     // Where only the identity was missing, the stream says itself which changes lack an old image.
     self->send(others->directory, publish_atom_v, shape,
@@ -408,6 +411,8 @@ struct snapshotter_state {
         if (auto ended = writer->end(end); !ended)
           return ended;
       flush |= writer && writer->needs_flush();
+      if (writer)
+        copied[i]->add_bytes(writer->bytes());
       finished.emplace_back(copied[i]->id(),
                             record_of(*copied[i], sees, copied[i]->progress().chunks));
     }

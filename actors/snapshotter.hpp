@@ -24,6 +24,7 @@ struct snapshotter_environment {
   std::optional<postgres::connection_url>
       snapshot_url; ///< For reading rows; may go through a pooler.
   std::string publication;
+  bool by_hand = false; ///< Tables are published by an administrator, and only looked at.
   storage::store* store = nullptr;
   node_status* status = nullptr;
   monitoring::metrics* metrics = nullptr;

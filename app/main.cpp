@@ -1,5 +1,6 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
 #include "actors/flusher.hpp"
+#include "actors/janitor.hpp"
 #include "actors/materializer.hpp"
 #include "actors/move_reader.hpp"
 #include "actors/reconciler.hpp"
@@ -9,6 +10,8 @@
 #include "actors/shape_directory.hpp"
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
+#include "app/cleanup.hpp"
+#include "app/doctor.hpp"
 #include "app/health_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
@@ -19,10 +22,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <mutex>
+#include <random>
+#include <string>
 #include <thread>
 
 #ifdef __GLIBC__
@@ -86,6 +93,18 @@ void give_back_memory() {
 #endif
 }
 
+/// 32 digits.
+std::string random_hex() {
+  std::random_device random;
+  std::string text;
+  for (int i = 0; i < 4; ++i) {
+    std::array<char, 9> part{};
+    std::snprintf(part.data(), part.size(), "%08x", static_cast<unsigned>(random()));
+    text += part.data();
+  }
+  return text;
+}
+
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
   spdlog::set_level(spdlog::level::from_str(config.log_level));
@@ -141,7 +160,12 @@ int serve(const app::settings& config) {
   caf_config.set("scheduler.policy", caf::atom("sharing"));
   caf_config.set("scheduler.max-threads", std::max<std::size_t>(2, cores));
   caf::actor_system system{caf_config};
-  const postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
+  stream.manual_publishing = config.manual_publishing;
+  stream.temporary_slot = config.temporary_slot;
+  stream.failover_slot = config.failover_slot;
+  if (config.temporary_slot && config.random_slot_name)
+    stream.slot_name = "busbar_slot_" + random_hex();
   const auto others = std::make_shared<cast>();
   for (std::uint32_t i = 0; i < materializers; ++i)
     others->materializers.push_back(
@@ -163,6 +187,7 @@ int serve(const app::settings& config) {
                                                      {.url = *url,
                                                       .snapshot_url = *snapshot_url,
                                                       .publication = stream.publication(),
+                                                      .by_hand = config.manual_publishing,
                                                       .store = store->get(),
                                                       .status = &status,
                                                       .metrics = &metrics,
@@ -189,6 +214,16 @@ int serve(const app::settings& config) {
                                          .status = &status,
                                          .period = config.reconcile_period},
                                         others);
+  others->janitor =
+      spawn_janitor(system,
+                    {.store = store->get(),
+                     .index = &index,
+                     .status = &status,
+                     .limits = {.shapes_max = config.shapes_max,
+                                .bytes_max = config.storage_bytes_max,
+                                .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
+                     .period = config.expiry_period},
+                    others);
   others->replicator = spawn_replicator(system,
                                         {.stream = stream,
                                          .store = store->get(),
@@ -211,6 +246,7 @@ int serve(const app::settings& config) {
           .receive([](bool) {}, [](const caf::error&) {});
     spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
     caf::anon_send(others->directory, adopt_atom_v, std::move(all));
+    caf::anon_send(others->janitor, adopt_atom_v);
     recovered->clear();
     recovered->shrink_to_fit();
     give_back_memory(); // a start needs more of it than what comes
@@ -223,6 +259,7 @@ int serve(const app::settings& config) {
     watch(others->resolver);
     watch(others->flusher);
     watch(others->reconciler);
+    watch(others->janitor);
     for (const auto& snapshotter : others->snapshotters)
       watch(snapshotter);
     for (const auto& reader : others->subset_readers)
@@ -242,6 +279,7 @@ int serve(const app::settings& config) {
     caf::anon_send_exit(others->directory, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->resolver, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->reconciler, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others->janitor, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others->flusher, caf::exit_reason::user_shutdown);
     for (const auto& snapshotter : others->snapshotters)
       caf::anon_send_exit(snapshotter, caf::exit_reason::user_shutdown);
@@ -317,11 +355,19 @@ int main(int argc, char** argv) {
   auto call = app::parse_invocation(arguments, environment);
   if (!call)
     return complain(std::move(call).error());
-  if (call->what == app::command::health)
-    return report_health(*call);
-  if (call->what != app::command::serve) {
+  switch (call->what) {
+  case app::command::print_help:
+  case app::command::print_version:
     std::cout << call->text << std::endl;
     return EXIT_SUCCESS;
+  case app::command::doctor:
+    return app::run_doctor(*call, std::cout);
+  case app::command::cleanup:
+    return app::run_cleanup(*call, std::cout, std::cerr);
+  case app::command::health:
+    return report_health(*call);
+  case app::command::serve:
+    break;
   }
   spdlog::info("configuration:\n{}", app::describe(call->config));
   for (const auto& note : call->notes)

@@ -74,7 +74,7 @@ result<adoption_list> recover_shapes(storage::store& store, sql::program_pool& c
     if (!definition) {
       spdlog::warn("shape {} is removed: its definition is not accepted any more: {}",
                    from.record.handle, definition.error().message);
-      if (auto removed = store.remove_shape(from.id, true); !removed)
+      if (auto removed = store.mark_removed(from.id); !removed)
         return fail(std::move(removed).error());
       continue;
     }
@@ -84,6 +84,8 @@ result<adoption_list> recover_shapes(storage::store& store, sql::program_pool& c
     auto schema = schemas.of(*definition);
     auto shape = std::make_shared<shape_state>(from.id, from.record.handle, std::move(*definition),
                                                std::move(schema), std::move(inner));
+    if (from.usage.read_micros > 0)
+      shape->recall(from.usage.read_micros / 1'000'000, from.usage.bytes);
     if (shape->definition().is_set())
       sets[storage::to_number(from.id)] = shape;
     if (from.known && from.known->facts->table != *table)

@@ -231,6 +231,17 @@ setting certificate_file() {
   return out;
 }
 
+/// Both URLs get it where they do not say it themselves; 0 leaves it to them and to our default.
+template <class Duration>
+setting network_wait(headline head, Duration settings::*field, milliseconds bare,
+                     std::string standard) {
+  auto out = duration(std::move(head), field, bare, bare, 24h);
+  out.write = [field, standard](const settings& s) {
+    return s.*field == Duration{0} ? standard : write_duration(s.*field);
+  };
+  return out;
+}
+
 std::vector<setting> make_table() {
   constexpr bounds threads{0, 256};
   return {
@@ -244,6 +255,31 @@ std::vector<setting> make_table() {
                 "The same database through a pooler, for snapshot queries."},
                &settings::snapshot_database_url, "DATABASE_URL"),
       certificate_file(),
+      network_wait({"BUSBAR_DATABASE_TCP_KEEPALIVE_IDLE",
+                    {"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE"},
+                    "After this long without a word PostgreSQL's machine is asked whether it is "
+                    "still there. A URL may say keepalives_idle instead; the same for the next "
+                    "three."},
+                   &settings::tcp_keepalive_idle, 1s, "10s"),
+      network_wait({"BUSBAR_DATABASE_TCP_KEEPALIVE_INTERVAL",
+                    {"ELECTRIC_DATABASE_TCP_KEEPALIVE_INTERVAL"},
+                    "It is asked again after this long …"},
+                   &settings::tcp_keepalive_interval, 1s, "5s"),
+      [] {
+        auto out = count({"BUSBAR_DATABASE_TCP_KEEPALIVE_COUNT",
+                          {"ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT"},
+                          "… and given up after so many questions without an answer."},
+                         &settings::tcp_keepalive_count, {1, 100});
+        out.write = [](const settings& s) {
+          return std::to_string(s.tcp_keepalive_count == 0 ? 3 : s.tcp_keepalive_count);
+        };
+        return out;
+      }(),
+      network_wait({"BUSBAR_DATABASE_TCP_USER_TIMEOUT",
+                    {"ELECTRIC_DATABASE_TCP_USER_TIMEOUT"},
+                    "A connection on which what was sent is not acknowledged for this long is "
+                    "given up."},
+                   &settings::tcp_user_timeout, 1ms, "30s"),
       secret(),
       insecure(),
       count({"BUSBAR_PORT", {"ELECTRIC_PORT"}, "The HTTP port; 0 takes any free port."},
@@ -263,6 +299,25 @@ std::vector<setting> make_table() {
             "Names the publication busbar_publication_<id> and the slot busbar_slot_<id>; "
             "services that share a database need different ids."},
            &settings::stream_id, "a-z, 0-9 and _", refuse_stream_id),
+      on_or_off(row({"BUSBAR_MANUAL_TABLE_PUBLISHING",
+                     {"ELECTRIC_MANUAL_TABLE_PUBLISHING"},
+                     "The publication, its tables and their REPLICA IDENTITY FULL are an "
+                     "administrator's business: they are checked, and never altered."}),
+                &settings::manual_publishing),
+      on_or_off(row({"BUSBAR_TEMPORARY_REPLICATION_SLOT",
+                     {"CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN"},
+                     "The slot ends with the connection, and no WAL is kept without us; each "
+                     "connection then begins with new shapes."}),
+                &settings::temporary_slot),
+      on_or_off(row({"BUSBAR_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME",
+                     {"ELECTRIC_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME"},
+                     "A temporary slot has a random name instead of that of the stream id."}),
+                &settings::random_slot_name),
+      on_or_off(row({"BUSBAR_FAILOVER_REPLICATION_SLOT",
+                     {},
+                     "From PostgreSQL 17 on the slot is made so that standbys keep it, too. A slot "
+                     "that is there already stays as it is."}),
+                &settings::failover_slot),
       size({"BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD",
             {"ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD"},
             "A response ends with the row that makes it this large; the client asks for the rest."},
@@ -316,6 +371,25 @@ std::vector<setting> make_table() {
             &settings::materializers, threads),
       size({"BUSBAR_CACHE_BYTES", {}, "Memory for shared response bodies and storage blocks."},
            &settings::cache_bytes, {1u << 20, std::uint64_t{1} << 40}),
+      count({"BUSBAR_MAX_SHAPES",
+             {"ELECTRIC_MAX_SHAPES", "ELECTRIC_EXPERIMENTAL_MAX_SHAPES"},
+             "How many shapes are kept; beyond it those go that nobody has read for the longest "
+             "time. None that is being read; 0 keeps them all."},
+            &settings::shapes_max, {0, 100'000'000}),
+      size({"BUSBAR_MAX_STORAGE_BYTES",
+            {},
+            "How much all shapes together may take, as they were written; beyond it those go that "
+            "nobody has read for the longest time. 0 sets no limit."},
+           &settings::storage_bytes_max, {0, std::uint64_t{1} << 50}),
+      duration({"BUSBAR_SHAPE_IDLE_TIMEOUT",
+                {},
+                "A shape that nobody has read for so long is removed; 0 keeps it."},
+               &settings::shape_idle, 1ms, 0ms, 8760h),
+      duration({"BUSBAR_TWEAKS_EXPIRY_PERIOD",
+                {},
+                "How often the limits of shapes are looked at; one that was read since the last "
+                "look is never removed for them."},
+               &settings::expiry_period, 1ms, 100ms, 1h),
       size(
           {"BUSBAR_MEMORY_BUDGET",
            {},

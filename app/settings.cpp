@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 #include <string_view>
@@ -61,7 +62,9 @@ std::string help_text() {
          "\n"
          "Usage:\n"
          "  busbar serve [--<setting> <value>]...   run the service\n"
-         "  busbar serve --help                     list the settings\n"
+         "  busbar doctor [--json]                  check settings, PostgreSQL and disk\n"
+         "  busbar cleanup [--dry-run] [--force]    drop what Busbar made in PostgreSQL\n"
+         "  busbar serve --help                     list the settings, which all three read\n"
          "  busbar health [--active]                ask the one that runs here how it is: says "
          "active,\n"
          "                                          waiting or starting and exits with 0 if it "
@@ -71,6 +74,43 @@ std::string help_text() {
          "                                          and the address from the same settings\n"
          "  busbar --version                        print the version\n"
          "  busbar --help                           print this";
+}
+
+std::string doctor_help_text() {
+  return "Usage: busbar doctor [--json] [--<setting> <value>]...\n"
+         "\n"
+         "Checks what `busbar serve` needs, with the same settings: the settings themselves, the\n"
+         "connections, PostgreSQL's settings and privileges, slot, publication, followed tables, "
+         "WAL\n"
+         "retention, clocks, storage directory and disk. It changes nothing, and may run beside a\n"
+         "Busbar that serves.\n"
+         "\n"
+         "Prints a line for each check: its verdict (ok, warn, wrong, or unknown if it could not "
+         "be\n"
+         "made), its name and what was found; below it, what mends it: SQL, a setting or a deed.\n"
+         "\n"
+         "  --json    the same as JSON\n"
+         "\n"
+         "Exit status: 0 nothing is wrong (there may be warnings), 1 something could not be "
+         "checked,\n"
+         "2 something is wrong.";
+}
+
+std::string cleanup_help_text() {
+  return "Usage: busbar cleanup [--dry-run] [--force] [--<setting> <value>]...\n"
+         "\n"
+         "Drops the replication slot of this stream id, and its publication if it belongs to the "
+         "role\n"
+         "of DATABASE_URL. For a Busbar that is retired: a slot that nobody reads fills "
+         "PostgreSQL's\n"
+         "disk. The storage directory and the replica identity of tables stay as they are.\n"
+         "\n"
+         "  --dry-run   prints the SQL and changes nothing\n"
+         "  --force     also if a Busbar leads the stream: ends its session first. Unless it is\n"
+         "              stopped, it makes everything anew.\n"
+         "\n"
+         "Exit status: 0 done, or there was nothing to do; 1 it failed; 2 a Busbar leads the "
+         "stream.";
 }
 
 std::string serve_help_text() {
@@ -215,11 +255,9 @@ result<source> find_in_environment(const setting& s, const environment_map& envi
 // --- Command line -----------------------------------------------------------------------------
 
 /// What CLI11 could not place. Only the name of a flag is repeated: the rest may be a secret.
-error unknown_arguments(const std::vector<std::string>& remaining) {
-  std::vector<std::string> flags;
-  for (const auto& s : setting_table())
-    flags.push_back(s.flag());
-  const std::vector<std::string_view> candidates{flags.begin(), flags.end()};
+error unknown_arguments(const std::string& name, const std::vector<std::string>& known,
+                        const std::vector<std::string>& remaining) {
+  const std::vector<std::string_view> candidates{known.begin(), known.end()};
   for (const auto& argument : remaining) {
     if (!argument.starts_with("-"))
       continue;
@@ -230,19 +268,54 @@ error unknown_arguments(const std::vector<std::string>& remaining) {
                 (meant.empty() ? "; `busbar serve --help` lists all"
                                : ", did you mean " + std::string{meant} + "?")};
   }
-  return {errc::misconfigured, "`busbar serve` takes only flags; `busbar serve --help` lists them"};
+  return {errc::misconfigured,
+          "`busbar " + name + "` takes only flags; `busbar serve --help` lists them"};
 }
-
-struct command_line {
-  command what = command::serve;
-  std::string text;
-  std::map<std::string, std::string> flags = {}; ///< Of the settings that were given, by name.
-  bool must_be_active = false;                   ///< For health.
-};
 
 /// Where a Busbar is to be found: the settings that `busbar health` reads.
 bool tells_where(const setting& s) {
   return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
+}
+
+struct command_line {
+  command what = command::serve;
+  std::string text = {};
+  std::map<std::string, std::string> flags = {}; ///< Of the settings that were given, by name.
+  bool json = false;
+  bool dry_run = false;
+  bool force = false;
+  bool must_be_active = false; ///< For health.
+};
+
+/// A command that reads the settings, and what CLI11 found of it.
+struct subcommand {
+  std::string name;
+  command what;
+  std::string (*help_text)();
+  std::vector<std::string> own_flags; ///< Beside the settings.
+  CLI::App* parser = nullptr;
+  bool help = false;
+  std::vector<std::string> values = {};
+  std::vector<CLI::Option*> options = {};
+};
+
+void declare(CLI::App& app, subcommand& sub, command_line& line) {
+  const auto& table = setting_table();
+  sub.parser = app.add_subcommand(sub.name);
+  sub.parser->set_help_flag();
+  sub.parser->add_flag("-h,--help", sub.help);
+  sub.parser->allow_extras();
+  for (const auto& flag : sub.own_flags)
+    sub.parser->add_flag(flag, flag == "--json"      ? line.json
+                               : flag == "--dry-run" ? line.dry_run
+                               : flag == "--active"  ? line.must_be_active
+                                                     : line.force);
+  sub.values.resize(table.size());
+  for (std::size_t i = 0; i < table.size(); ++i)
+    sub.options.push_back(sub.what == command::health && !tells_where(table[i]) ? nullptr
+                          : table[i].is_switch
+                              ? sub.parser->add_flag(table[i].flag(), sub.values[i])
+                              : sub.parser->add_option(table[i].flag(), sub.values[i]));
 }
 
 result<command_line> read_command_line(const std::vector<std::string>& arguments) {
@@ -254,26 +327,15 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   app.add_flag("-h,--help", help);
   app.add_flag("--version", version);
   app.allow_extras();
-  auto* serve = app.add_subcommand("serve");
-  serve->set_help_flag();
-  bool serve_help = false;
-  serve->add_flag("-h,--help", serve_help);
-  serve->allow_extras();
-  std::vector<std::string> values(table.size());
-  std::vector<CLI::Option*> options;
-  for (std::size_t i = 0; i < table.size(); ++i)
-    options.push_back(table[i].is_switch ? serve->add_flag(table[i].flag(), values[i])
-                                         : serve->add_option(table[i].flag(), values[i]));
-  auto* health = app.add_subcommand("health");
-  health->set_help_flag();
-  bool must_be_active = false;
-  health->add_flag("--active", must_be_active);
-  bool health_help = false;
-  health->add_flag("-h,--help", health_help);
-  std::vector<CLI::Option*> places(table.size(), nullptr);
-  for (std::size_t i = 0; i < table.size(); ++i)
-    if (tells_where(table[i]))
-      places[i] = health->add_option(table[i].flag(), values[i]);
+  app.require_subcommand(0, 1);
+  command_line out;
+  std::array<subcommand, 4> subs{
+      subcommand{"serve", command::serve, serve_help_text, {}},
+      subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
+      subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
+      subcommand{"health", command::health, help_text, {"--active"}}};
+  for (auto& sub : subs)
+    declare(app, sub, out);
   try {
     app.parse(std::vector<std::string>{arguments.rbegin(), arguments.rend()});
   } catch (const CLI::ParseError& e) {
@@ -288,21 +350,24 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
                 "unknown command " + first.substr(0, first.find('=')) +
                     "; `busbar serve` runs the service, `busbar --help` says more");
   }
-  if (help || health_help || (!serve->parsed() && !health->parsed()))
+  const auto sub = std::ranges::find_if(subs, [](const auto& s) { return s.parser->parsed(); });
+  if (help || sub == subs.end())
     return command_line{command::print_help, help_text()};
-  if (serve_help)
-    return command_line{command::print_help, serve_help_text()};
-  if (const auto remaining = serve->remaining(); !remaining.empty())
-    return fail(unknown_arguments(remaining));
-  if (!health->remaining().empty())
-    return fail(errc::misconfigured, "`busbar health` takes only --active, --port and "
-                                     "--listen-address; `busbar --help` says more");
-  command_line out;
-  out.what = health->parsed() ? command::health : command::serve;
-  out.must_be_active = must_be_active;
+  if (sub->help)
+    return command_line{command::print_help, sub->help_text()};
+  if (const auto remaining = sub->parser->remaining(); !remaining.empty()) {
+    if (sub->what == command::health)
+      return fail(errc::misconfigured, "`busbar health` takes only --active, --port and "
+                                       "--listen-address; `busbar --help` says more");
+    auto known = sub->own_flags;
+    for (const auto& s : table)
+      known.push_back(s.flag());
+    return fail(unknown_arguments(sub->name, known, remaining));
+  }
+  out.what = sub->what;
   for (std::size_t i = 0; i < table.size(); ++i)
-    if (options[i]->count() > 0 || (places[i] && places[i]->count() > 0))
-      out.flags.emplace(table[i].name, values[i]);
+    if (sub->options[i] != nullptr && sub->options[i]->count() > 0)
+      out.flags.emplace(table[i].name, sub->values[i]);
   return out;
 }
 
@@ -324,10 +389,22 @@ std::string percent_encoded(std::string_view text) {
   return out;
 }
 
+void append_parameter(std::string& url, std::string_view name, std::string_view value) {
+  url += url.find('?') == std::string::npos ? "?" : "&";
+  url += std::string{name} + "=" + percent_encoded(value);
+}
+
+/// Leaves what the URL says itself, and what nobody has set.
+void append_if_open(std::string& url, const std::string& name, std::int64_t value) {
+  const auto query = url.substr(std::min(url.size(), url.find('?')));
+  if (value != 0 && query.find("?" + name + "=") == std::string::npos &&
+      query.find("&" + name + "=") == std::string::npos)
+    append_parameter(url, name, std::to_string(value));
+}
+
 /// Whoever names an authority wants the server verified; connection_url sees to that.
 result<void> verify_server(std::string& url, std::string_view ca_file) {
-  url += url.find('?') == std::string::npos ? "?" : "&";
-  url += "sslrootcert=" + percent_encoded(ca_file);
+  append_parameter(url, "sslrootcert", ca_file);
   const auto checked = postgres::connection_url::parse(url);
   if (!checked)
     return fail(errc::misconfigured,
@@ -336,13 +413,9 @@ result<void> verify_server(std::string& url, std::string_view ca_file) {
   return {};
 }
 
-result<settings> finish(draft d) {
-  auto& config = d.config;
-  if (config.database_url.empty())
-    return fail(errc::misconfigured,
-                "DATABASE_URL is not set: set it to "
-                "postgresql://user:password@host:5432/database",
-                "DATABASE_URL");
+/// Of what only `serve` needs.
+result<void> check_service(const draft& d) {
+  const auto& config = d.config;
   if (!config.secret && !d.insecure)
     return fail(errc::misconfigured,
                 "set BUSBAR_SECRET to the secret that requests must carry, or BUSBAR_INSECURE=true "
@@ -358,28 +431,37 @@ result<settings> finish(draft d) {
                 "BUSBAR_PORT and BUSBAR_METRICS_PORT are both " + std::to_string(config.port) +
                     ": they must differ",
                 "BUSBAR_METRICS_PORT");
+  return {};
+}
+
+/// Of what leads to the database; fills in what follows from it.
+result<void> finish_database(settings& config) {
+  if (config.database_url.empty())
+    return fail(errc::misconfigured,
+                "DATABASE_URL is not set: set it to "
+                "postgresql://user:password@host:5432/database",
+                "DATABASE_URL");
   if (config.snapshot_database_url.empty())
     config.snapshot_database_url = config.database_url;
+  for (auto* url : {&config.database_url, &config.snapshot_database_url}) {
+    append_if_open(*url, "keepalives_idle", config.tcp_keepalive_idle.count());
+    append_if_open(*url, "keepalives_interval", config.tcp_keepalive_interval.count());
+    append_if_open(*url, "keepalives_count", config.tcp_keepalive_count);
+    append_if_open(*url, "tcp_user_timeout", config.tcp_user_timeout.count());
+  }
   if (!config.database_ca_file.empty())
     for (auto* url : {&config.database_url, &config.snapshot_database_url})
       if (auto done = verify_server(*url, config.database_ca_file); !done)
         return fail(std::move(done).error());
-  return std::move(config);
+  return {};
 }
 
-} // namespace
-
-result<invocation> parse_invocation(const std::vector<std::string>& arguments,
-                                    const std::vector<std::string>& environment) {
-  auto line = read_command_line(arguments);
-  if (!line)
-    return fail(std::move(line).error());
-  if (line->what != command::serve && line->what != command::health)
-    return invocation{line->what, std::move(line->text), {}};
-
+/// What flags and environment say, checked one by one and as a whole. What is wrong with the
+/// service's part alone goes to `service`.
+result<settings> read_settings(const command_line& line, const environment_map& variables,
+                               result<void>& service) {
   // Whether the rest of the settings is sound is for the server to say, which has them all.
-  const bool only_where = line->what == command::health;
-  const auto variables = read_environment(environment);
+  const bool only_where = line.what == command::health;
   if (auto known = refuse_unknown(variables); !known && !only_where)
     return fail(std::move(known).error());
   draft read;
@@ -387,7 +469,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     if (only_where && !tells_where(s))
       continue;
     source from;
-    if (const auto flag = line->flags.find(s.name); flag != line->flags.end()) {
+    if (const auto flag = line.flags.find(s.name); flag != line.flags.end()) {
       from = {s.flag(), flag->second};
     } else {
       auto found = find_in_environment(s, variables);
@@ -401,11 +483,41 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
       return fail(errc::misconfigured, from.name + ": " + done.error().message, s.name);
   }
   if (only_where)
-    return invocation{command::health, {}, std::move(read.config), {}, line->must_be_active};
-  auto config = finish(std::move(read));
-  if (!config)
+    return std::move(read.config);
+  service = check_service(read);
+  if (auto done = finish_database(read.config); !done)
+    return fail(std::move(done).error());
+  return std::move(read.config);
+}
+
+} // namespace
+
+result<invocation> parse_invocation(const std::vector<std::string>& arguments,
+                                    const std::vector<std::string>& environment) {
+  auto line = read_command_line(arguments);
+  if (!line)
+    return fail(std::move(line).error());
+  invocation out{line->what, std::move(line->text), {}};
+  if (out.what == command::print_help || out.what == command::print_version)
+    return out;
+  out.json = line->json;
+  out.dry_run = line->dry_run;
+  out.force = line->force;
+  out.must_be_active = line->must_be_active;
+  const auto variables = read_environment(environment);
+  result<void> service;
+  auto config = read_settings(*line, variables, service);
+  if (out.what == command::doctor && (!config || !service))
+    out.fault = config ? service.error() : config.error();
+  else if (!config)
     return fail(std::move(config).error());
-  return invocation{command::serve, {}, std::move(*config), notes_on_unused(variables)};
+  else if (out.what == command::serve && !service)
+    return fail(std::move(service).error());
+  if (config)
+    out.config = std::move(*config);
+  if (out.what != command::health)
+    out.notes = notes_on_unused(variables);
+  return out;
 }
 
 std::string describe(const settings& config) {

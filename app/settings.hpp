@@ -1,6 +1,6 @@
 // app/settings.hpp: every setting of `busbar serve`, after environment and flags are merged and
-// checked as a whole. Declared once, in settings.cpp, with name, synonym, default, range and
-// meaning.
+// checked as a whole; `busbar doctor` and `busbar cleanup` read the same. Declared once, in
+// settings.cpp, with name, synonym, default, range and meaning.
 #pragma once
 
 #include "base/result.hpp"
@@ -15,15 +15,23 @@
 namespace busbar::app {
 
 struct settings {
-  std::string database_url;                  ///< DATABASE_URL. Holds a password: never print.
-  std::string snapshot_database_url;         ///< BUSBAR_POOLED_DATABASE_URL, else database_url.
-  std::string database_ca_file;              ///< BUSBAR_DATABASE_CA_CERTIFICATE_FILE, in both URLs.
+  std::string database_url;          ///< DATABASE_URL. Holds a password: never print.
+  std::string snapshot_database_url; ///< BUSBAR_POOLED_DATABASE_URL, else database_url.
+  std::string database_ca_file;      ///< BUSBAR_DATABASE_CA_CERTIFICATE_FILE, in both URLs.
+  std::chrono::seconds tcp_keepalive_idle{0};     ///< BUSBAR_DATABASE_TCP_KEEPALIVE_IDLE, in both
+  std::chrono::seconds tcp_keepalive_interval{0}; ///< URLs like the next three; 0 = the default.
+  unsigned tcp_keepalive_count = 0;
+  std::chrono::milliseconds tcp_user_timeout{0};
   std::optional<std::string> secret;         ///< BUSBAR_SECRET; nullopt in insecure mode.
   std::uint16_t port = 3000;                 ///< BUSBAR_PORT
   std::string listen_address = "0.0.0.0";    ///< BUSBAR_LISTEN_ADDRESS
   std::uint16_t metrics_port = 9464;         ///< BUSBAR_METRICS_PORT; 0 = none
   std::string storage_dir = "./busbar-data"; ///< BUSBAR_STORAGE_DIR
   std::string stream_id = "default";         ///< BUSBAR_REPLICATION_STREAM_ID, [a-z0-9_]
+  bool manual_publishing = false;            ///< BUSBAR_MANUAL_TABLE_PUBLISHING
+  bool temporary_slot = false;               ///< BUSBAR_TEMPORARY_REPLICATION_SLOT
+  bool random_slot_name = false;             ///< BUSBAR_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME
+  bool failover_slot = true;                 ///< BUSBAR_FAILOVER_REPLICATION_SLOT
   std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
   std::chrono::milliseconds long_poll{20'000};        ///< BUSBAR_LONG_POLL_TIMEOUT
   std::chrono::milliseconds reconcile_period{60'000}; ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD
@@ -40,22 +48,32 @@ struct settings {
   std::size_t memory_bytes = 512u << 20; ///< BUSBAR_MEMORY_BUDGET: see base/memory_budget.hpp
   std::chrono::seconds send_timeout{30}; ///< BUSBAR_TCP_SEND_TIMEOUT
   std::chrono::seconds idle_timeout{60}; ///< BUSBAR_TCP_READ_TIMEOUT
+  std::size_t shapes_max = 0;            ///< BUSBAR_MAX_SHAPES; 0 = no limit
+  std::size_t storage_bytes_max = 0;     ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
+  std::chrono::milliseconds shape_idle{0};         ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
+  std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
   std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
 };
 
-enum class command { serve, health, print_version, print_help };
+enum class command { serve, doctor, cleanup, health, print_version, print_help };
 
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config;  ///< For serve; for health only port and address.
-  std::vector<std::string> notes = {}; ///< For serve: what to warn of in the log, a line each.
-  bool must_be_active = false;         ///< For health: it is not enough that it serves.
+  settings config;  ///< For serve, doctor and cleanup; for health only port and address.
+  std::vector<std::string> notes = {}; ///< What to warn of in the log, a line each.
+  /// For doctor only: why `serve` would refuse these settings.
+  std::optional<error> fault = std::nullopt;
+  bool json = false;    ///< For doctor.
+  bool dry_run = false; ///< For cleanup, as is `force`.
+  bool force = false;
+  bool must_be_active = false; ///< For health: it is not enough that it serves.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after
 /// the program's name; `environment` holds NAME=value. An empty value counts as not set. An error
-/// is one line that says what to do and holds no secret; `field` names the setting.
+/// is one line that says what to do and holds no secret; `field` names the setting. What is wrong
+/// with settings is `fault` for doctor; for it and for cleanup BUSBAR_SECRET need not be set.
 result<invocation> parse_invocation(const std::vector<std::string>& arguments,
                                     const std::vector<std::string>& environment);
 

@@ -9,23 +9,9 @@ namespace {
 
 constexpr std::array names{
     // Database
-    unused_name{"CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN",
-                "the replication slot is kept at shutdown: drop it when this service is retired"},
-    unused_name{"ELECTRIC_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME",
-                "the replication slot has the name that the stream id gives it"},
     unused_name{"ELECTRIC_DATABASE_USE_IPV6"},
-    unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE",
-                "write it into DATABASE_URL as keepalives_idle"},
-    unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_INTERVAL",
-                "write it into DATABASE_URL as keepalives_interval"},
-    unused_name{"ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT",
-                "write it into DATABASE_URL as keepalives_count"},
-    unused_name{"ELECTRIC_DATABASE_TCP_USER_TIMEOUT",
-                "write it into DATABASE_URL as tcp_user_timeout"},
     unused_name{"ELECTRIC_DB_POOL_SIZE"},
     unused_name{"ELECTRIC_REPLICATION_IDLE_TIMEOUT", "connections are kept while idle"},
-    unused_name{"ELECTRIC_MANUAL_TABLE_PUBLISHING",
-                "tables are added to the publication when they are first asked for"},
     unused_name{"ELECTRIC_PUBLICATION_ALTER_DEBOUNCE_TIME"},
     unused_name{"ELECTRIC_TWEAKS_PUBLICATION_REFRESH_PERIOD"},
     unused_name{"ELECTRIC_EXPERIMENTAL_MAX_TXN_SIZE"},
@@ -45,8 +31,6 @@ constexpr std::array names{
     // Shapes and storage
     unused_name{"ELECTRIC_STORAGE"},
     unused_name{"ELECTRIC_PERSISTENT_STATE"},
-    unused_name{"ELECTRIC_MAX_SHAPES", "the number of shapes is not limited"},
-    unused_name{"ELECTRIC_EXPERIMENTAL_MAX_SHAPES", "the number of shapes is not limited"},
     unused_name{"ELECTRIC_SHAPE_HIBERNATE_AFTER"},
     unused_name{"ELECTRIC_SHAPE_SUSPEND_CONSUMER"},
     unused_name{"ELECTRIC_SHAPE_SUSPEND_AFTER"},

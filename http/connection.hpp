@@ -147,6 +147,7 @@ private:
   void serve_deletion(const query& parameters);
   void serve_preflight(std::string_view requested_headers);
   void serve_health();
+  void serve_probe();
   bool admit(const query& parameters);
   void leave_session() noexcept;
   void leave_admission() noexcept;

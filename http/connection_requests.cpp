@@ -65,6 +65,8 @@ void connection::begin_request(const request_head& head) {
     return serve_shape(head, target.query);
   if (route_ == route::health && reads)
     return serve_health();
+  if ((route_ == route::live || route_ == route::ready) && reads)
+    return serve_probe();
   if (route_ == route::root && reads) {
     auto answer = begin_head(200, cors::elsewhere);
     answer.add("cache-control", default_cache_control);
@@ -269,9 +271,19 @@ void connection::serve_health() {
   const auto state = worker_.session().state(why_not);
   auto answer = begin_head(state == service_state::active ? 200 : 202, cors::elsewhere);
   answer.add("cache-control", "no-cache, no-store, must-revalidate").add("content-type", json_type);
-  end_short(answer, state == service_state::active    ? R"({"status":"active"})"
-                    : state == service_state::waiting ? R"({"status":"waiting"})"
-                                                      : R"({"status":"starting"})");
+  if (state == service_state::active)
+    return end_short(answer, R"({"status":"active"})");
+  end_short(answer, health_body(state == service_state::waiting ? "waiting" : "starting",
+                                worker_.session().away()));
+}
+
+/// For orchestrators: the process lives, and shapes that are stored can be read, which needs no
+/// PostgreSQL. Whoever serves has read its storage.
+void connection::serve_probe() {
+  const bool ready = route_ == route::live || !worker_.draining();
+  auto answer = begin_head(ready ? 200 : 503, cors::elsewhere);
+  answer.add("cache-control", "no-store").add("content-type", json_type);
+  end_short(answer, ready ? R"({"status":"ok"})" : R"({"status":"stopping"})");
 }
 
 /// Not from inside an on_… call: there the session has let go by itself, or must not be disturbed.

@@ -34,6 +34,8 @@ std::string shape_cache_control(const log_slice& slice, read_mode mode,
                                 const cache_policy& policy) {
   if (mode.posted)
     return "no-cache";
+  if (mode.stale_since) // nobody should hear of the outage when it is over
+    return "public, max-age=5, stale-while-revalidate=5";
   if (!slice.now && slice.requested == log_offset::start())
     return "public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746";
   if (mode.live && mode.sse)
@@ -69,7 +71,7 @@ head_writer::head_writer(std::string& out, int status, const response_context& c
   add("access-control-allow-origin", context.origin.empty() ? "*" : context.origin);
   out_ += "access-control-expose-headers: electric-cursor,electric-handle,electric-has-data,"
           "electric-offset,electric-schema,electric-up-to-date,electric-internal-known-error,"
-          "electric-snapshot,retry-after\r\n";
+          "electric-snapshot,retry-after,busbar-stale-since\r\n";
   out_ += methods == cors::shape
               ? "access-control-allow-methods: GET, POST, HEAD, DELETE, OPTIONS\r\n"
               : "access-control-allow-methods: GET, HEAD\r\n";
@@ -131,6 +133,8 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
     head.add("electric-up-to-date", "");
   head.add("electric-has-data", no_changes ? "false" : "true");
   head.add("electric-offset", end);
+  if (mode.stale_since)
+    head.add("busbar-stale-since", timestamp(*mode.stale_since));
 }
 
 void add_subset_headers(head_writer& head, const subset_answer& subset) {
@@ -181,6 +185,22 @@ std::string trouble_body(const refusal& what) {
     return message_body(what.why.message);
   std::string body = R"({"code":"database_unreachable","error":)";
   append_json_string(body, what.why.message);
+  body += '}';
+  return body;
+}
+
+std::string health_body(std::string_view status, const std::optional<outage>& away) {
+  std::string body = R"({"status":)";
+  append_json_string(body, status);
+  if (away) {
+    body += R"(,"cause":)";
+    append_json_string(body, away->cause);
+    body += R"(,"message":)";
+    append_json_string(body, away->message);
+    body += R"(,"misconfigured":)";
+    body += away->misconfigured ? "true" : "false";
+    body += R"(,"since":")" + timestamp(away->since) + '"';
+  }
   body += '}';
   return body;
 }
@@ -274,6 +294,26 @@ std::string http_date(std::chrono::sys_seconds time) {
   text += ':';
   append_padded(text, static_cast<unsigned>(clock.seconds().count()), 2);
   text += " GMT";
+  return text;
+}
+
+std::string timestamp(std::chrono::sys_seconds time) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{time - day};
+  std::string text;
+  append_padded(text, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  text += '-';
+  append_padded(text, static_cast<unsigned>(date.month()), 2);
+  text += '-';
+  append_padded(text, static_cast<unsigned>(date.day()), 2);
+  text += 'T';
+  append_padded(text, static_cast<unsigned>(clock.hours().count()), 2);
+  text += ':';
+  append_padded(text, static_cast<unsigned>(clock.minutes().count()), 2);
+  text += ':';
+  append_padded(text, static_cast<unsigned>(clock.seconds().count()), 2);
+  text += 'Z';
   return text;
 }
 

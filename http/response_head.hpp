@@ -2,6 +2,7 @@
 // 4, 13, 14, 17). Pure formatting.
 #pragma once
 
+#include "actors/client_session.hpp"
 #include "actors/reader.hpp"
 #include "http/request_head.hpp"
 #include "http/shape_params.hpp"
@@ -60,6 +61,7 @@ struct read_mode {
   bool sse = false;
   bool posted = false; ///< By POST: not to be cached.
   coding in = coding::identity;
+  std::optional<std::chrono::sys_seconds> stale_since = {}; ///< PostgreSQL is away since then.
 };
 
 /// The headers of a 200 or 304 with log entries. `cursor` for live requests; `unique` makes the
@@ -79,6 +81,8 @@ void add_gone_headers(head_writer& head, const std::optional<std::string>& handl
 void add_trouble_headers(head_writer& head, const refusal& what);
 std::string trouble_body(const refusal& what);
 
+/// The status, and what is known of the outage.
+std::string health_body(std::string_view status, const std::optional<outage>& away);
 std::string up_to_date_message(std::uint64_t last_seen_lsn);
 std::string message_body(std::string_view message);      ///< {"message":…}
 std::string error_body(std::string_view message);        ///< {"error":…}
@@ -89,6 +93,8 @@ std::string allowed_headers(std::string_view requested);
 
 /// "Sun, 22 Nov 2026 09:53:49 GMT"
 std::string http_date(std::chrono::sys_seconds time);
+/// "2026-11-22T09:53:49Z", as in RFC 3339.
+std::string timestamp(std::chrono::sys_seconds time);
 
 std::string_view reason_of(int status) noexcept;
 

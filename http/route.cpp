@@ -36,6 +36,10 @@ route route_of(std::string_view path) {
   }
   if (segments.empty())
     return route::root;
+  if (segments.size() == 1 && segments[0] == "livez")
+    return route::live;
+  if (segments.size() == 1 && segments[0] == "readyz")
+    return route::ready;
   if (segments.size() != 2 || segments[0] != "v1")
     return route::unknown;
   if (segments[1] == "shape")
@@ -68,6 +72,10 @@ std::string_view name_of(route where) noexcept {
     return "root";
   case route::health:
     return "health";
+  case route::live:
+    return "live";
+  case route::ready:
+    return "ready";
   case route::shape:
     return "shape";
   case route::unknown:

@@ -43,6 +43,10 @@ std::string to_list(std::span<const std::uint32_t> oids) {
   return list;
 }
 
+pg_result_of<rows> ask(connection& session, const std::string& sql, deadline until) {
+  return session.command(pinned(session.server_version()) + sql, until);
+}
+
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
 }
@@ -147,7 +151,7 @@ pg_result_of<void> complete_types(connection& session, std::span<table_info> tab
         types.push_back(column.type_oid);
   if (types.empty())
     return {};
-  auto found = session.command(types_query(to_list(types)), until);
+  auto found = ask(session, types_query(to_list(types)), until);
   if (!found)
     return broken(std::move(found).error());
   const auto complete = [&](table_column& column) {
@@ -196,7 +200,7 @@ table_facts to_facts(const table_row& row) {
 pg_result_of<std::optional<table_info>> find_table(connection& session, std::string_view schema,
                                                    std::string_view name, deadline until) {
   // Sent as one simple query, so that SET LOCAL holds for the SELECT and no longer.
-  auto found = session.command(table_query(session.server_version(), schema, name), until);
+  auto found = ask(session, table_query(session.server_version(), schema, name), until);
   if (!found)
     return broken(std::move(found).error());
   if (found->count() == 0)
@@ -213,14 +217,14 @@ pg_result_of<std::string> why_not_found(connection& session, std::string_view sc
                                         std::string_view name, deadline until) {
   const std::string missing = "does not exist. If the table name contains capitals or special "
                               "characters you must quote it.";
-  const auto kind = session.command(kind_query(schema, name), until);
+  const auto kind = ask(session, kind_query(schema, name), until);
   if (!kind)
     return broken(kind.error());
   if (kind->count() == 0)
     return missing;
   if (const auto text = kind->at(0, 0))
     return "cannot be synced: it is " + std::string{*text};
-  const auto found = session.command(table_query(session.server_version(), schema, name), until);
+  const auto found = ask(session, table_query(session.server_version(), schema, name), until);
   if (!found)
     return broken(found.error());
   const char* fault = found->count() == 0 ? nullptr : fault_of(table_row{*found});
@@ -230,7 +234,7 @@ pg_result_of<std::string> why_not_found(connection& session, std::string_view sc
 pg_result_of<found_facts> find_facts(connection& session, std::string_view publication,
                                      std::span<const std::uint32_t> oids, deadline until) {
   auto found =
-      session.command(facts_query(session.server_version(), publication, to_list(oids)), until);
+      ask(session, facts_query(session.server_version(), publication, to_list(oids)), until);
   if (!found)
     return broken(std::move(found).error());
   found_facts all;
@@ -262,7 +266,7 @@ pg_result_of<found_facts> find_facts(connection& session, std::string_view publi
 pg_result_of<table_versions> find_versions(connection& session, std::string_view publication,
                                            std::span<const std::uint32_t> oids, deadline until) {
   auto found =
-      session.command(versions_query(session.server_version(), publication, to_list(oids)), until);
+      ask(session, versions_query(session.server_version(), publication, to_list(oids)), until);
   if (!found)
     return broken(std::move(found).error());
   table_versions versions;
@@ -274,7 +278,7 @@ pg_result_of<table_versions> find_versions(connection& session, std::string_view
 pg_result_of<partition_places>
 find_partition_places(connection& session, std::span<const std::uint32_t> oids, deadline until) {
   enum class field : int { oid, parent, attached, seen, in_change };
-  auto found = session.command(places_query(to_list(oids)), until);
+  auto found = ask(session, places_query(to_list(oids)), until);
   if (!found)
     return broken(std::move(found).error());
   row_of<field> row{*found};

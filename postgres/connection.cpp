@@ -3,7 +3,10 @@
 #include "postgres/session.hpp"
 
 #include <libpq-fe.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <utility>
 
@@ -13,6 +16,15 @@ namespace {
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
+}
+
+/// A machine that is gone acknowledges nothing, while one that is busy does.
+void limit_silence(int socket) {
+  constexpr unsigned silence_max_ms = 20'000;
+  unsigned given = 0;
+  socklen_t size = sizeof given;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &given, &size) == 0 && given == 0)
+    (void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_max_ms, sizeof silence_max_ms);
 }
 
 std::string with_session_options(const connection_url& url, std::string_view purpose) {
@@ -95,11 +107,14 @@ pg_result_of<connection> connection::open_replication(const connection_url& url,
   auto session = connect(conninfo, until);
   if (!session) {
     auto why = std::move(session).error();
+    if (why.sqlstate == "08P01" && why.kind == trouble::fatal)
+      why.message += leads_to_a_pooler;
     if (why.sqlstate == "42501")
       why.message += "; a superuser must run: ALTER ROLE … REPLICATION";
     return broken(std::move(why));
   }
   connection opened{*session};
+  limit_silence(PQsocket(opened.raw()));
   // Rows must read the same here as in a snapshot (spec 1.17), whatever the role or the database
   // has set. The keepalives let the server notice that we are gone: this session holds the lock.
   auto pinned = opened.command("SET bytea_output = 'hex'; SET DateStyle = 'ISO, DMY'; "
@@ -108,9 +123,12 @@ pg_result_of<connection> connection::open_replication(const connection_url& url,
                                "SET search_path = ''; SET standard_conforming_strings = on; "
                                "SET statement_timeout = 0; SET lock_timeout = 0; "
                                "SET idle_in_transaction_session_timeout = 0; "
+                               "SET idle_session_timeout = 0; "
                                "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
                                "SET tcp_keepalives_count = 3",
                                until);
+  if (pinned && opened.server_version() >= 170000)
+    pinned = opened.command("SET transaction_timeout = 0", until);
   if (!pinned)
     return broken(std::move(pinned).error());
   return opened;
@@ -167,6 +185,9 @@ int connection::server_version() const noexcept {
 }
 int connection::backend_pid() const noexcept {
   return PQbackendPID(session_);
+}
+bool connection::is_encrypted() const noexcept {
+  return PQsslInUse(session_) != 0;
 }
 
 std::string quote_identifier(std::string_view name) {

@@ -24,6 +24,8 @@ class connection_url {
 public:
   /// Accepts postgres:// and postgresql:// in all of libpq's forms. Errors name what is wrong
   /// (missing host or user, unknown option, `replication` given) and never repeat the password.
+  /// What the URL leaves open is set so that nothing else decides it, and so that a machine that
+  /// vanishes is noticed within half a minute.
   static result<connection_url> parse(std::string_view url);
 
   /// For logs: user, host, port and database only.
@@ -65,6 +67,14 @@ struct pg_error {
   /// quote rows that are not the client's, so only the SQLSTATE is told. Nullopt for other errors.
   std::optional<error> of_clause(std::string field) const;
 
+  /// A name for programs, such as "invalid_password", and a sentence for humans who may not see
+  /// hosts, roles or databases: why there is no replication stream.
+  struct cause {
+    std::string_view name;
+    std::string_view text;
+  };
+  cause why_no_stream() const;
+
   /// True if the session is lost with it.
   bool lost() const { return sqlstate.starts_with("08") || sqlstate.starts_with("57P"); }
 };
@@ -97,7 +107,8 @@ public:
                                        deadline until);
   /// The same for a walsender session (replication=database), which is ours alone: it has the text
   /// formats of spec 1.17, an empty search_path, no timeouts, and TCP keepalives on the server
-  /// side.
+  /// side. What we send must be acknowledged by the other machine within 20 seconds, unless the
+  /// URL has a tcp_user_timeout of its own.
   static pg_result_of<connection> open_replication(const connection_url& url, deadline until);
 
   connection(connection&&) noexcept;
@@ -113,6 +124,7 @@ public:
   bool usable() const noexcept;
   int server_version() const noexcept; ///< 150004 for 15.4
   int backend_pid() const noexcept;
+  bool is_encrypted() const noexcept;
   pg_conn* raw() const noexcept { return session_; } ///< Only inside postgres/.
   void close() noexcept;                             ///< Nothing but destruction may follow.
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 namespace busbar::postgres {
 
@@ -14,6 +15,22 @@ namespace {
 // A path that does not exist: libpq reads no password file, certificate or key from the home
 // directory of whoever runs the process unless the URL names one.
 constexpr const char* no_file = "/nonexistent";
+
+/// A machine that vanishes without a word is noticed within half a minute, unless the URL says
+/// otherwise. The kernel's own patience is two hours where nothing is sent, and a quarter of an
+/// hour for what is.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> network_patience{
+    {{"keepalives_idle", "10"},
+     {"keepalives_interval", "5"},
+     {"keepalives_count", "3"},
+     {"tcp_user_timeout", "30000"}}};
+
+std::string_view patience(std::string_view keyword) {
+  for (const auto& [name, value] : network_patience)
+    if (name == keyword)
+      return value;
+  return {};
+}
 
 struct option_list {
   PQconninfoOption* options = nullptr;
@@ -170,6 +187,8 @@ result<connection_url> connection_url::parse(std::string_view url) {
       value = no_file; // ~/.postgresql/root.crt would turn `require` into verification
     else if (value.empty() && keyword == "connect_timeout")
       value = "0"; // the caller's deadline counts
+    else if (value.empty() && !patience(keyword).empty())
+      value = patience(keyword);
     else if (value.empty() && o->compiled != nullptr)
       value = o->compiled;
     // An option that libpq would take from the environment is given even if it is empty, so that

@@ -27,6 +27,9 @@ trouble kind_of_state(std::string_view state, std::string_view message) {
                                                         "42601"};
   if (std::find(for_a_human.begin(), for_a_human.end(), state) != for_a_human.end())
     return trouble::fatal;
+  // A pooler's word for `replication=database`.
+  if (state == "08P01" && contains(message, "startup parameter"))
+    return trouble::fatal;
   if (state == "55000" && contains(message, "wal_level"))
     return trouble::fatal;
   // Invalidated, beyond max_slot_wal_keep_size, dropped; its WAL removed; or older than the
@@ -98,6 +101,61 @@ error pg_error::for_clients() const {
   if (is("42501") || is("42704") || is("55000") || is("55006") || begins("40"))
     return known(message);
   return {errc::corrupt, message + " (SQLSTATE " + sqlstate + ")"};
+}
+
+pg_error::cause pg_error::why_no_stream() const {
+  struct row {
+    std::string_view state;
+    cause means;
+  };
+  // The first that the SQLSTATE begins with.
+  static constexpr std::array table{
+      row{"28P01", {"invalid_password", "PostgreSQL refuses the password of the connection URL"}},
+      row{"28", {"not_authorized", "PostgreSQL does not let the role of the connection URL in"}},
+      row{"3D000", {"no_such_database", "the database of the connection URL does not exist"}},
+      row{"42501",
+          {"missing_privilege",
+           "the role of the connection URL lacks a privilege; the server's log says which"}},
+      row{"42601", {"pooler", "the connection URL leads to a pooler, which cannot replicate"}},
+      row{"08P01", {"pooler", "the connection URL leads to a pooler, which cannot replicate"}},
+      row{"57P", {"shutting_down", "PostgreSQL is shutting down or starting"}},
+      row{"53300", {"too_many_connections", "PostgreSQL has no connection to spare"}},
+      row{"53400", {"too_many_slots", "PostgreSQL has no replication slot to spare"}},
+      row{"53", {"no_resources", "PostgreSQL lacks resources"}},
+      row{"58", {"no_resources", "PostgreSQL meets trouble with its files"}},
+      row{"25006", {"standby", "the connection URL leads to a standby"}},
+      row{"55006", {"slot_in_use", "another session uses the replication slot"}},
+      row{"08", {"connection_lost", "the connection to PostgreSQL was lost"}},
+  };
+  if (kind == trouble::slot_lost)
+    return {"slot_lost", "the replication slot or the publication was lost and is being made anew"};
+  const bool human = kind == trouble::fatal;
+  if (human && contains(message, "wal_level"))
+    return {"wal_level", "PostgreSQL's wal_level must be logical"};
+  if (human && sqlstate.empty() && contains(message, "publication"))
+    return {"publication",
+            "the publication is not as it must be; the server's log says how to mend it"};
+  if (!sqlstate.empty()) {
+    for (const auto& [state, means] : table)
+      if (sqlstate.starts_with(state) && (human || means.name != "pooler"))
+        return means;
+  } else if (contains(message, "could not translate host name")) {
+    return {"unknown_host", "the host name of the connection URL is not known"};
+  } else if (contains(message, "SSL") || contains(message, "certificate")) {
+    return {"tls", "there is no encrypted connection to PostgreSQL as it is asked for"};
+  } else if (contains(message, "Connection refused")) {
+    return {"connection_refused", "PostgreSQL does not accept connections"};
+  } else if (contains(message, "in time") || contains(message, "timeout")) {
+    return {"timeout", "PostgreSQL does not answer in time"};
+  }
+  if (human)
+    return {"misconfigured",
+            "the database or the settings need a change; the server's log says which"};
+  if (!sqlstate.empty())
+    return {"database_error", "PostgreSQL reports an error; the server's log says which"};
+  if (contains(message, "storage"))
+    return {"storage", "storage does not accept writes"};
+  return {"connection_lost", "the replication stream has ended"};
 }
 
 std::optional<error> pg_error::of_clause(std::string field) const {

@@ -1,5 +1,8 @@
 #include "postgres/publication.hpp"
 
+#include "postgres/session.hpp"
+#include "postgres/slot_sql.hpp"
+
 #include <algorithm>
 #include <thread>
 
@@ -52,9 +55,10 @@ pg_result_of<state_of_table> look(connection& session, std::string_view publicat
                                     " AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL))"
                                   : "false";
   auto found = session.command(
-      "SET LOCAL search_path = ''; "
-      // A partition is published with any table above it.
-      "WITH up AS (SELECT oid, relnamespace FROM pg_catalog.pg_class WHERE oid = " +
+      pinned(session.server_version()) +
+          "SET LOCAL search_path = ''; "
+          // A partition is published with any table above it.
+          "WITH up AS (SELECT oid, relnamespace FROM pg_catalog.pg_class WHERE oid = " +
           oid + " OR oid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(" + oid +
           ")))"
           " SELECT n.nspname = " +
@@ -104,9 +108,8 @@ pg_result_of<state_of_table> look(connection& session, std::string_view publicat
 /// Runs DDL in a transaction of its own that never waits long for a lock: whoever comes after us
 /// in a lock queue waits for us, too.
 pg_result_of<void> run_alone(connection& session, const std::string& statements, deadline until) {
-  auto done = session.command("BEGIN; SET LOCAL search_path = ''; SET LOCAL lock_timeout = '2s'; "
-                              "SET LOCAL statement_timeout = 0; " +
-                                  statements + "; COMMIT",
+  auto done = session.command("BEGIN; SET LOCAL search_path = ''; SET LOCAL lock_timeout = '2s'; " +
+                                  pinned(session.server_version()) + statements + "; COMMIT",
                               until);
   if (done)
     return {};
@@ -122,14 +125,41 @@ bool is_passing(const pg_error& why) {
          (why.sqlstate == "XX000" && why.message.find("concurrently") != std::string::npos);
 }
 
+std::string membership_of(std::string_view publication, const table_info& table) {
+  return "ALTER PUBLICATION " + quote_identifier(publication) + " ADD TABLE ONLY " +
+         qualified(table.schema, table.name);
+}
+std::string identity_of(const state_of_table::leaf& leaf) {
+  return "ALTER TABLE ONLY " + qualified(leaf.schema, leaf.name) + " REPLICA IDENTITY FULL";
+}
+
+/// For those who publish by hand.
+pg_error incomplete(std::string_view publication, const table_info& table,
+                    const state_of_table& state) {
+  std::string what = "table " + qualified(table.schema, table.name);
+  std::string mend;
+  if (!state.member) {
+    what += " is not in publication \"" + std::string{publication} + "\"";
+    mend = membership_of(publication, table);
+  }
+  if (!state.without_identity.empty()) {
+    const auto& leaf = state.without_identity.front();
+    what += state.member ? "" : " and";
+    what += table.partitioned
+                ? " has a partition, " + qualified(leaf.schema, leaf.name) + ", without"
+                : " has no";
+    what += " REPLICA IDENTITY FULL";
+  }
+  for (const auto& leaf : state.without_identity)
+    mend += (mend.empty() ? "" : "; ") + identity_of(leaf);
+  return {trouble::transient, "55000",
+          what + ", and tables are published by hand here; the owner must run: " + mend};
+}
+
 pg_result_of<void> change(connection& session, std::string_view publication,
                           const table_info& table, const state_of_table& state, deadline until) {
-  const auto identity = [](const state_of_table::leaf& leaf) {
-    return "ALTER TABLE ONLY " + qualified(leaf.schema, leaf.name) + " REPLICA IDENTITY FULL";
-  };
   const auto name = qualified(table.schema, table.name);
-  const auto membership =
-      "ALTER PUBLICATION " + quote_identifier(publication) + " ADD TABLE ONLY " + name;
+  const auto membership = membership_of(publication, table);
   const auto run = [&](const std::string& statements) -> pg_result_of<void> {
     auto done = run_alone(session, statements, until);
     if (!done && done.error().sqlstate == "42501")
@@ -142,12 +172,12 @@ pg_result_of<void> change(connection& session, std::string_view publication,
     // Both at once: a published table without an identity would refuse the application's updates.
     std::string statements = state.member ? "" : membership;
     for (const auto& leaf : state.without_identity)
-      statements += (statements.empty() ? "" : "; ") + identity(leaf);
+      statements += (statements.empty() ? "" : "; ") + identity_of(leaf);
     return run(statements);
   }
   // One transaction a partition, so that never more than one of them is locked; the root last.
   for (const auto& leaf : state.without_identity)
-    if (auto done = run(identity(leaf)); !done)
+    if (auto done = run(identity_of(leaf)); !done)
       return done;
   return state.member ? pg_result_of<void>{} : run(membership);
 }
@@ -158,15 +188,16 @@ pg_result_of<void> change(connection& session, std::string_view publication,
 pg_result_of<std::string> open_writers(connection& session, const table_info& table,
                                        deadline until) {
   auto found = session.command(
-      "SET LOCAL search_path = ''; "
-      "SELECT pg_catalog.array_agg(DISTINCT l.virtualtransaction) FROM pg_catalog.pg_locks l"
-      " WHERE l.locktype = 'relation' AND l.granted"
-      " AND l.database = (SELECT oid FROM pg_catalog.pg_database"
-      "   WHERE datname = pg_catalog.current_database())"
-      " AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock',"
-      "   'AccessExclusiveLock')"
-      " AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
-      " AND l.relation IN (SELECT relid FROM " +
+      pinned(session.server_version()) +
+          "SET LOCAL search_path = ''; "
+          "SELECT pg_catalog.array_agg(DISTINCT l.virtualtransaction) FROM pg_catalog.pg_locks l"
+          " WHERE l.locktype = 'relation' AND l.granted"
+          " AND l.database = (SELECT oid FROM pg_catalog.pg_database"
+          "   WHERE datname = pg_catalog.current_database())"
+          " AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock',"
+          "   'AccessExclusiveLock')"
+          " AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+          " AND l.relation IN (SELECT relid FROM " +
           leaves_of(table) + " leaves UNION SELECT " + std::to_string(table.oid) + "::oid)",
       until);
   if (!found)
@@ -178,10 +209,11 @@ pg_result_of<std::string> open_writers(connection& session, const table_info& ta
 pg_result_of<void> wait_for_end(connection& session, std::string writers, deadline until) {
   for (auto pause = first_retry; !writers.empty(); pause = std::min(2 * pause, longest_retry)) {
     auto found =
-        session.command("SET LOCAL search_path = ''; "
-                        "SELECT pg_catalog.array_agg(DISTINCT virtualtransaction),"
-                        " pg_catalog.string_agg(DISTINCT coalesce(pid::text, 'prepared'), ', ')"
-                        " FROM pg_catalog.pg_locks WHERE virtualtransaction = ANY (" +
+        session.command(pinned(session.server_version()) +
+                            "SET LOCAL search_path = ''; "
+                            "SELECT pg_catalog.array_agg(DISTINCT virtualtransaction),"
+                            " pg_catalog.string_agg(DISTINCT coalesce(pid::text, 'prepared'), ', ')"
+                            " FROM pg_catalog.pg_locks WHERE virtualtransaction = ANY (" +
                             quote_literal(writers) + "::text[])",
                         until);
     if (!found)
@@ -201,9 +233,18 @@ pg_result_of<void> wait_for_end(connection& session, std::string writers, deadli
 
 } // namespace
 
+pg_result_of<bool> is_publication_whole(connection& session, std::string_view publication,
+                                        deadline until) {
+  auto found =
+      session.command(pinned(session.server_version()) + publication_sql(publication), until);
+  if (!found)
+    return broken(std::move(found).error());
+  return found->at(0, static_cast<int>(publication_field::is_whole)) == "t";
+}
+
 pg_result_of<publishing> ensure_published(connection& session, std::string_view publication,
                                           const table_info& table, bool force_barrier,
-                                          deadline until) {
+                                          deadline until, bool by_hand) {
   auto needed = publishing::was_complete;
   for (auto pause = first_retry;; pause = std::min(2 * pause, longest_retry)) {
     auto state = look(session, publication, table, until);
@@ -211,6 +252,8 @@ pg_result_of<publishing> ensure_published(connection& session, std::string_view 
       return broken(std::move(state).error());
     if (state->member && state->without_identity.empty())
       break;
+    if (by_hand)
+      return broken(incomplete(publication, table, *state));
     // Even if somebody else makes the change: their barrier is not ours.
     needed = std::max(needed, state->member ? publishing::set_identity : publishing::added_table);
     auto done = change(session, publication, table, *state, until);
@@ -230,13 +273,15 @@ pg_result_of<publishing> ensure_published(connection& session, std::string_view 
 }
 
 pg_result_of<void> complete_identity(connection& session, std::string_view publication,
-                                     const table_info& table, deadline until) {
+                                     const table_info& table, deadline until, bool by_hand) {
   for (auto pause = first_retry;; pause = std::min(2 * pause, longest_retry)) {
     auto state = look(session, publication, table, until);
     if (!state)
       return broken(std::move(state).error());
     if (!state->member || state->without_identity.empty())
       return {};
+    if (by_hand)
+      return broken(incomplete(publication, table, *state));
     auto done = change(session, publication, table, *state, until);
     if (!done && (!is_passing(done.error()) || clock::now() + pause >= until))
       return done;
@@ -247,16 +292,17 @@ pg_result_of<void> complete_identity(connection& session, std::string_view publi
 
 pg_result_of<void> emit_message(connection& session, std::string_view content, deadline until) {
   constexpr char digits[] = "0123456789abcdef";
-  std::string hex{"\\x"};
-  hex.reserve(2 + 2 * content.size());
+  std::string hex;
+  hex.reserve(2 * content.size());
   for (const char c : content) {
     hex.push_back(digits[static_cast<unsigned char>(c) >> 4]);
     hex.push_back(digits[static_cast<unsigned char>(c) & 15]);
   }
-  const std::optional<std::string> parameters[] = {std::move(hex)};
-  auto done = session.query(
-      "SELECT pg_catalog.pg_logical_emit_message(true, 'busbar', $1::pg_catalog.bytea)", parameters,
-      until);
+  auto done = session.command(pinned(session.server_version()) +
+                                  "SELECT pg_catalog.pg_logical_emit_message(true, 'busbar',"
+                                  " pg_catalog.decode('" +
+                                  hex + "', 'hex'))",
+                              until);
   if (!done)
     return broken(std::move(done).error());
   return {};

@@ -6,6 +6,10 @@
 
 namespace busbar::postgres {
 
+/// Whether the publication is there with all four operations, and not by way of partition roots.
+pg_result_of<bool> is_publication_whole(connection& session, std::string_view publication,
+                                        deadline until);
+
 /// What ensure_published() had to do.
 enum class publishing : std::uint8_t {
   was_complete,
@@ -24,16 +28,17 @@ enum class publishing : std::uint8_t {
 /// the change, still waits in his; both find all in place. A node that begins to serve a table and
 /// has not itself seen true or false come back for it since it started forces it. (The barrier is
 /// two queries if nobody writes, so forcing is cheap.) A table that is gone or renamed is SQLSTATE
-/// 42P01.
+/// 42P01. `by_hand`: nothing is altered; an error (55000) says what is missing and what the owner
+/// must run.
 pg_result_of<publishing> ensure_published(connection& session, std::string_view publication,
                                           const table_info& table, bool force_barrier,
-                                          deadline until);
+                                          deadline until, bool by_hand = false);
 
 /// Gives a published table, or what was added below it since (new partitions have the default),
 /// REPLICA IDENTITY FULL. Does nothing if the table is not published: that is for
 /// ensure_published(), with its barrier, to mend.
 pg_result_of<void> complete_identity(connection& session, std::string_view publication,
-                                     const table_info& table, deadline until);
+                                     const table_info& table, deadline until, bool by_hand = false);
 
 /// Writes `content` into the WAL as a transactional logical message with prefix "busbar". It comes
 /// back through the slot at its commit's place.

@@ -31,8 +31,16 @@ constexpr std::size_t large_bytes = 32 * 1024;
 constexpr std::chrono::milliseconds gather_time{1};
 constexpr seconds release_max{2}; // a predecessor's session still lets go of the slot
 constexpr auto release_period = std::chrono::milliseconds{50};
-// While the catalog is asked nothing is read and no feedback is sent, so it must not take long.
+// While the catalog is asked nothing is read; feedback is sent between two questions. Of all that a
+// frame asks, together:
 constexpr seconds catalog_max{2};
+constexpr std::chrono::milliseconds catalog_least{500};
+// What failed is asked again, with growing pauses, for so long.
+constexpr seconds catalog_patience{30};
+constexpr std::chrono::milliseconds catalog_retry_min{50};
+constexpr std::chrono::milliseconds catalog_retry_max{2'000};
+// From such a silence on feedback asks for an answer.
+constexpr int silence_parts = 20;
 constexpr std::chrono::milliseconds visibility_retry{5};
 constexpr int visibility_waits_max = 2'000;
 
@@ -96,8 +104,11 @@ struct replication_stream::state {
   pg_result_of<void> handle(std::string_view message);
   pg_error end_of_stream();
   pg_result_of<bool> place_relations();
-  pg_result_of<void> tell_facts(connection& asked, std::vector<std::uint32_t> oids);
+  pg_result_of<void> tell_facts(connection& asked, std::vector<std::uint32_t> oids, deadline until);
   pg_result_of<void> check_server();
+  pg_result_of<void> check_silence();
+  pg_result_of<bool> try_catalog_later(const pg_error& why);
+  bool is_proof_of_loss(const pg_error& why);
   waited wait(short events, deadline until);
   waited wait_for_news(deadline until);
 
@@ -116,8 +127,11 @@ struct replication_stream::state {
   clock::time_point next_feedback = clock::time_point::max(); ///< None is due before start().
   catalog_session catalog;
   table_versions told_versions;       ///< Of the facts that are in frames.
-  clock::time_point next_catalog_try; ///< After it has shown too little.
-  int waits_for_visibility = 0;       ///< So many times in a row.
+  clock::time_point next_catalog_try; ///< After it has shown too little, or failed.
+  std::optional<clock::time_point> catalog_fails_since;
+  std::chrono::milliseconds catalog_retry = catalog_retry_min;
+  clock::time_point last_heard = clock::now(); ///< Of the server; or a time when nobody listened.
+  int waits_for_visibility = 0;                ///< So many times in a row.
 };
 
 /// Waits as wait_for(), but at most until something else is due, and sends on what libpq still
@@ -141,6 +155,13 @@ pg_result_of<void> replication_stream::state::check_server() {
   return {};
 }
 
+/// A connection whose other end is gone without a word looks like an idle one.
+pg_result_of<void> replication_stream::state::check_silence() {
+  if (clock::now() - last_heard <= settings.silence_max)
+    return {};
+  return broken({trouble::transient, {}, "PostgreSQL does not answer in time"});
+}
+
 waited replication_stream::state::wait_for_news(deadline until) {
   if (!decoder.in_transaction() || (!taken_inside && decoder.pending_bytes() < large_bytes))
     return wait(POLLIN, until);
@@ -158,7 +179,8 @@ pg_result_of<void> replication_stream::state::send_feedback() {
   append_be64(message, confirmed);
   append_be64(message, confirmed);
   append_be64(message, postgres_now());
-  message.push_back('\0'); // no answer wanted
+  const bool wants_answer = clock::now() - last_heard > settings.silence_max / silence_parts;
+  message.push_back(wants_answer ? '\1' : '\0');
   next_feedback = clock::now() + feedback_period;
   if (PQputCopyData(session.raw(), message.data(), static_cast<int>(message.size())) < 0 ||
       PQflush(session.raw()) < 0)
@@ -198,6 +220,7 @@ pg_result_of<bool> replication_stream::state::read_available() {
     const copied_message message{bytes};
     if (size > 0) {
       dry = false;
+      last_heard = clock::now();
       if (auto done = handle({bytes, static_cast<std::size_t>(size)}); !done)
         return broken(std::move(done).error());
       continue;
@@ -208,34 +231,56 @@ pg_result_of<bool> replication_stream::state::read_available() {
       return false;
     if (PQconsumeInput(session.raw()) == 0)
       return broken(end_of_stream());
+    if (auto sent = send_feedback_if_due(); !sent) // one value may take its time
+      return broken(std::move(sent).error());
     dry = true;
   }
   return true;
 }
 
+/// What the catalog could not tell now it may tell soon: it is locked, out of connections, slow.
+/// False until then, as from place_relations(). A server that shuts down takes no new sessions, and
+/// would wait for this one for ever: then, and if it lasts, the stream ends, to begin anew where it
+/// was.
+pg_result_of<bool> replication_stream::state::try_catalog_later(const pg_error& why) {
+  catalog.drop(); // it may be in the middle of anything
+  const auto now = clock::now();
+  if (!catalog_fails_since)
+    catalog_fails_since = now;
+  const bool shuts_down = why.sqlstate.starts_with("57P");
+  if (shuts_down || why.kind == trouble::fatal || now - *catalog_fails_since > catalog_patience)
+    return broken({why.kind == trouble::fatal ? trouble::fatal : trouble::transient, why.sqlstate,
+                   "the tables of the stream cannot be looked up: " + why.message});
+  spdlog::warn("the tables of the stream cannot be looked up: {}; trying again in {} ms",
+               why.message, catalog_retry.count());
+  next_catalog_try = now + catalog_retry;
+  catalog_retry = std::min(2 * catalog_retry, catalog_retry_max);
+  return false;
+}
+
 /// Looks up which partitioned tables stand above the relations that were described, and what there
 /// is to know of all of them. False if that cannot be told yet: their changes must then wait, or
-/// they would be lost for the tables above. If the catalog cannot be asked, the stream ends, to
-/// begin anew where it was: a server that shuts down takes no new sessions, and would wait for this
-/// one for ever.
+/// they would be lost for the tables above.
 pg_result_of<bool> replication_stream::state::place_relations() {
   const auto described = decoder.described();
   if (described.empty())
     return true;
   if (clock::now() < next_catalog_try)
     return false;
+  const auto until =
+      clock::now() +
+      std::min<clock::duration>(catalog_max,
+                                std::max<clock::duration>(catalog_least, 2 * feedback_period));
   std::vector<std::uint32_t> oids;
   for (const auto& [oid, xid] : described)
     oids.push_back(oid);
-  const auto unknown = [](const pg_error& why) {
-    return broken({trouble::transient, why.sqlstate,
-                   "the tables of the stream cannot be looked up: " + why.message});
-  };
   const auto ask = [&]() -> pg_result_of<partition_places> {
-    auto opened = catalog.open(clock::now() + catalog_max);
+    auto opened = catalog.open(until);
     if (!opened)
       return broken(std::move(opened).error());
-    return find_partition_places(**opened, oids, clock::now() + catalog_max);
+    if (auto sent = send_feedback_if_due(); !sent)
+      return broken(std::move(sent).error());
+    return find_partition_places(**opened, oids, until);
   };
   const bool had_session = catalog.is_open();
   auto places = ask();
@@ -244,7 +289,9 @@ pg_result_of<bool> replication_stream::state::place_relations() {
     places = ask();
   }
   if (!places)
-    return unknown(places.error());
+    return try_catalog_later(places.error());
+  if (auto sent = send_feedback_if_due(); !sent)
+    return broken(std::move(sent).error());
   // A transaction is streamed a moment before others see it. One that has made or attached the
   // table must have become visible; any other that did so had, before the table could be written
   // to. That wait has an end, in case our own confirmation is what the transaction waits for.
@@ -262,32 +309,38 @@ pg_result_of<bool> replication_stream::state::place_relations() {
   if (!all_settled)
     spdlog::error("a transaction that has committed does not become visible; is a synchronous "
                   "standby missing? If it made a partition, shapes above may lack its rows");
-  waits_for_visibility = 0;
   // Whatever is gone by now keeps the place that it had.
-  for (const auto& place : places->found) {
-    decoder.place(place.oid, place.above);
+  std::vector<std::uint32_t> all = oids;
+  for (const auto& place : places->found)
     for (const auto& ancestor : place.above)
-      oids.push_back(ancestor.oid);
-  }
-  std::sort(oids.begin(), oids.end());
-  oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
-  auto opened = catalog.open(clock::now() + catalog_max);
+      all.push_back(ancestor.oid);
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  auto opened = catalog.open(until);
   if (!opened)
-    return unknown(opened.error());
-  if (auto told = tell_facts(**opened, std::move(oids)); !told)
-    return unknown(told.error());
+    return try_catalog_later(opened.error());
+  if (auto told = tell_facts(**opened, std::move(all), until); !told)
+    return try_catalog_later(told.error());
+  for (const auto& place : places->found)
+    decoder.place(place.oid, place.above);
+  waits_for_visibility = 0;
+  catalog_fails_since.reset();
+  catalog_retry = catalog_retry_min;
   return true;
 }
 
 /// Puts what the catalog says of these tables into the frame, if it differs from what was last
 /// said.
 pg_result_of<void> replication_stream::state::tell_facts(connection& asked,
-                                                         std::vector<std::uint32_t> oids) {
+                                                         std::vector<std::uint32_t> oids,
+                                                         deadline until) {
   const auto publication = settings.publication();
   // First the versions, so that what changes in between is told once too often, and not never.
-  auto versions = find_versions(asked, publication, oids, clock::now() + catalog_max);
+  auto versions = find_versions(asked, publication, oids, until);
   if (!versions)
     return broken(std::move(versions).error());
+  if (auto sent = send_feedback_if_due(); !sent)
+    return sent;
   std::erase_if(oids, [&](std::uint32_t oid) {
     const auto now = versions->find(oid);
     const auto before = told_versions.find(oid);
@@ -296,13 +349,22 @@ pg_result_of<void> replication_stream::state::tell_facts(connection& asked,
   });
   if (oids.empty())
     return {};
-  auto facts = find_facts(asked, publication, oids, clock::now() + catalog_max);
+  auto facts = find_facts(asked, publication, oids, until);
   if (!facts)
     return broken(std::move(facts).error());
   decoder.tell(std::move(facts->catalog));
   for (const auto oid : oids)
     told_versions[oid] = std::move((*versions)[oid]);
   return {};
+}
+
+/// Whether a new slot is needed. Errors only mention slots and publications; a slot that could
+/// still be used must not be given up for a word, as all shapes go with it.
+bool replication_stream::state::is_proof_of_loss(const pg_error& why) {
+  if (why.sqlstate == "42704" || why.sqlstate == "58P01")
+    return true; // older than the publication; or the server has removed WAL itself
+  const auto lost = is_slot_lost(session, settings.slot(), clock::now() + seconds{5});
+  return lost && *lost;
 }
 
 /// Why the stream has ended; lets go of a slot that can never be used again.
@@ -318,7 +380,10 @@ pg_error replication_stream::state::end_of_stream() {
     why = result_error(raw, nullptr);
   if (why.kind == trouble::slot_lost && PQstatus(raw) == CONNECTION_OK) {
     (void)all_results(raw, clock::now() + seconds{2});
-    (void)drop_slot(session, settings.slot(), clock::now() + seconds{5});
+    if (is_proof_of_loss(why))
+      (void)drop_slot(session, settings.slot(), clock::now() + seconds{5});
+    else
+      why.kind = trouble::transient;
   }
   return why;
 }
@@ -362,6 +427,13 @@ const leadership& replication_stream::leader() const noexcept {
   return state_->leader;
 }
 
+pg_result_of<void> replication_stream::touch() {
+  auto done = state_->session.command("SELECT 1", clock::now() + answer_max);
+  if (!done)
+    return broken(std::move(done).error());
+  return {};
+}
+
 pg_result_of<void> replication_stream::start(lsn durable) {
   auto& s = *state_;
   // Positions below the slot's own are ignored by the server, ones above make it skip.
@@ -378,6 +450,7 @@ pg_result_of<void> replication_stream::start(lsn durable) {
   s.streaming = true;
   s.confirmed = std::max(s.confirmed, to_number(durable));
   s.next_feedback = clock::now() + s.feedback_period;
+  s.last_heard = clock::now();
   (void)s.catalog.open(clock::now() + catalog_max); // whoever needs it tries again
   return {};
 }
@@ -394,6 +467,8 @@ pg_result_of<stream_event> replication_stream::next(deadline until, bool hurry) 
     auto full = s.read_available();
     if (!full)
       return broken(std::move(full).error());
+    if (auto alive = s.check_silence(); !alive)
+      return broken(std::move(alive).error());
     // The rest of a transaction follows at once, so a mere piece of one waits for it.
     const bool has_end = s.decoder.last_end() != s.taken_end;
     const bool due = *full || (has_end && hurry) || s.idle > s.idle_told;
@@ -439,6 +514,7 @@ pg_result_of<void> replication_stream::pause(deadline until) {
       return broken(std::move(up).error());
     const bool unsent = PQflush(s.session.raw()) == 1;
     const auto outcome = s.wait(0, until);
+    s.last_heard = clock::now(); // nobody listens here
     if (outcome == waited::woken) {
       s.signal.lower();
       return {};

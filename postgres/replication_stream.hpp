@@ -4,12 +4,14 @@
 
 #include "base/lsn.hpp"
 #include "postgres/connection.hpp"
+#include "postgres/timeline.hpp"
 #include "schema/frame.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace busbar::postgres {
 
@@ -17,7 +19,9 @@ namespace busbar::postgres {
 struct leadership {
   std::string system_id;
   std::uint32_t timeline = 0;
+  std::vector<timeline_switch> history; ///< Of the timelines before; empty if it cannot be read.
   std::string database;
+  lsn wal_end{};             ///< The database has no WAL beyond.
   std::uint64_t term = 0;    ///< pg_current_xact_id() at take-over: rises with every leader.
   bool slot_created = false; ///< No WAL continuity with what storage holds.
   lsn confirmed_flush{};     ///< Where the slot stands.
@@ -27,13 +31,24 @@ struct leadership {
 struct stream_settings {
   connection_url url;
   std::string stream_id = "default"; ///< [a-z0-9_]; names below derive from it.
+  std::string slot_name = {};        ///< Instead of the one that derives from it.
   std::string publication() const { return "busbar_publication_" + stream_id; }
-  std::string slot() const { return "busbar_slot_" + stream_id; }
+  std::string lock_name() const { return "busbar_slot_" + stream_id; }
+  std::string slot() const { return slot_name.empty() ? lock_name() : slot_name; }
+  bool manual_publishing = false; ///< The publication is only looked at.
+  bool temporary_slot = false;    ///< It ends with the session: each one begins anew.
+  bool failover_slot = false;     ///< Kept on standbys, too, where the server can.
   std::size_t frame_bytes_max = 512 * 1024;
   /// Asked once the server is known (system, timeline, database) and before anything there is
   /// touched; an error is fatal.
   std::function<result<void>(const leadership&)> accept = nullptr;
   std::function<void()> on_waiting = nullptr; ///< Another node leads: the wait for its lock begins.
+  /// A new slot still waits for these transactions to end.
+  std::function<void(const std::string&)> on_slot_wait = nullptr;
+  /// A server that is asked and says nothing for so long is taken for dead. One that decodes a
+  /// large transaction of tables that are not ours may need half of its wal_sender_timeout to
+  /// answer; a dead network is noticed sooner, see connection::open_replication().
+  std::chrono::milliseconds silence_max{300'000};
   /// Who holds the lock, but neither streams nor speaks for so long, is ended by a waiting node.
   std::chrono::milliseconds lock_idle_max{60'000};
 };
@@ -62,6 +77,9 @@ public:
 
   const leadership& leader() const noexcept;
 
+  /// Keeps who waits for the lock from taking us for dead before start().
+  pg_result_of<void> touch();
+
   /// START_REPLICATION at the slot's position with messages on. Nothing at or below `durable` (an
   /// end of a transaction) is sent again.
   pg_result_of<void> start(lsn durable);
@@ -69,9 +87,11 @@ public:
   /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
   /// more is readable at once (a mere piece of a transaction waits for its rest). Sends feedback
   /// when due. An event with neither part is a wake-up. What stands above the relations of a frame
-  /// is asked of the catalog first, over a second session; it is an error if that fails.
+  /// is asked of the catalog first, over a second session; what fails there is tried again for
+  /// a while, with feedback, before it is an error.
   /// Without `hurry` what has arrived is kept until the frame is full, for a reader that still has
   /// work: many small transactions then share a frame.
+  /// A server that has been asked for a sign of life and gives none is an error, too.
   pg_result_of<stream_event> next(deadline until, bool hurry = true);
 
   /// Like next(), but does not read: for back-pressure. Returns at wake() or `until`.

@@ -33,6 +33,14 @@ bool tls_has_input(PGconn* session) {
 
 } // namespace
 
+std::string pinned(int server_version) {
+  std::string text = "SET LOCAL statement_timeout = 0; "
+                     "SET LOCAL idle_in_transaction_session_timeout = 0; ";
+  if (server_version >= 170000)
+    text += "SET LOCAL transaction_timeout = 0; ";
+  return text;
+}
+
 waited wait_for(PGconn* session, short events, wake_fds wake, deadline until) {
   if ((events & POLLIN) != 0 && tls_has_input(session))
     return waited::ready;

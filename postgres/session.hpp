@@ -16,6 +16,13 @@ pg_error connect_error(const pg_conn* session);
 /// The server's error, or the session's if there is no result.
 pg_error result_error(const pg_conn* session, const pg_result* result);
 pg_error timed_out(std::string_view doing);
+/// What a transaction of ours begins with, so that no limit that the role or the database has by
+/// default ends it: we have deadlines of our own. Leaves the session as it was, because a pooler
+/// may hand it on. Waits for locks stay limited as they are.
+std::string pinned(int server_version);
+inline constexpr std::string_view leads_to_a_pooler =
+    "; DATABASE_URL leads to a pooler: give PostgreSQL's own address, and the pooler's as "
+    "BUSBAR_POOLED_DATABASE_URL";
 /// Adds ` keyword='value'` to a conninfo string.
 void append_option(std::string& conninfo, std::string_view keyword, std::string_view value);
 /// Reads "10:20:10,14,15", the text of a pg_snapshot.

@@ -86,10 +86,8 @@ pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadli
                                "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1; "
                                "SET LOCAL IntervalStyle = 'iso_8601'; "
                                "SET LOCAL search_path = ''; "
-                               "SET LOCAL standard_conforming_strings = on; "
-                               "SET LOCAL statement_timeout = 0; " +
-                                   lock_timeout +
-                                   "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                               "SET LOCAL standard_conforming_strings = on; " +
+                                   pinned(session.server_version()) + lock_timeout +
                                    "SELECT pg_catalog.pg_current_snapshot(), "
                                    "pg_catalog.pg_current_wal_insert_lsn()",
                                until);

@@ -16,6 +16,9 @@ struct taken_over {
 pg_result_of<taken_over> take_over(connection& session, const stream_settings& settings,
                                    const std::atomic<bool>& stop);
 
+/// Whether the slot can never be used again, or is gone, by the catalog's own word.
+pg_result_of<bool> is_slot_lost(connection& session, const std::string& slot, deadline until);
+
 /// Drops this database's slot of that name if it is there, so that the next take-over makes a new
 /// one.
 pg_result_of<void> drop_slot(connection& session, const std::string& slot, deadline until);

@@ -46,7 +46,7 @@ measure() {
   timeout --foreground 5400 "${on_machine[@]}" "cd /root/busbar && $1" || status=$?
   summary+=("$(printf '%-34s exit %d after %d min %02d s' "$1" "$status" \
     $(((SECONDS - from) / 60)) $(((SECONDS - from) % 60)))")
-  left=$(ps -e -o args= | grep -E '^(/usr/lib/postgresql/|[^ ]*build/release/busbar |python3 -m http|psql )' || true)
+  left=$(ps -e -o args= | grep -E '^(/usr/lib/postgresql/|[^ ]*build/release/busbar |[^ ]*(pgbouncer|nginx) |python3 -m http|psql )' || true)
   if [[ -n $left ]]; then
     summary+=("still running afterwards: $left")
     status=1

@@ -28,6 +28,7 @@ packages_test=(
   nodejs npm
   zstd                # reads what we compressed
   nginx-light         # the cache that hundreds of clients sit behind
+  pgbouncer           # the pooler that snapshots pass
   chromium            # tests/browser, examples/webkit
   golang-go golang-github-masterminds-sprig-dev golang-github-xeipuuv-gojsonschema-dev
   golang-k8s-sigs-yaml-dev # tests/chart renders as Helm does, with what Helm is made of;
@@ -84,7 +85,7 @@ with_undo='
   trap '"'"'for one in "${undo[@]}"; do eval "$one"; done'"'"' EXIT
   trap "exit 1" INT TERM
 '
-# Of nginx and Prometheus tests need the programs: no service is started, neither now nor at the next boot.
+# Of nginx, PgBouncer and Prometheus tests need the programs: no service is started, neither now nor at the next boot.
 without_services='
   policy=/usr/sbin/policy-rc.d
   if [[ ! -e $policy ]]; then
@@ -94,7 +95,7 @@ without_services='
   fi
   for package; do
     case $package in
-      nginx-light | prometheus)
+      nginx-light | pgbouncer | prometheus)
         undo+=("! command -v systemctl >/dev/null || systemctl --quiet disable ${package%-light}.service || true")
         ;;
     esac

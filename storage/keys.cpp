@@ -17,6 +17,12 @@ log_offset read_offset(const char* p) {
 
 } // namespace
 
+std::string open_key(std::uint32_t writer) {
+  std::string key = open_prefix;
+  append_be32(key, writer);
+  return key;
+}
+
 std::string shape_prefix(shape_id shape) {
   std::string key;
   append_be64(key, to_number(shape));

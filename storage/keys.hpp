@@ -1,11 +1,14 @@
-// storage/keys.hpp: every key of the store. ON DISK: never change a layout; a new one gets a new
-// column family and a migration. Integers are big-endian, so that RocksDB's bytewise order is log
-// order and one shape is one contiguous range.
+// storage/keys.hpp: every key of the store. ON DISK: who changes a layout, or adds a key that an
+// older build must not overlook, counts format_version up and writes a migration (format.cpp). The
+// bytes are held fast by tests/unit/storage/keys_test.cpp. Integers are big-endian, so that
+// RocksDB's bytewise order is log order and one shape is one contiguous range.
 //
 //   directory  'd' digest(16)                          Table (table.capnp), as shapes were defined
 //              's' shape(u64)                          ShapeRecord (records.capnp); empty: begun
 //              'p' shape(u64)                          lsn(u64): first commit past the snapshot
 //              't' shape(u64)                          KnownFacts (table.capnp) of its table
+//              'u' shape(u64)                          last read, microseconds since 1970 (u64);
+//                                                      bytes written for it (u64)
 //              'x' shape(u64)                          empty: removed, whatever else is stored
 //   log        shape(u64) tx(u64) last op(u64)         entry block (shapes/entry_block.hpp)
 //   chunks     shape(u64) 'p' chunk(u64) piece(u32)    entry block of snapshot rows
@@ -15,9 +18,12 @@
 //              shape(u64) 'l' subquery(u16) digest(16) a value (set_store.cpp) on which the shape,
 //                                                      which may be a set, lags behind a set
 //   frames     (none yet: a cluster keeps its recent frames here)
-//   node       "identity"                              NodeRecord (records.capnp)
+//   node       "format"                                format_version(u32); the first key to be
+//   read
+//              "identity"                              NodeRecord (records.capnp)
 //              "control key"                           32 bytes, for signing control messages
 //              "durable"                               lsn(u64): all up to here is synced
+//              "newest xid"                            xid(u64): the database has used it
 //              "open" writer(u32)                      tx(u64): a transaction written in part
 //              "next shape"                            shape(u64)
 #pragma once
@@ -46,7 +52,25 @@ inline constexpr std::array<std::string_view, 7> family_names{
     "default", "directory", "log", "chunks",
     "frames",  "node",      "sets"}; // ON DISK, new ones at the end; "default" stays empty
 
-inline constexpr std::uint32_t format_version = 1;
+/// 1: the version stood in the identity only, and every record had its table in full.
+/// 2: a key of its own; tables by digest; when shapes were last read.
+inline constexpr std::uint32_t format_version = 2;
+
+// In family "node".
+inline constexpr char format_name[] = "format";
+inline constexpr char identity_name[] = "identity";
+inline constexpr char control_key_name[] = "control key";
+inline constexpr char durable_name[] = "durable";
+inline constexpr char newest_xid_name[] = "newest xid";
+inline constexpr char next_shape_name[] = "next shape";
+/// The keys of marks of open transactions lie between these.
+inline constexpr char open_prefix[] = "open";
+inline constexpr char open_prefix_end[] = "opeo";
+std::string open_key(std::uint32_t writer);
+
+// In family "directory".
+inline constexpr char table_prefix[] = "d";
+inline constexpr std::size_t table_digest_bytes = 16;
 
 /// Log offsets are stored with op shifted by one, so that "before all" sorts first.
 std::string log_key(shape_id shape, log_offset last);

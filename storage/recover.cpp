@@ -16,19 +16,21 @@ namespace busbar::storage {
 namespace {
 
 using table_ptr = std::shared_ptr<const table_info>;
+using store_view = std::function<std::unique_ptr<rocksdb::Iterator>(family)>;
 
 /// The tables that shapes were defined on, by digest.
 class stored_tables {
 public:
-  result<void> read(rocksdb::Iterator& it) {
+  void read(rocksdb::Iterator& it) {
     for (it.Seek(table_prefix); it.Valid() && it.key().starts_with(table_prefix); it.Next()) {
       auto table = decode_table(view(it.value()));
-      if (!table)
-        return fail(std::move(table).error().with_context("recover"));
+      if (!table) { // its shapes will miss it
+        spdlog::error("recover: {}", table.error().message);
+        continue;
+      }
       auto digest = view(it.key()).substr(sizeof table_prefix - 1);
       known_[std::string{digest}].table = std::make_shared<const table_info>(std::move(*table));
     }
-    return {};
   }
   table_ptr use(std::string_view digest) {
     const auto found = known_.find(digest);
@@ -112,10 +114,52 @@ private:
   std::map<table_ptr, entry> last_;
 };
 
+/// The end of a shape's log, and whether it has a finished chunk. Errors are errc::corrupt if the
+/// bytes are to blame.
+class log_ends {
+public:
+  explicit log_ends(store_view look) : look_{std::move(look)} { renew(); }
+
+  result<void> read(recovered_shape& shape) {
+    auto done = try_read(shape);
+    if (!done)
+      renew(); // an iterator that has met damage may not be asked again
+    return done;
+  }
+
+private:
+  result<void> try_read(recovered_shape& shape) {
+    log_->SeekForPrev(log_key(shape.id, {~std::uint64_t{0}, log_offset::infinite}));
+    if (log_->Valid() && view(log_->key()).starts_with(shape_prefix(shape.id))) {
+      const auto last = parse_log_key(view(log_->key()));
+      const auto block = block_view::open(view(log_->value()));
+      if (!last || !block)
+        return fail(errc::corrupt, "the end of its log is damaged");
+      shape.head = *last;
+      shape.open_chunk_bytes = block->chunk_bytes_after();
+    }
+    chunks_->Seek(boundary_key(shape.id, log_offset::snapshot_end()));
+    shape.has_boundaries =
+        chunks_->Valid() && view(chunks_->key()).starts_with(chunk_prefix(shape.id, 'b'));
+    for (const auto* it : {log_.get(), chunks_.get()})
+      if (!it->status().ok())
+        return fail(to_error(it->status(), "the end of its log"));
+    return {};
+  }
+  void renew() {
+    log_ = look_(family::log);
+    chunks_ = look_(family::chunks);
+  }
+
+  store_view look_;
+  std::unique_ptr<rocksdb::Iterator> log_;
+  std::unique_ptr<rocksdb::Iterator> chunks_;
+};
+
 } // namespace
 
 result<std::vector<recovered_shape>> store::recover() {
-  auto& db = *body_->db;
+  auto& db = body_->db();
   std::set<std::uint64_t> open;
   {
     const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::node))};
@@ -127,26 +171,24 @@ result<std::vector<recovered_shape>> store::recover() {
   }
 
   std::vector<recovered_shape> shapes;
-  std::set<shape_id> unfinished; // and removed ones, of which something may be left
+  rocksdb::WriteBatch marks; // of what was found, but is no shape
+  const auto drop = [&](shape_id id) {
+    marks.Put(body_->of(family::directory), shape_key('x', id), {});
+  };
   {
     const auto it = body_->look_over(family::directory);
     stored_tables tables;
-    if (auto read = tables.read(*it); !read)
-      return fail(std::move(read).error());
-    for (it->Seek("x"); it->Valid() && it->key().starts_with("x"); it->Next()) {
-      const auto id = parse_shape_key(view(it->key()));
-      if (!id)
-        return fail(error{id.error()}.with_context("recover"));
-      unfinished.insert(*id);
-    }
+    tables.read(*it);
+    std::set<shape_id> removed;
+    for (it->Seek("x"); it->Valid() && it->key().starts_with("x"); it->Next())
+      if (const auto id = parse_shape_key(view(it->key())))
+        removed.insert(*id);
     for (it->Seek("s"); it->Valid() && it->key().starts_with("s"); it->Next()) {
       const auto id = parse_shape_key(view(it->key()));
-      if (!id)
-        return fail(error{id.error()}.with_context("recover"));
-      if (unfinished.contains(*id))
+      if (!id || removed.contains(*id))
         continue;
       if (it->value().empty()) {
-        unfinished.insert(*id);
+        drop(*id);
         continue;
       }
       auto record = decode_shape_record(
@@ -154,7 +196,7 @@ result<std::vector<recovered_shape>> store::recover() {
       if (!record || !record->snapshot_complete) {
         if (!record)
           spdlog::error("shape {} is dropped: {}", to_number(*id), record.error().message);
-        unfinished.insert(*id);
+        drop(*id);
         continue;
       }
       record->table = tables.share(record->table);
@@ -166,58 +208,31 @@ result<std::vector<recovered_shape>> store::recover() {
     auto [used, unused] = tables.sort_out();
     body_->tables_stored = std::move(used);
     for (const auto& key : unused)
-      if (const auto status = db.Delete({}, body_->of(family::directory), key); !status.ok())
-        return fail(to_error(status, "recover"));
-  }
-  for (const auto id : unfinished)
-    if (auto removed = remove_shape(id, true); !removed)
-      return fail(std::move(removed).error());
-
-  if (!open.empty()) {
-    // The process died between two batches of one transaction: its first part is on disk. It has
-    // not been acknowledged, so it will be sent again, and may then be cut into other blocks.
-    batch repair;
-    for (const auto& shape : shapes)
-      for (const auto tx : open)
-        repair.drop_transaction(shape.id, tx);
-    repair.body_->writes.DeleteRange(body_->of(family::node), open_prefix, open_prefix_end);
-    rocksdb::WriteOptions options;
-    options.sync = true;
-    if (const auto status = db.Write(options, &repair.body_->writes); !status.ok())
-      return fail(to_error(status, "recover: drop a transaction written in part"));
+      marks.Delete(body_->of(family::directory), key);
   }
 
-  const auto log = body_->look_over(family::log);
-  const auto chunks = body_->look_over(family::chunks);
+  if (!open.empty())
+    if (auto done = body_->take_back(shapes, open); !done)
+      return fail(std::move(done).error());
+
+  log_ends ends{[this](family f) { return body_->look_over(f); }};
   values_by_shape passed{body_->look_over(family::directory), 'p'};
   values_by_shape known{body_->look_over(family::directory), 't'};
+  values_by_shape used{body_->look_over(family::directory), 'u'};
   facts_reader facts;
   std::size_t sound = 0;
   for (auto& shape : shapes) {
-    log->SeekForPrev(log_key(shape.id, {~std::uint64_t{0}, log_offset::infinite}));
-    bool intact = true;
-    if (log->Valid() && view(log->key()).starts_with(shape_prefix(shape.id))) {
-      const auto last = parse_log_key(view(log->key()));
-      const auto block = block_view::open(view(log->value()));
-      intact = last && block;
-      if (intact) {
-        shape.head = *last;
-        shape.open_chunk_bytes = block->chunk_bytes_after();
-      }
-    }
-    if (!log->status().ok())
-      return fail(to_error(log->status(), "recover"));
-    if (!intact) {
-      spdlog::error("shape {} is dropped: the end of its log is damaged", shape.record.handle);
-      if (auto removed = remove_shape(shape.id, true); !removed)
-        return fail(std::move(removed).error());
+    if (auto read = ends.read(shape); !read) {
+      if (read.error().code != errc::corrupt)
+        return fail(std::move(read).error().with_context("recover"));
+      spdlog::error("shape {} is dropped: {}", shape.record.handle, read.error().message);
+      drop(shape.id);
       continue;
     }
     if (const auto position = passed.of(shape.id); position && position->size() == 8)
       shape.splice_passed = read_be64(position->data());
-    chunks->Seek(boundary_key(shape.id, log_offset::snapshot_end()));
-    shape.has_boundaries =
-        chunks->Valid() && view(chunks->key()).starts_with(chunk_prefix(shape.id, 'b'));
+    if (const auto usage = used.of(shape.id); usage && usage->size() == 16)
+      shape.usage = {read_be64(usage->data()), read_be64(usage->data() + 8)};
     if (const auto bytes = known.of(shape.id)) {
       auto read = facts.read(*bytes, shape.record.table);
       if (read)
@@ -229,10 +244,38 @@ result<std::vector<recovered_shape>> store::recover() {
       place = std::move(shape);
   }
   shapes.resize(sound);
-  for (const auto* it : {log.get(), chunks.get(), passed.iterator().get(), known.iterator().get()})
+  for (const auto* it : {passed.iterator().get(), known.iterator().get(), used.iterator().get()})
     if (!it->status().ok())
       return fail(to_error(it->status(), "recover"));
+  if (const auto status = db.Write({}, &marks); !status.ok())
+    return fail(to_error(status, "recover"));
   return shapes;
+}
+
+/// The process died between two batches of one transaction: its first part is on disk. It has not
+/// been acknowledged, so it will be sent again, and may then be cut into other blocks.
+result<void> store::body::take_back(std::span<const recovered_shape> shapes,
+                                    const std::set<std::uint64_t>& open) {
+  batch repair;
+  auto it = look_over(family::log);
+  for (const auto& shape : shapes)
+    for (const auto tx : open) {
+      const log_offset first{tx, -1};
+      it->Seek(log_key(shape.id, first));
+      const auto next = it->Valid() ? parse_log_key(view(it->key())) : result<log_offset>{};
+      const bool is_part_there = it->Valid() && next && next->tx == tx &&
+                                 view(it->key()).starts_with(shape_prefix(shape.id));
+      if (!it->status().ok() || is_part_there) // what cannot be read is deleted unseen
+        repair.drop_transaction(shape.id, tx);
+      if (!it->status().ok())
+        it = look_over(family::log);
+    }
+  repair.body_->writes.DeleteRange(of(family::node), open_prefix, open_prefix_end);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (const auto status = db().Write(options, &repair.body_->writes); !status.ok())
+    return fail(to_error(status, "recover: drop a transaction written in part"));
+  return {};
 }
 
 } // namespace busbar::storage

@@ -3,6 +3,8 @@
 #include "base/bytes.hpp"
 #include "storage/store_body.hpp"
 
+#include <cstring>
+
 namespace busbar::storage {
 
 namespace {
@@ -82,10 +84,12 @@ void batch::drop_lag(shape_id shape, std::uint16_t subquery, const digest& value
 
 result<void> store::put_set_values(shape_id set,
                                    std::span<const std::pair<digest, std::uint32_t>> values) {
+  if (auto room = body_->room_for(values.size() * sizeof(digest)); !room)
+    return room;
   rocksdb::WriteBatch writes;
   for (const auto& [value, count] : values)
     writes.Put(body_->of(family::sets), set_value_key(set, value), encode_count(count));
-  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+  if (const auto status = body_->db().Write({}, &writes); !status.ok())
     return fail(to_error(status, "write values of a set"));
   return {};
 }
@@ -94,7 +98,7 @@ result<void> store::clear_set(shape_id set) {
   rocksdb::WriteBatch writes;
   writes.DeleteRange(body_->of(family::sets), shape_prefix(set),
                      shape_prefix(shape_id{to_number(set) + 1}));
-  if (const auto status = body_->db->Write({}, &writes); !status.ok())
+  if (const auto status = body_->db().Write({}, &writes); !status.ok())
     return fail(to_error(status, "clear a set"));
   return {};
 }
@@ -102,7 +106,7 @@ result<void> store::clear_set(shape_id set) {
 result<stored_set> store::read_set(shape_id shape) const {
   stored_set found;
   const auto prefix = shape_prefix(shape);
-  const std::unique_ptr<rocksdb::Iterator> it{body_->db->NewIterator({}, body_->of(family::sets))};
+  const std::unique_ptr<rocksdb::Iterator> it{body_->db().NewIterator({}, body_->of(family::sets))};
   for (it->Seek(prefix); it->Valid() && view(it->key()).starts_with(prefix); it->Next()) {
     const auto key = view(it->key()).substr(prefix.size());
     const auto value = view(it->value());

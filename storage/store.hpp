@@ -82,6 +82,13 @@ private:
   std::unique_ptr<body> body_;
 };
 
+/// What expiry goes by.
+struct shape_usage {
+  std::uint64_t read_micros = 0; ///< Since 1970; 0 = not known.
+  std::uint64_t bytes = 0;       ///< Written for the shape.
+  friend bool operator==(const shape_usage&, const shape_usage&) = default;
+};
+
 /// One shape as recover() finds it.
 struct recovered_shape {
   shape_id id{};
@@ -91,6 +98,7 @@ struct recovered_shape {
   std::uint64_t splice_passed = 0;    ///< As given to mark_splice_passed(); 0 = not yet.
   known_ptr known = nullptr;          ///< As last given to put_facts(); equal ones are shared.
   bool has_boundaries = false;        ///< The log has a complete chunk.
+  shape_usage usage = {};             ///< As last given to put_usage().
 };
 
 /// A shape's part of the sets, as read_set() finds it.
@@ -104,9 +112,12 @@ struct store_settings {
   std::string directory;
   std::size_t cache_bytes = 64u << 20;        ///< RocksDB's block cache.
   std::size_t write_buffer_bytes = 64u << 20; ///< Of all families together.
-  /// The disk has refused part of the write-ahead log, and RocksDB cannot go on with it in this
-  /// process: it must end, and may start again from what is stored. Called once, by any thread.
+  /// The disk has refused part of the write-ahead log, or what RocksDB wants to compact is damaged,
+  /// and it cannot go on in this process: it must end, and may start again from what is stored.
+  /// Called once, by any thread.
   std::function<void(const error&)> on_fatal = nullptr;
+  /// For tests: a commit() or sync() is refused, as by a disk, while this says so.
+  std::function<bool()> refuses = nullptr;
 };
 
 /// Any thread may call any function, except where a comment says otherwise. Reads see only whole
@@ -114,8 +125,9 @@ struct store_settings {
 /// break a format.
 class store {
 public:
-  /// Creates the directory if missing; refuses a directory that another process holds, that cannot
-  /// be written, or that has another format version (errc::misconfigured).
+  /// Creates the directory if missing. Refuses a directory that another process holds, that cannot
+  /// be written, or that a newer build wrote (errc::misconfigured); brings an older one to this
+  /// format. Of a damaged one it keeps what is sound (damage.hpp).
   static result<std::unique_ptr<store>> open(const store_settings& settings);
   ~store();
 
@@ -123,9 +135,11 @@ public:
   result<void> set_identity(const node_identity& who); ///< Synced.
   result<std::string> control_key();                   ///< Made at the first call; synced.
   result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
+  result<std::uint64_t> newest_xid() const;            ///< As last given to sync(); 0 if never.
 
-  /// Finds all finished shapes, by id; removes what an interrupted creation or transaction left
-  /// behind. Once, before anything is written.
+  /// Finds all finished shapes, by id. Marks as removed what an interrupted creation left behind,
+  /// and shapes whose data cannot be read; takes back an interrupted transaction. Once, before
+  /// anything is written.
   result<std::vector<recovered_shape>> recover();
 
   /// `remainder` is what the id leaves when divided by shape_groups.
@@ -134,19 +148,32 @@ public:
   result<void> begin_shapes(std::span<const shape_id> ids);
   /// From now on recover() will not find the shape, even if its snapshot is finished after this.
   result<void> mark_removed(shape_id id);
-  /// Deletes the shape's data; the space is given back by compaction. `last_word`: nobody writes
-  /// for it any more, so the mark can go too.
+  /// Deletes what the shapes had, in one batch; the space is given back by compaction.
+  struct removal {
+    shape_id id{};
+    bool last_word = false; ///< Nobody writes for it any more, so the mark can go, too.
+  };
+  result<void> remove_shapes(std::span<const removal> shapes);
   result<void> remove_shape(shape_id id, bool last_word);
-  result<void> remove_all_shapes();
+  result<void> remove_all_shapes(); ///< Synced. Marks of removal stay.
+  /// Those that are marked, whose data may still be there.
+  result<std::vector<shape_id>> removed_shapes() const;
+  /// Data of shapes that nothing tells of, from before open(): of a creation whose beginning was
+  /// lost with the power, or whose record was damaged. Goes over the shapes of all families.
+  result<std::vector<shape_id>> ownerless_shapes() const;
+  /// Lost with the power, which does no harm.
+  result<void> put_usage(std::span<const std::pair<shape_id, shape_usage>> shapes);
 
-  /// False after a commit() or sync() that failed, until one succeeds.
+  /// False after a commit() or sync() that failed, until one succeeds, and while the disk is (all
+  /// but) full: then nothing that grows is taken, and everything can still be read.
   bool accepts_writes() const noexcept;
 
   /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.
   result<void> commit(batch& writes);
   /// Makes everything committed so far durable, together with the promise that all transactions up
-  /// to `position` are. Blocks on the disk: the flusher's thread only.
-  result<void> sync(lsn position);
+  /// to `position` are, and with the highest transaction id that the database has used, unless 0.
+  /// Blocks on the disk: the flusher's thread only.
+  result<void> sync(lsn position, std::uint64_t newest_xid = 0);
 
   /// `logged` pieces are in the write-ahead log like everything else; the others save half of the
   /// bytes written, but need `flush` at the end: for snapshots of more than one piece.

@@ -1,9 +1,10 @@
-// storage/store_body.hpp: what store.cpp and recover.cpp share. Private to storage/.
+// storage/store_body.hpp: what the sources of the store share. Private to storage/.
 #pragma once
 
+#include "storage/rocks.hpp"
+#include "storage/space.hpp"
 #include "storage/store.hpp"
 
-#include <rocksdb/comparator.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
@@ -12,79 +13,52 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace busbar::storage {
-
-/// The keys of marks of open transactions, in family "node" (keys.hpp).
-inline constexpr char open_prefix[] = "open";
-inline constexpr char open_prefix_end[] = "opeo";
-
-/// Keys of tables, in family "directory".
-inline constexpr char table_prefix[] = "d";
-inline constexpr std::size_t table_digest_bytes = 16;
-
-inline error to_error(const rocksdb::Status& status, std::string_view doing) {
-  const auto code = status.IsCorruption() ? errc::corrupt : errc::unavailable;
-  return error{code, "storage: " + status.ToString()}.with_context(doing);
-}
-
-inline rocksdb::Slice slice(std::string_view text) {
-  return {text.data(), text.size()};
-}
-inline std::string_view view(const rocksdb::Slice& s) {
-  return {s.data(), s.size()};
-}
-
-/// The column family's id in a WriteBatch is its position in family_names, because all families are
-/// created in that order; a batch can then be filled without a handle.
-class numbered_family final : public rocksdb::ColumnFamilyHandle {
-public:
-  explicit numbered_family(family f) : id_{static_cast<std::uint32_t>(f)} {}
-  const std::string& GetName() const override { return name_; }
-  std::uint32_t GetID() const override { return id_; }
-  rocksdb::Status GetDescriptor(rocksdb::ColumnFamilyDescriptor*) override {
-    return rocksdb::Status::NotSupported();
-  }
-  const rocksdb::Comparator* GetComparator() const override {
-    return rocksdb::BytewiseComparator();
-  }
-
-private:
-  std::uint32_t id_;
-  std::string name_;
-};
 
 struct batch::body {
   rocksdb::WriteBatch writes;
 };
 
 struct store::body {
-  std::unique_ptr<rocksdb::DB> db;
-  std::array<std::unique_ptr<rocksdb::ColumnFamilyHandle>, family_names.size()> families;
+  std::shared_ptr<space_guard> space;
+  database rocks;
   std::mutex ids; ///< Guards the next shape id.
   std::uint64_t next_id = 1;
+  std::uint64_t first_id = 1; ///< next_id as it was at open().
   std::uint64_t reserved_until = 1;
   std::mutex tables;                   ///< Guards the next.
   std::set<std::string> tables_stored; ///< By digest.
   std::atomic<bool> refuses{false};    ///< See store::accepts_writes().
+  std::function<bool()> must_refuse;   ///< store_settings::refuses; may be empty.
 
-  ~body() {
-    for (auto& handle : families)
-      handle.reset();
+  rocksdb::DB& db() const { return *rocks.db; }
+  rocksdb::ColumnFamilyHandle* of(family f) const { return rocks.of(f); }
+  /// errc::unavailable if the disk has too little room for so much more.
+  result<void> room_for(std::size_t bytes) const {
+    if (space->admits(bytes))
+      return {};
+    return fail(errc::unavailable, "storage: the disk is full");
   }
-  rocksdb::ColumnFamilyHandle* of(family f) const {
-    return families[static_cast<std::size_t>(f)].get();
-  }
+  result<void> take_back(std::span<const recovered_shape> shapes,
+                         const std::set<std::uint64_t>& open);
   /// For what is read once: it shall not drive out of the cache what is read often.
   std::unique_ptr<rocksdb::Iterator> look_over(family f) const {
     rocksdb::ReadOptions options;
     options.fill_cache = false;
-    return std::unique_ptr<rocksdb::Iterator>{db->NewIterator(options, of(f))};
+    return std::unique_ptr<rocksdb::Iterator>{db().NewIterator(options, of(f))};
+  }
+  rocksdb::Status write(const rocksdb::WriteOptions& options, rocksdb::WriteBatch& writes) {
+    const auto status = must_refuse && must_refuse() ? rocksdb::Status::NoSpace("by a test")
+                                                     : db().Write(options, &writes);
+    refuses.store(!status.ok(), std::memory_order_relaxed);
+    return status;
   }
   rocksdb::Status get(family f, std::string_view key, std::string& value) const {
-    return db->Get({}, of(f), slice(key), &value);
+    return db().Get({}, of(f), slice(key), &value);
   }
 };
 

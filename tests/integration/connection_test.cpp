@@ -1,9 +1,13 @@
 #include "tests/integration/postgres_server.hpp"
 
 #include <gmock/gmock.h>
+#include <libpq-fe.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace busbar::testing {
 namespace {
@@ -140,6 +144,93 @@ TEST_F(ConnectionTest, ATerminatedSessionIsTransientAndNoLongerUsable) {
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().kind, postgres::trouble::transient) << outcome.error().message;
   EXPECT_FALSE(session.usable());
+}
+
+/// The server listens on both loopback addresses until the test ends.
+class Ipv6Test : public ConnectionTest {
+protected:
+  void SetUp() override {
+    const int probe = socket(AF_INET6, SOCK_STREAM, 0);
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_loopback;
+    const bool works =
+        probe >= 0 && bind(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    close(probe);
+    if (!works)
+      GTEST_SKIP() << "no IPv6 loopback";
+    server().stop(SIGINT);
+    server().start({"listen_addresses=127.0.0.1,::1"});
+    changed_ = true;
+    ConnectionTest::SetUp();
+  }
+  void TearDown() override {
+    if (!changed_)
+      return;
+    ConnectionTest::TearDown();
+    server().stop(SIGINT);
+    server().start();
+  }
+  bool changed_ = false;
+};
+
+TEST_F(Ipv6Test, AnAddressInBracketsIsConnectedToAndReplicatedFrom) {
+  const auto url = parsed("postgresql://busbar:secret@[::1]:" + std::to_string(server().port()) +
+                          "/" + database_);
+  auto session = must(postgres::connection::open(url, "test", in(10s)));
+  EXPECT_EQ(must(session.command("SELECT host(inet_client_addr())", in(5s))).text(0, 0), "::1");
+  auto walsender = must(postgres::connection::open_replication(url, in(10s)));
+  EXPECT_EQ(must(walsender.command("IDENTIFY_SYSTEM", in(5s))).text(0, 3), database_);
+  EXPECT_THAT(url.display(), HasSubstr("::1"));
+}
+
+TEST_F(Ipv6Test, AnAddressThatRefusesGivesWayToTheNextOfEitherFamily) {
+  const auto port = std::to_string(server().port());
+  for (const auto& [hosts, wanted] : {std::pair{"[::1]:1,127.0.0.1:" + port, "127.0.0.1"},
+                                      std::pair{"127.0.0.1:1,[::1]:" + port, "::1"}}) {
+    auto session = must(postgres::connection::open(
+        parsed("postgresql://busbar:secret@" + hosts + "/" + database_), "test", in(10s)));
+    EXPECT_EQ(must(session.command("SELECT host(inet_client_addr())", in(5s))).text(0, 0), wanted);
+  }
+}
+
+TEST_F(ConnectionTest, ANameWithAnUnreachableAddressIsReachedByItsOther) {
+  // localhost is ::1 and 127.0.0.1, and the server listens on the latter only.
+  auto session =
+      must(postgres::connection::open(parsed("postgresql://busbar:secret@localhost:" +
+                                             std::to_string(server().port()) + "/" + database_),
+                                      "test", in(10s)));
+  EXPECT_EQ(must(session.command("SELECT host(inet_client_addr())", in(5s))).text(0, 0),
+            "127.0.0.1");
+}
+
+TEST_F(ConnectionTest, TargetSessionAttributesChooseAmongTheHosts) {
+  const auto with = [&](const std::string& wanted) {
+    return parsed(server().url(database_) + "?target_session_attrs=" + wanted);
+  };
+  for (const std::string wanted : {"any", "read-write", "primary", "prefer-standby"})
+    EXPECT_TRUE(postgres::connection::open(with(wanted), "test", in(10s))) << wanted;
+  for (const std::string wanted : {"read-only", "standby"}) {
+    const auto refused = refusal(server().url(database_) + "?target_session_attrs=" + wanted);
+    EXPECT_EQ(refused.kind, postgres::trouble::transient) << refused.message; // a failover may come
+  }
+  EXPECT_FALSE(
+      postgres::connection_url::parse(server().url(database_) + "?target_session_attr=any"));
+}
+
+TEST_F(ConnectionTest, TheSocketHasTheKernelAskAfterAServerThatIsSilent) {
+  auto session = connect();
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    EXPECT_EQ(getsockopt(PQsocket(session.raw()), level, name, &value, &size), 0);
+    return value;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), 10);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), 5);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 3);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_USER_TIMEOUT), 30'000);
 }
 
 } // namespace

@@ -69,6 +69,8 @@ postgres_server::postgres_server() : port_{free_port()} {
       true);
   std::ofstream{directory_ + "/data/pg_hba.conf"} << "local all all trust\n"
                                                      "host all stranger 127.0.0.1/32 reject\n"
+                                                     "hostnossl all careful all reject\n"
+                                                     "host all all ::1/128 scram-sha-256\n"
                                                      "host all all 127.0.0.1/32 scram-sha-256\n";
   start();
 }

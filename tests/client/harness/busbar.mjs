@@ -10,7 +10,6 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 /** The binary under test: BUSBAR_BINARY, or the release build of this checkout. */
 export const binary = resolve(process.env.BUSBAR_BINARY ?? join(here, '../../../build/release/busbar'))
 
-const linesKept = 400
 const servers = new Set()
 let streams = 0
 
@@ -54,6 +53,7 @@ export class Busbar {
   #child
   #gone
   #lines = []
+  linesKept = 400
 
   /** Chooses ports, storage and stream id, but does not start. */
   static async prepare({ databaseUrl, env = {}, storageDir, streamId, secret } = {}) {
@@ -148,6 +148,11 @@ export class Busbar {
     }
   }
 
+  /** The whole body of /v1/health. */
+  async healthBody() {
+    return (await fetch(`${this.url}/v1/health`, { signal: AbortSignal.timeout(3_000) })).json()
+  }
+
   /** The text of /metrics. Its server closes each connection without saying so: none may be used again. */
   async metrics() {
     const headers = { connection: 'close' }
@@ -180,7 +185,7 @@ export class Busbar {
 
   #note(line) {
     this.#lines.push(line)
-    if (this.#lines.length > linesKept) this.#lines.splice(0, this.#lines.length - linesKept)
+    if (this.#lines.length > this.linesKept) this.#lines.splice(0, this.#lines.length - this.linesKept)
   }
 
   output(last = 60) {

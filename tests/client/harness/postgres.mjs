@@ -113,7 +113,12 @@ export class Postgres {
     // The one user whose name starts the list must prove its password; all others are trusted.
     writeFileSync(
       join(server.data, 'pg_hba.conf'),
-      ['local all all trust', 'host all guarded 127.0.0.1/32 scram-sha-256', 'host all all 127.0.0.1/32 trust']
+      [
+        'local all all trust',
+        'host replication all 127.0.0.1/32 trust', // for a standby
+        'host all guarded 127.0.0.1/32 scram-sha-256',
+        'host all all 127.0.0.1/32 trust',
+      ]
         .map((line) => `${line}\n`)
         .join(''),
     )

@@ -27,7 +27,7 @@ protected:
                     reports_.emplace_back(to_number(position), epoch);
                     told_.notify_all();
                   },
-                  [](applied_atom, std::uint32_t, std::uint64_t) {}};
+                  [](renew_atom) {}, [](applied_atom, std::uint32_t, std::uint64_t) {}};
         });
     others_->flusher = spawn_flusher(system_, *store_, status_, metrics_, 1, others_);
   }

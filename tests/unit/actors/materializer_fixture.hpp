@@ -48,6 +48,7 @@ protected:
     others_ = std::make_shared<cast>();
     others_->directory = spawn_directory();
     others_->flusher = spawn_flusher();
+    others_->janitor = spawn_janitor();
     others_->replicator = spawn_replicator();
     others_->materializers.push_back(spawn_materializer(system_->system,
                                                         {.number = 0,
@@ -69,6 +70,7 @@ protected:
     sessions_.clear();
     caf::anon_send_exit(others_->directory, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others_->flusher, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(others_->janitor, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(others_->replicator, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(materializer(), caf::exit_reason::user_shutdown);
     run();
@@ -105,6 +107,11 @@ protected:
   caf::actor_system& system() { return system_->system; }
   const materializer_actor& materializer() const { return others_->materializers[0]; }
   void run() { scheduler_->run(); }
+  /// What was put off for a while comes now.
+  void retry() {
+    scheduler_->trigger_timeouts();
+    run();
+  }
 
   template <class Result, class... Args>
   std::shared_ptr<const answer<Result>> ask(Args... args) {
@@ -246,10 +253,20 @@ private:
               [](reset_atom, lsn, std::uint64_t) { return true; }, [](flush_atom) {}};
     });
   }
+  /// One without a pace.
+  janitor_actor spawn_janitor() {
+    return system_->system.spawn([this](janitor_actor::pointer) -> janitor_actor::behavior_type {
+      return {[](adopt_atom) {},
+              [this](forget_atom, storage::shape_id id, bool last_word) {
+                EXPECT_TRUE(store_->remove_shape(id, last_word));
+              },
+              [](flush_atom) {}, [](tick_atom) {}};
+    });
+  }
   replicator_actor spawn_replicator() {
     return system_->system.spawn([this](
                                      replicator_actor::pointer) -> replicator_actor::behavior_type {
-      return {[](flushed_atom, lsn, std::uint64_t) {},
+      return {[](flushed_atom, lsn, std::uint64_t) {}, [](renew_atom) {},
               [this](applied_atom, std::uint32_t, std::uint64_t bytes) { credits_ += bytes > 0; }};
     });
   }

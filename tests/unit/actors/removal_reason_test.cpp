@@ -30,6 +30,10 @@ TEST(RemovalReason, SumsUpWhatIsSaidOfAShape) {
         {"a partition was detached or dropped", "partition"},
         {"its snapshot could not be opened in time", "snapshot"},
         {"storage refuses writes", "storage"},
+        {"what storage has of it is damaged", "storage"},
+        {"it has expired: nobody has read it for long", "expired"},
+        {"it has expired: there are more shapes than allowed", "expired"},
+        {"it has expired: more is kept than allowed", "expired"},
         {"something unheard of", "other"},
         {"", "other"}})
     EXPECT_EQ(removal_reason(sentence), label) << sentence;

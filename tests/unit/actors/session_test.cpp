@@ -54,7 +54,9 @@ protected:
                   [](publish_atom, const shape_ptr&, bool) {},
                   [](mend_atom, const shape_ptr&) {},
                   [](mend_atom, const shape_ptr&, const snapshotter_actor&) {},
-                  [](invalid_atom, const shape_ptr&, const std::string&) {},
+                  [this](invalid_atom, const shape_ptr&, const std::string& why) {
+                    given_up_.push_back(why);
+                  },
                   [](drop_atom, const shape_ptr&) {},
                   [](purge_atom, const std::string&) { return true; },
                   [](adopt_atom, const shape_list&) {}};
@@ -113,6 +115,7 @@ protected:
   shape_ptr found_; ///< What the directory answers; null = nothing so far.
   std::vector<caf::typed_response_promise<shape_ptr>> pending_;
   int asked_ = 0;
+  std::vector<std::string> given_up_; ///< What the directory was told to remove, and why.
 };
 
 using ::testing::ElementsAre;
@@ -205,6 +208,42 @@ TEST_F(SessionChunkTest, AChunkHasAnotherTagOnceTheLogGoesOnBehindIt) {
   noting_reader as_later{*session_};
   read(as_later, query);
   EXPECT_THAT(as_later.heard, ElementsAre("not modified"));
+}
+
+// F30
+TEST_F(SessionTest, AShapeThatCannotBeReadIsGivenUpOnceAndItsReadersBeginAnew) {
+  found_ = started_shape();
+  index_.add(found_, found_->definition().identity());
+  storage::batch writes;
+  writes.append_block(found_->id(), {200, 0}, "no block");
+  ASSERT_TRUE(store_->commit(writes));
+  found_->update([](shape_progress& p) { p.head = {200, 0}; });
+  noting_reader reader{*session_};
+  auto query = live_at(log_offset::snapshot_end(), false);
+  query.live = false;
+  read(reader, query);
+  ASSERT_THAT(reader.heard, ElementsAre("slice, up to date"));
+  for (int round = 0; round < 2; ++round) {
+    log_cursor cursor{.shape = found_, .at = log_offset::snapshot_end(), .end = {200, 0}};
+    const auto piece = session_->next_piece(cursor);
+    ASSERT_FALSE(piece);
+    EXPECT_EQ(piece.error().code, errc::must_refetch);
+    turn();
+  }
+  EXPECT_TRUE(found_->progress().gone);
+  EXPECT_THAT(given_up_, ElementsAre(::testing::HasSubstr("storage")));
+}
+
+TEST_F(SessionTest, WhoWaitsForAShapeReadsIt) {
+  found_ = started_shape();
+  found_->recall(1, 0);
+  noting_reader stream{*session_};
+  read(stream, live_at(found_->progress().head, true));
+  EXPECT_GT(found_->read_at(), 1u);
+  found_->recall(1, 0);
+  caf::anon_send(materializer(), check_atom_v, std::vector{found_->id()});
+  turn();
+  EXPECT_GT(found_->read_at(), 1u);
 }
 
 } // namespace

@@ -165,11 +165,24 @@ TEST(Settings, VariablesThatKubernetesAddsForAServiceOfOurNameAreIgnored) {
 }
 
 TEST(Settings, ElectricVariablesWithoutCounterpartAreAcceptedAndNotedIfTheyMatter) {
-  const auto parsed = serve_insecure({"ELECTRIC_DB_POOL_SIZE=5", "ELECTRIC_MAX_SHAPES=10",
+  const auto parsed = serve_insecure({"ELECTRIC_DB_POOL_SIZE=5", "ELECTRIC_STATSD_HOST=x",
                                       "ELECTRIC_MANUAL_TABLE_PUBLISHING=false",
                                       "ELECTRIC_TELEMETRY_LONG_GC_THRESHOLD=1"});
   ASSERT_TRUE(parsed) << parsed.error().message;
-  EXPECT_THAT(parsed->notes, ElementsAre(StartsWith("ELECTRIC_MAX_SHAPES has no effect")));
+  EXPECT_THAT(parsed->notes, ElementsAre(StartsWith("ELECTRIC_STATSD_HOST has no effect")));
+}
+
+TEST(Settings, ShapesExpireOnlyIfThatIsAskedFor) {
+  const auto none = config_of(serve_insecure({}));
+  EXPECT_EQ(none.shapes_max, 0u);
+  EXPECT_EQ(none.storage_bytes_max, 0u);
+  EXPECT_EQ(none.shape_idle.count(), 0);
+  const auto some =
+      config_of(serve_insecure({"ELECTRIC_MAX_SHAPES=10", "BUSBAR_MAX_STORAGE_BYTES=2GiB",
+                                "BUSBAR_SHAPE_IDLE_TIMEOUT=30m"}));
+  EXPECT_EQ(some.shapes_max, 10u);
+  EXPECT_EQ(some.storage_bytes_max, std::size_t{2} << 30);
+  EXPECT_EQ(some.shape_idle, std::chrono::minutes{30});
 }
 
 TEST(Settings, TwoNamesOfOneSettingMustAgree) {
@@ -237,6 +250,17 @@ TEST(Settings, ACertificateFileWithoutTlsIsAContradiction) {
               AllOf(StartsWith("BUSBAR_DATABASE_CA_CERTIFICATE_FILE: "), HasSubstr("disable")));
 }
 
+TEST(Settings, TcpSettingsGoIntoBothUrlsUnlessTheySaySo) {
+  const auto config = config_of(serve_insecure(
+      {"ELECTRIC_DATABASE_TCP_KEEPALIVE_IDLE=60", "BUSBAR_DATABASE_TCP_USER_TIMEOUT=5s",
+       "ELECTRIC_DATABASE_TCP_KEEPALIVE_COUNT=9",
+       "BUSBAR_POOLED_DATABASE_URL=postgresql://ann@pooler/shop?keepalives_idle=7"}));
+  EXPECT_THAT(config.database_url,
+              HasSubstr("/shop?keepalives_idle=60&keepalives_count=9&tcp_user_timeout=5000"));
+  EXPECT_THAT(config.snapshot_database_url,
+              HasSubstr("?keepalives_idle=7&keepalives_count=9&tcp_user_timeout=5000"));
+}
+
 TEST(Settings, AnUnknownFlagIsRefusedWithoutItsValue) {
   EXPECT_THAT(
       message_of(serve_insecure({}, {"--secert", "hunter2"})),
@@ -281,6 +305,47 @@ TEST(CommandLine, HelpOfServeListsEverySettingThatDescribeShows) {
   for (std::size_t at = 0; at < listed.size(); at = listed.find('\n', at) + 1, ++count)
     EXPECT_THAT(parsed->text, HasSubstr(listed.substr(at, listed.find('=', at) - at)));
   EXPECT_GE(count, 20u);
+}
+
+TEST(CommandLine, DoctorTakesTheSameSettingsAndTellsWhatServeWouldRefuse) {
+  const auto parsed = parse_invocation({"doctor", "--json", "--storage-dir", "/d"}, {url});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::doctor);
+  EXPECT_TRUE(parsed->json);
+  EXPECT_EQ(parsed->config.storage_dir, "/d");
+  EXPECT_THAT(parsed->config.database_url, HasSubstr("db.example"));
+  ASSERT_TRUE(parsed->fault);
+  EXPECT_EQ(parsed->fault->field, "BUSBAR_SECRET");
+  EXPECT_FALSE(parse_invocation({"doctor"}, {url, "BUSBAR_SECRET=s"})->fault);
+}
+
+TEST(CommandLine, DoctorGoesOnWithoutSettingsThatCannotBeRead) {
+  const auto parsed = parse_invocation({"doctor"}, {url, "BUSBAR_PORT=zero"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_TRUE(parsed->fault);
+  EXPECT_EQ(parsed->fault->field, "BUSBAR_PORT");
+}
+
+TEST(CommandLine, CleanupNeedsNoSecretButADatabase) {
+  const auto parsed = parse_invocation({"cleanup", "--dry-run", "--force"}, {url});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::cleanup);
+  EXPECT_TRUE(parsed->dry_run && parsed->force);
+  EXPECT_THAT(message_of(parse_invocation({"cleanup"}, {})), HasSubstr("DATABASE_URL"));
+  EXPECT_THAT(message_of(parse_invocation({"cleanup", "--json"}, {url})), HasSubstr("--json"));
+}
+
+TEST(CommandLine, OnlyOneCommandIsTaken) {
+  EXPECT_THAT(message_of(parse_invocation({"cleanup", "serve"}, {url})), HasSubstr("only flags"));
+}
+
+TEST(CommandLine, HelpSaysTheExitStatus) {
+  for (const std::string command : {"doctor", "cleanup"}) {
+    const auto parsed = parse_invocation({command, "--help"}, {});
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_THAT(parsed->text,
+                AllOf(StartsWith("Usage: busbar " + command), HasSubstr("Exit status: 0")));
+  }
 }
 
 TEST(CommandLine, HealthReadsOnlyWhereToAsk) {

@@ -49,9 +49,29 @@ TEST(ResponseHead, EveryResponseSaysWhoAnsweredAndToWhom) {
             "access-control-allow-origin: http://app.example\r\n"
             "access-control-expose-headers: electric-cursor,electric-handle,electric-has-data,"
             "electric-offset,electric-schema,electric-up-to-date,electric-internal-known-error,"
-            "electric-snapshot,retry-after\r\n"
+            "electric-snapshot,retry-after,busbar-stale-since\r\n"
             "access-control-allow-methods: GET, POST, HEAD, DELETE, OPTIONS\r\n"
             "content-length: 3\r\n\r\n");
+}
+
+TEST(ResponseHead, WhatIsServedInAnOutageSaysSinceWhenAndIsSoonForgotten) {
+  log_slice slice;
+  slice.handle = "h";
+  slice.requested = log_offset::start();
+  read_mode mode;
+  mode.stale_since = std::chrono::sys_seconds{std::chrono::seconds{1'795'391'629}};
+  std::string text;
+  head_writer head{text, 200, context(), cors::shape};
+  add_log_headers(head, slice, mode, {}, "", 1, false);
+  EXPECT_THAT(text, HasSubstr("busbar-stale-since: 2026-11-22T22:33:49Z\r\n"));
+  EXPECT_THAT(text, HasSubstr("cache-control: public, max-age=5, stale-while-revalidate=5\r\n"));
+}
+
+TEST(ResponseHead, HealthTellsWhyAndSinceWhen) {
+  EXPECT_EQ(health_body("starting", std::nullopt), R"({"status":"starting"})");
+  EXPECT_EQ(health_body("starting", outage{"timeout", "a \"b\"", {}, true}),
+            R"({"status":"starting","cause":"timeout","message":"a \"b\"","misconfigured":true,)"
+            R"("since":"1970-01-01T00:00:00Z"})");
 }
 
 TEST(ResponseHead, OtherRoutesAllowFewerMethods) {

@@ -5,6 +5,7 @@
 namespace busbar::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -102,6 +103,14 @@ TEST(ConnectionUrl, NoErrorRepeatsThePassword) {
         "postgresql://:s3cr3t@h/db", "postgresql://me:s3cr3t@/db", "mysql://me:s3cr3t@h/db",
         "me:s3cr3t@h/db", "postgresql://me:pa?s3cr3t@/db", "postgresql://me:s3cr3t"})
     EXPECT_THAT(refusal(url), Not(HasSubstr("s3cr3t"))) << url;
+}
+
+TEST(ConnectionUrl, AVanishedServerIsNoticedInHalfAMinuteUnlessTheUrlSaysOtherwise) {
+  EXPECT_THAT(accepted("postgresql://me@h/db").conninfo(),
+              AllOf(HasSubstr("keepalives_idle='10'"), HasSubstr("keepalives_interval='5'"),
+                    HasSubstr("keepalives_count='3'"), HasSubstr("tcp_user_timeout='30000'")));
+  EXPECT_THAT(accepted("postgresql://me@h/db?tcp_user_timeout=5&keepalives_idle=60").conninfo(),
+              AllOf(HasSubstr("keepalives_idle='60'"), HasSubstr("tcp_user_timeout='5'")));
 }
 
 } // namespace

@@ -19,6 +19,11 @@ TEST(PgError, SqlstatesTellWhatToDo) {
       {"55006", "replication slot \"s\" is active for PID 7", trouble::transient},
       {"57014", "canceling statement due to user request", trouble::transient},
       {"53100", "could not write: No space left on device", trouble::transient},
+      {"53400", "all replication slots are in use", trouble::transient},
+      {"58P02", "could not create directory \"pg_replslot/s.tmp\"", trouble::transient},
+      {"08006", "connection failure", trouble::transient},
+      {"08P01", "server conn crashed?", trouble::transient},
+      {"08P01", "unsupported startup parameter: replication", trouble::fatal},
       {"99999", "something new", trouble::transient},
       {"55000", "logical decoding requires wal_level >= logical", trouble::fatal},
       {"42501", "must be superuser or replication role to start walsender", trouble::fatal},
@@ -47,6 +52,48 @@ TEST(PgError, SqlstatesTellWhatToDo) {
   for (const auto& each : cases)
     EXPECT_EQ(postgres::classify(each.state, each.message).kind, each.expected)
         << each.state << " " << each.message;
+}
+
+// F59, F36, F33
+TEST(PgError, WhyThereIsNoStreamHasANameAndASentenceWithoutHosts) {
+  struct {
+    const char* state;
+    const char* message;
+    const char* name;
+  } const cases[] = {
+      {"28P01", "password authentication failed for user \"u\"", "invalid_password"},
+      {"28000", "no pg_hba.conf entry for host \"h\"", "not_authorized"},
+      {"3D000", "database \"d\" does not exist", "no_such_database"},
+      {"42501", "must be superuser or replication role to start walsender", "missing_privilege"},
+      {"42601", "syntax error", "pooler"},
+      {"08P01", "unsupported startup parameter: replication", "pooler"},
+      {"08P01", "server conn crashed?", "connection_lost"},
+      {"55000", "logical decoding requires wal_level >= logical", "wal_level"},
+      {"55000", "can no longer get changes from replication slot \"s\"", "slot_lost"},
+      {"57P01", "terminating connection due to administrator command", "shutting_down"},
+      {"53300", "sorry, too many clients already", "too_many_connections"},
+      {"53400", "all replication slots are in use", "too_many_slots"},
+      {"53100", "could not write: No space left on device", "no_resources"},
+      {"58P02", "could not create directory \"pg_replslot/s.tmp\"", "no_resources"},
+      {"55006", "replication slot \"s\" is active for PID 7", "slot_in_use"},
+      {"25006", "the server is a standby", "standby"},
+      {"99999", "something new at host h", "database_error"},
+      {"", "could not translate host name \"h\" to address: Name or service not known",
+       "unknown_host"},
+      {"", "SSL error: certificate verify failed", "tls"},
+      {"", "connection to server at \"h\" failed: Connection refused", "connection_refused"},
+      {"", "connecting: PostgreSQL did not answer in time", "timeout"},
+      {"", "server closed the connection unexpectedly", "connection_lost"},
+      {"", "storage does not accept writes", "storage"},
+  };
+  for (const auto& each : cases) {
+    const auto why = postgres::classify(each.state, each.message).why_no_stream();
+    EXPECT_EQ(why.name, each.name) << each.state << " " << each.message;
+    EXPECT_EQ(why.text.find('"'), std::string_view::npos) << why.text;
+    EXPECT_FALSE(why.text.empty());
+  }
+  const postgres::pg_error ours{trouble::fatal, {}, "publication \"p\" does not exist"};
+  EXPECT_EQ(ours.why_no_stream().name, "publication");
 }
 
 TEST(PgError, OnlyFatalTroubleIsAMisconfiguration) {

@@ -25,6 +25,14 @@ TEST(KeysTest, LayoutOnDiskStaysAsItIs) {
   EXPECT_EQ(piece_key(shape, 2, 3), id + "p" + "\0\0\0\0\0\0\0\x02"s + "\0\0\0\x03"s);
   EXPECT_EQ(boundary_key(shape, {1, 0}), id + "b" + "\0\0\0\0\0\0\0\x01"s + "\0\0\0\0\0\0\0\x01"s);
   EXPECT_EQ(chunk_prefix(shape, 'b'), id + "b");
+  digest value;
+  for (std::size_t i = 0; i < value.size(); ++i)
+    value[i] = static_cast<decltype(value)::value_type>(0x20 + i);
+  const auto digest_text = " !\"#$%&'()*+,-./"s;
+  EXPECT_EQ(set_value_key(shape, value), id + "v" + digest_text);
+  EXPECT_EQ(set_prefix(shape, 'p'), id + "p");
+  EXPECT_EQ(lag_key(shape, 0x0304, value), id + "l\x03\x04" + digest_text);
+  EXPECT_EQ(open_key(5), "open\0\0\0\x05"s);
 }
 
 TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
@@ -32,7 +40,13 @@ TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
                                              "frames",  "node",      "sets"};
   EXPECT_EQ((std::vector<std::string_view>{family_names.begin(), family_names.end()}), golden);
   EXPECT_EQ(static_cast<int>(family::node), 5);
-  EXPECT_EQ(format_version, 1u);
+  EXPECT_EQ(format_version, 2u);
+  const std::vector<std::string> names{format_name,  identity_name,   control_key_name,
+                                       durable_name, next_shape_name, table_prefix,
+                                       open_prefix};
+  EXPECT_EQ(names, (std::vector<std::string>{"format", "identity", "control key", "durable",
+                                             "next shape", "d", "open"}));
+  EXPECT_EQ(table_digest_bytes, 16u);
 }
 
 TEST(KeysTest, OrderOfKeysIsOrderOfTheLog) {

@@ -91,6 +91,15 @@ protected:
     return found ? std::move(*found) : std::vector<storage::recovered_shape>{};
   }
 
+  /// What the JANITOR does with what recover() has marked.
+  void clear_away() {
+    std::vector<storage::store::removal> all;
+    const auto ids = store_->removed_shapes().value();
+    for (const auto id : ids)
+      all.push_back({id, true});
+    EXPECT_TRUE(store_->remove_shapes(all));
+  }
+
   temp_directory directory_;
   std::unique_ptr<storage::store> store_;
 };
