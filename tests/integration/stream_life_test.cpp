@@ -138,7 +138,7 @@ TEST_F(StreamLifeTest, LimitsThatTheRoleHasByDefaultEndNothing) {
     EXPECT_EQ(streamer(), pid);
   }
   wait_until("SELECT count(*) FROM pg_stat_activity WHERE usename = 'hasty'", "0");
-  sql("DROP ROLE hasty");
+  sql("DROP OWNED BY hasty; DROP ROLE hasty");
 }
 
 // F47
