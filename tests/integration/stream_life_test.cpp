@@ -104,7 +104,7 @@ TEST_F(StreamLifeTest, AnImpatientServerHearsOfAReaderThatPauses) {
   sql("SELECT pg_reload_conf()");
 }
 
-// F47, F34
+// F34, F47
 TEST_F(StreamLifeTest, LimitsThatTheRoleHasByDefaultEndNothing) {
   sql("CREATE ROLE hasty SUPERUSER LOGIN PASSWORD 'secret';"
       "ALTER ROLE hasty SET statement_timeout = '100ms';"

@@ -34,6 +34,7 @@ std::string log_head(const log_slice& slice, read_mode mode, bool not_modified =
   return text;
 }
 
+// F68
 TEST(ResponseHead, EveryResponseSaysWhoAnsweredAndToWhom) {
   std::string text;
   auto ctx = context();
@@ -178,6 +179,7 @@ TEST(LogHeaders, NotModifiedHasNoSchema) {
   EXPECT_THAT(text, Not(HasSubstr("\r\nelectric-schema: ")));
 }
 
+// F64
 TEST(ErrorHeaders, CachingOfErrorsDependsOnTheMethod) {
   std::string get;
   head_writer get_head{get, 400, context(), cors::shape};
@@ -190,6 +192,7 @@ TEST(ErrorHeaders, CachingOfErrorsDependsOnTheMethod) {
   EXPECT_THAT(post, Not(HasSubstr("surrogate-control")));
 }
 
+// F22
 TEST(ErrorHeaders, AConflictIsBrieflyCacheable) {
   std::string known;
   head_writer known_head{known, 409, context(), cors::shape};
@@ -215,6 +218,7 @@ TEST(Bodies, MessagesAreEscaped) {
   EXPECT_EQ(message_body("a \"b\""), R"({"message":"a \"b\""})");
 }
 
+// F69
 TEST(Bodies, UpToDateMessageHasTheLsnAsDecimalText) {
   EXPECT_EQ(
       up_to_date_message(18446744073709551615u),

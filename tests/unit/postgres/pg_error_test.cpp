@@ -7,6 +7,7 @@ namespace {
 
 using postgres::trouble;
 
+// F36, F59
 TEST(PgError, SqlstatesTellWhatToDo) {
   struct {
     const char* state;
@@ -54,7 +55,7 @@ TEST(PgError, SqlstatesTellWhatToDo) {
         << each.state << " " << each.message;
 }
 
-// F59, F36, F33
+// F33, F36, F59
 TEST(PgError, WhyThereIsNoStreamHasANameAndASentenceWithoutHosts) {
   struct {
     const char* state;
@@ -96,6 +97,7 @@ TEST(PgError, WhyThereIsNoStreamHasANameAndASentenceWithoutHosts) {
   EXPECT_EQ(ours.why_no_stream().name, "publication");
 }
 
+// F59
 TEST(PgError, OnlyFatalTroubleIsAMisconfiguration) {
   EXPECT_EQ(postgres::classify("28P01", "no").to_error().code, errc::misconfigured);
   EXPECT_EQ(postgres::classify("57P01", "no").to_error().code, errc::unavailable);
