@@ -2,6 +2,7 @@
 // that metrics need no database.
 //   BUSBAR_SEED=n    repeats the choices of a run (it prints its seed)
 import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Random, chosenSeed } from './harness/random.mjs'
 import { RawConnection, request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
@@ -118,4 +119,31 @@ scenario('F57: metrics are told while PostgreSQL is away', async ({ cleanup }) =
     const meanwhile = await series()
     for (const name of before) assert.ok(meanwhile.has(name), `${name} is told`)
   }
+})
+
+scenario('F56: a connection that is used again about its end is answered whole or closed without a byte', async ({ cleanup }) => {
+  const idle = await stageBusbar(postgres, { env: { ...env, BUSBAR_TCP_READ_TIMEOUT: '1s' } })
+  cleanup(() => idle.discard())
+  const path = target({ table: await newTable(idle, 'id int PRIMARY KEY', '(1)'), offset: '-1' })
+  const connections = await Promise.all(Array.from({ length: 200 }, () => RawConnection.open(idle.port)))
+  cleanup(() => connections.forEach((connection) => connection.destroy()))
+  // Pauses from half of the limit to one and a half, most of them close to it.
+  const outcomes = await Promise.all(
+    connections.map(async (connection, n) => {
+      connection.request('GET', path)
+      assert.equal((await connection.readResponse()).status, 200)
+      const pause = n < 20 ? 500 : n >= 180 ? 1_500 : 900 + (n - 20) * 1.5
+      await delay(pause)
+      connection.request('GET', path)
+      try {
+        assert.equal((await connection.readResponse()).status, 200)
+        return 'answered'
+      } catch (error) {
+        assert.match(error.message, /^connection ended after ""/)
+        return 'closed'
+      }
+    }),
+  )
+  assert.deepEqual([...new Set(outcomes.slice(0, 20))], ['answered'], 'well before the limit')
+  assert.deepEqual([...new Set(outcomes.slice(180))], ['closed'], 'well behind it')
 })

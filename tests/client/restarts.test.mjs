@@ -9,6 +9,7 @@ import { newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 import { equalsSelect, markerTable } from './harness/subqueries.mjs'
 import { TaggedFollower } from './harness/tagged.mjs'
 import { Tail, canonical } from './harness/tail.mjs'
+import { Throttle } from './harness/throttle.mjs'
 
 const postgres = await stagePostgres()
 const env = { BUSBAR_LONG_POLL_TIMEOUT: '1s' }
@@ -145,4 +146,50 @@ scenario('F50: a move that waits for a lock holds up no other shape, and comes w
     await equalsSelect(server, one)
     assert.equal(one.refetches, 0)
   }
+})
+
+scenario('F41: a table whose publication is committed, and the answer lost, is followed from then on', async ({ cleanup }) => {
+  const throttle = await Throttle.start(postgres.port)
+  cleanup(() => throttle.stop())
+  const database = await postgres.createDatabase()
+  const url = new URL(postgres.url(database))
+  url.port = throttle.port
+  const server = await Busbar.start({ databaseUrl: url.href, env })
+  cleanup(() => server.discard())
+  await postgres.query(
+    database,
+    'CREATE TABLE notes (id int PRIMARY KEY); ALTER TABLE notes REPLICA IDENTITY FULL; INSERT INTO notes VALUES (1)',
+  )
+  const [locker, writer] = [await postgres.client(database), await postgres.client(database)]
+  cleanup(() => Promise.all([locker.end(), writer.end()]))
+  await writer.query('BEGIN; INSERT INTO notes VALUES (2)') // which nobody would see without waiting for it
+  await locker.query('BEGIN; LOCK TABLE notes IN SHARE UPDATE EXCLUSIVE MODE')
+  let first = get(server, { table: 'notes', offset: '-1' }, { timeoutMs: 60_000 })
+  first.catch(() => {})
+  await until(
+    async () => (await postgres.query(database, `SELECT 1 FROM pg_locks WHERE relation = 'notes'::regclass AND NOT granted`)).length > 0,
+    'the publication to wait for the lock',
+  )
+  throttle.narrow({ bytesPerTick: 0, bytesMax: 0 })
+  await locker.query('COMMIT')
+  await until(
+    async () => (await postgres.query(database, `SELECT 1 FROM pg_publication_rel WHERE prrelid = 'notes'::regclass`)).length > 0,
+    'the publication to be committed',
+  )
+  throttle.cut()
+  throttle.open()
+  await server.active()
+  await writer.query('INSERT INTO notes VALUES (3)')
+  setTimeout(() => writer.query('COMMIT'), 1_500)
+  const state = await until(async () => {
+    const answer = await first
+    if (answer.status === 200) return follow(server, { table: 'notes' })
+    assert.equal(answer.status, 503, answer.text)
+    first = get(server, { table: 'notes', offset: '-1' }, { timeoutMs: 60_000 })
+    return false
+  }, 'the shape to be served')
+  const position = await postgres.walPosition(database)
+  await postgres.query(database, 'INSERT INTO notes VALUES (4)')
+  await followTo(server, { table: 'notes' }, state, position)
+  assert.deepEqual([...state.checker.rows.values()].map(({ id }) => id).sort(), ['1', '2', '3', '4'])
 })

@@ -53,6 +53,7 @@ protected:
   }
 };
 
+// F41
 TEST_F(PublicationTest, AddsATableWithFullIdentityOnce) {
   EXPECT_EQ(must(ensure("t")), publishing::added_table);
   EXPECT_EQ(members(), "t");
@@ -125,6 +126,7 @@ TEST_F(PublicationTest, WaitsForAPreparedTransaction) {
   EXPECT_EQ(must(running.get()), publishing::added_table);
 }
 
+// F41
 TEST_F(PublicationTest, ABarrierCanBeForcedForATableThatIsInPlace) {
   must(ensure("t"));
   auto writer = connect();

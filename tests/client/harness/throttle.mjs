@@ -31,6 +31,11 @@ export class Throttle {
     for (const flow of this.#flows) flow()
   }
 
+  /** Breaks all connections; what was held back is lost, as with a network that fails. */
+  cut() {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
   #forward(client, port) {
     const upstream = connect({ port, host: '127.0.0.1' })
     let waiting = Buffer.alloc(0)
@@ -67,7 +72,7 @@ export class Throttle {
 
   async stop() {
     this.open()
-    for (const socket of this.#sockets) socket.destroy()
+    this.cut()
     await new Promise((resolve) => this.listener.close(resolve))
   }
 }

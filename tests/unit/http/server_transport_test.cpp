@@ -213,6 +213,7 @@ TEST_F(ServerTransport, OnlyOneExpectationIsKnown) {
   ASSERT_TRUE(client.read_until("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
+// F56
 TEST_F(ServerTransport, AnIdleConnectionIsClosed) {
   settings_.idle_timeout = 1s;
   script_.answer = answer_at_once;
