@@ -2,19 +2,22 @@
 // each by design, where others wait for chance.
 import assert from 'node:assert/strict'
 import { until } from './harness/processes.mjs'
+import { request } from './harness/raw.mjs'
 import { scenario } from './harness/scenario.mjs'
-import { LogChecker, follow, get } from './harness/shapes.mjs'
+import { LogChecker, follow, get, target } from './harness/shapes.mjs'
 import { newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
+import { TaggedFollower } from './harness/tagged.mjs'
 import { Tail, canonical } from './harness/tail.mjs'
+import { poll } from './harness/waiting.mjs'
 
 const postgres = await stagePostgres()
 const env = { BUSBAR_LONG_POLL_TIMEOUT: '1s' }
 const server = await stageBusbar(postgres, { env })
 
-async function confirmed() {
+async function confirmed(of = server) {
   const [slot] = await postgres.query(
     'postgres',
-    `SELECT (confirmed_flush_lsn - '0/0')::text AS at FROM pg_replication_slots WHERE slot_name = '${server.slot}'`,
+    `SELECT (confirmed_flush_lsn - '0/0')::text AS at FROM pg_replication_slots WHERE slot_name = '${of.slot}'`,
   )
   return BigInt(slot.at)
 }
@@ -49,6 +52,52 @@ scenario('F04: a transaction that wrote first and committed last comes whole, al
   await equalsTable(tail, table)
   const ids = [...tail.places.values()].map(({ value }) => Number(value.id))
   assert.deepEqual(ids.slice(0, 7), [30, 40, 10, 1, 11, 12, 50], 'in the order of the commits')
+})
+
+scenario('F11: neither a shape that waits for its snapshot nor one that is removed holds the slot', async ({ cleanup }) => {
+  const alone = await stageBusbar(postgres, { env: { ...env, BUSBAR_ENABLE_INTEGRATION_TESTING: 'true' } })
+  cleanup(() => alone.discard())
+  const teams = await newTable(alone, 'id int PRIMARY KEY, open bool NOT NULL', '(1,true), (2,false)')
+  const tasks = await newTable(alone, 'id int PRIMARY KEY, team int NOT NULL', '(1,1), (2,2)')
+  const notes = await newTable(alone, 'id bigserial PRIMARY KEY')
+  const parked = new TaggedFollower(alone, { table: tasks, where: `team IN (SELECT id FROM ${teams} WHERE open)` })
+  await until(async () => (await parked.step(), parked.upToDate), 'the first rows')
+  await follow(alone, { table: notes })
+  const locker = await alone.client()
+  cleanup(() => locker.end())
+  await locker.query(`BEGIN; LOCK TABLE ${tasks} IN ACCESS EXCLUSIVE MODE`)
+  const advances = async (what) => {
+    const goal = await alone.walPosition()
+    await alone.query(`INSERT INTO ${notes} DEFAULT VALUES`)
+    await until(async () => (await confirmed(alone)) >= goal, () => `${what}: the slot to pass ${goal}`, { deadlineMs: 15_000 })
+  }
+  // One that cannot begin, whose reader gives up.
+  const waiting = await poll(alone, { table: tasks, offset: '-1', live: undefined })
+  await until(
+    async () => (await alone.query(`SELECT 1 FROM pg_locks WHERE relation = '${tasks}'::regclass AND NOT granted`)).length > 0,
+    'the snapshot to wait',
+  )
+  await advances('a snapshot that waits')
+  waiting.connection.destroy()
+  await advances('a snapshot that nobody waits for')
+  // One that waits for the rows of a move, and holds the slot as long as it is there.
+  await alone.query(`UPDATE ${teams} SET open = true WHERE id = 2`)
+  const moved = await alone.walPosition()
+  await alone.query(`INSERT INTO ${notes} DEFAULT VALUES`)
+  await until(
+    async () =>
+      (await alone.query(
+        `SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE relation = '${tasks}'::regclass AND NOT granted AND application_name ~ 'move'`,
+      )).length > 0,
+    'the rows of the move to be waited for',
+  )
+  assert.ok((await confirmed(alone)) < moved, 'the slot waits for them')
+  const { handle } = parked
+  assert.equal((await request(alone, target({ handle }), { method: 'DELETE' })).status, 202)
+  await until(async () => (await confirmed(alone)) >= moved, 'the slot to pass the move')
+  await advances('a shape that is removed')
+  await locker.query('COMMIT')
 })
 
 scenario('F13: a shape made amid heavy writes does not keep the slot behind when they end', async ({ cleanup }) => {
