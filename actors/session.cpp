@@ -486,7 +486,7 @@ private:
     if (shape->progress().gone)
       if (const auto later = env_.status->conflict_delay(storage::to_number(id));
           later.count() > 0) {
-        delayed_send(this, later, check_atom_v, id);
+        delayed_send(this, later, check_atom_v, id_list{id});
         return;
       }
     auto readers = room_.take(id);

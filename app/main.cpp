@@ -86,18 +86,6 @@ private:
   std::thread thread_;
 };
 
-/// 32 digits.
-std::string random_hex() {
-  std::random_device random;
-  std::string text;
-  for (int i = 0; i < 4; ++i) {
-    std::array<char, 9> part{};
-    std::snprintf(part.data(), part.size(), "%08x", static_cast<unsigned>(random()));
-    text += part.data();
-  }
-  return text;
-}
-
 /// The C library keeps what is free in the middle of its heap, unless it is told.
 void give_back_memory() {
 #ifdef __GLIBC__
