@@ -135,8 +135,7 @@ struct janitor_state {
         // Somebody may be waiting for its next change, and for long: sessions that have such a
         // reader note that the shape is read.
         asked_now.insert(shape->id());
-        self->send(others->materializer_of(shape->id()), check_atom_v,
-                   std::vector{shape->id()});
+        self->send(others->materializer_of(shape->id()), check_atom_v, std::vector{shape->id()});
       }
     }
     asked = std::move(asked_now);

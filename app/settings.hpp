@@ -39,20 +39,20 @@ struct settings {
   std::chrono::seconds cache_stale_age{300};          ///< BUSBAR_CACHE_STALE_AGE
   std::size_t initial_requests_max = 300; ///< BUSBAR_MAX_CONCURRENT_REQUESTS (JSON object)
   std::size_t existing_requests_max = 10'000;
-  bool integration_testing = false;      ///< BUSBAR_ENABLE_INTEGRATION_TESTING: DELETE allowed
-  bool compression = true;               ///< BUSBAR_COMPRESSION
-  std::size_t snapshot_connections = 4;  ///< BUSBAR_SNAPSHOT_CONNECTIONS
-  std::size_t io_threads = 0;            ///< BUSBAR_IO_THREADS; 0 = from the cores
-  std::size_t materializers = 0;         ///< BUSBAR_MATERIALIZERS; 0 = from the cores
-  std::size_t cache_bytes = 64u << 20;   ///< BUSBAR_CACHE_BYTES: shared bodies and blocks
-  std::size_t memory_bytes = 512u << 20; ///< BUSBAR_MEMORY_BUDGET: see base/memory_budget.hpp
-  std::chrono::seconds send_timeout{30}; ///< BUSBAR_TCP_SEND_TIMEOUT
-  std::chrono::seconds idle_timeout{60}; ///< BUSBAR_TCP_READ_TIMEOUT
-  std::size_t shapes_max = 0;            ///< BUSBAR_MAX_SHAPES; 0 = no limit
-  std::size_t storage_bytes_max = 0;     ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
-  std::chrono::milliseconds shape_idle{0};         ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
+  bool integration_testing = false;        ///< BUSBAR_ENABLE_INTEGRATION_TESTING: DELETE allowed
+  bool compression = true;                 ///< BUSBAR_COMPRESSION
+  std::size_t snapshot_connections = 4;    ///< BUSBAR_SNAPSHOT_CONNECTIONS
+  std::size_t io_threads = 0;              ///< BUSBAR_IO_THREADS; 0 = from the cores
+  std::size_t materializers = 0;           ///< BUSBAR_MATERIALIZERS; 0 = from the cores
+  std::size_t cache_bytes = 64u << 20;     ///< BUSBAR_CACHE_BYTES: shared bodies and blocks
+  std::size_t memory_bytes = 512u << 20;   ///< BUSBAR_MEMORY_BUDGET: see base/memory_budget.hpp
+  std::chrono::seconds send_timeout{30};   ///< BUSBAR_TCP_SEND_TIMEOUT
+  std::chrono::seconds idle_timeout{60};   ///< BUSBAR_TCP_READ_TIMEOUT
+  std::size_t shapes_max = 0;              ///< BUSBAR_MAX_SHAPES; 0 = no limit
+  std::size_t storage_bytes_max = 0;       ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
+  std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
-  std::string log_level = "info";        ///< BUSBAR_LOG_LEVEL
+  std::string log_level = "info";                  ///< BUSBAR_LOG_LEVEL
 };
 
 enum class command { serve, doctor, cleanup, health, print_version, print_help };

@@ -270,7 +270,13 @@ result<shared_bytes> store::read_snapshot_piece(shape_id id, std::uint64_t chunk
 
 result<void> store::read_log(shape_id id, log_offset after, log_offset upto,
                              const std::function<bool(log_offset, std::string_view)>& visit) const {
-  const std::unique_ptr<rocksdb::Iterator> it{body_->db().NewIterator({}, body_->of(family::log))};
+  // Behind the shape's last block lies the next shape's first, which may be damaged.
+  const auto behind = shape_prefix(shape_id{to_number(id) + 1});
+  const rocksdb::Slice bound{behind};
+  rocksdb::ReadOptions only_this;
+  only_this.iterate_upper_bound = &bound;
+  const std::unique_ptr<rocksdb::Iterator> it{
+      body_->db().NewIterator(only_this, body_->of(family::log))};
   const auto prefix = shape_prefix(id);
   for (it->Seek(
            log_key(id, {after.tx, after.op == log_offset::infinite ? after.op : after.op + 1}));

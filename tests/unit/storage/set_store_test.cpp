@@ -183,6 +183,8 @@ TEST_F(SetStoreTest, ASetThatWasNotFinishedLeavesNoValues) {
   ASSERT_TRUE(store_->put_set_values(set_, values));
   reopen();
   EXPECT_THAT(recover(), IsEmpty());
+  EXPECT_THAT(store_->removed_shapes().value(), ElementsAre(set_));
+  ASSERT_TRUE(store_->remove_shape(set_, true));
   EXPECT_THAT(read_set(set_).values, IsEmpty());
 }
 

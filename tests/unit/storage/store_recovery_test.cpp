@@ -147,6 +147,8 @@ TEST_F(StoreRecoveryTest, AShapeThatHadOnlyBegunIsRemoved) {
   const auto shapes = recover();
   ASSERT_EQ(shapes.size(), 1u);
   EXPECT_EQ(shapes[0].id, shape_id{6});
+  EXPECT_THAT(store_->removed_shapes().value(), ElementsAre(shape_id{5}));
+  ASSERT_TRUE(store_->remove_shape(shape_id{5}, true));
   EXPECT_EQ(*store_->read_snapshot_piece(shape_id{5}, 0, 0), nullptr);
   EXPECT_EQ(**store_->read_snapshot_piece(shape_id{6}, 0, 0), "piece");
 }
