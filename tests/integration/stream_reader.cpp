@@ -93,12 +93,18 @@ postgres::pg_result_of<bool> stream_reader::next_event(postgres::deadline until)
 }
 
 seen_transaction stream_reader::next_transaction() {
+  // Those without changes, like that of a leader who takes its term, may share a frame with the
+  // next, and a frame's relations are noted with its first transaction.
+  std::vector<std::string> described;
   for (const auto until = in(10s); std::chrono::steady_clock::now() < until;) {
     while (!ready_.empty()) {
       auto first = std::move(ready_.front());
       ready_.pop_front();
-      if (!first.changes.empty())
-        return first;
+      described.insert(described.end(), first.relations.begin(), first.relations.end());
+      if (first.changes.empty())
+        continue;
+      first.relations = std::move(described);
+      return first;
     }
     must(next_event(until));
   }

@@ -64,7 +64,7 @@ TEST(ResponseHead, WhatIsServedInAnOutageSaysSinceWhenAndIsSoonForgotten) {
   std::string text;
   head_writer head{text, 200, context(), cors::shape};
   add_log_headers(head, slice, mode, {}, "", 1, false);
-  EXPECT_THAT(text, HasSubstr("busbar-stale-since: 2026-11-22T22:33:49Z\r\n"));
+  EXPECT_THAT(text, HasSubstr("busbar-stale-since: 2026-11-22T23:53:49Z\r\n"));
   EXPECT_THAT(text, HasSubstr("cache-control: public, max-age=5, stale-while-revalidate=5\r\n"));
 }
 
