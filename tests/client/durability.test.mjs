@@ -341,6 +341,7 @@ scenario(
     const load = await writeLoad(server)
     load.mayFail = true
     await load.reaches(30)
+    tail.checker.mayFall = true // it finds out anew how far it is
     await Promise.all([server.kill9(), postgres.kill9()])
     await Promise.all([server.start({ wait: false }), postgres.start()])
     await server.active()

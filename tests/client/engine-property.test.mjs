@@ -39,13 +39,16 @@ const totals = { commits: 0, conflicts: 0, kills: 0, stops: 0, joins: 0, refused
 const members = []
 const past = [] // shapes that were followed once
 const farewells = []
+const ended = [] // families of tables, whose shapes were ended since the last quiet moment
 
 function join() {
   if (members.length >= membersMax) return
   const shape = past.length > 0 && random.chance(0.3) ? random.pick(past) : randomShape(random)
   if (!past.includes(shape)) past.push(shape)
   const Kind = random.chance(0.5) ? NpmMember : RawMember
-  members.push(new Kind(server, shape, ++totals.joins, random.fork()))
+  const member = new Kind(server, shape, ++totals.joins, random.fork())
+  member.refetchesAllowed = ended.filter((family) => member.families.has(family)).length
+  members.push(member)
 }
 
 function leave(member) {
@@ -62,6 +65,13 @@ function excuse(some) {
   for (const member of members) if (some(member)) member.refetchesAllowed++
 }
 
+/** What ends the shapes that show or ask the table. The server may hear of it late, so also some that begin now. */
+function excuseFamily(table) {
+  const { family } = tables.get(table)
+  ended.push(family)
+  excuse((member) => member.families.has(family))
+}
+
 async function deleteShape() {
   if (members.length === 0) return
   const { handle, shape } = random.pick(members)
@@ -72,7 +82,7 @@ async function deleteShape() {
 
 async function truncate() {
   const name = random.pick(['loose', 'blocked', 'tree_high'])
-  excuse((member) => member.families.has(tables.get(name).family))
+  excuseFamily(name)
   await server.query(`SET lock_timeout = '2s'; TRUNCATE ${name}`).catch((error) => assert.match(error.code, /55P03|40P01/))
 }
 
@@ -88,7 +98,7 @@ async function addLeaf() {
   if (random.chance(0.5)) await server.query(`CREATE TABLE ${leaf} PARTITION OF tree ${range}; ${identity}`)
   else {
     await server.query(`CREATE TABLE ${leaf} (LIKE tree INCLUDING ALL); ${identity}; INSERT INTO ${leaf} VALUES (${from}, 1, 'a', 1)`)
-    excuse((member) => member.families.has('tree'))
+    excuseFamily('tree')
     await server.query(`ALTER TABLE tree ATTACH PARTITION ${leaf} ${range}`)
   }
   await server.query(`INSERT INTO tree VALUES (${from + 1}, 2, 'b', 2)`) // It is noticed by its first change.
@@ -167,6 +177,7 @@ async function quietMoment(round) {
     totals.compared++
     totals.rows += member.checker.values.size
   }
+  ended.length = 0
 }
 
 /** The whole log of a member's shape, read from the beginning: the same rows, and twice the same bytes. */
