@@ -220,8 +220,8 @@ TEST_F(StoreDamageTest, WhateverIsDamagedNothingWrongIsRead) {
     auto opened = store::open(settings());
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::move(*opened);
-    // A log that ends early is an older state: then the stream goes on from that one's position. One
-    // that somebody has taken away is not missed by RocksDB, and what was only there is gone.
+    // A log that ends early is an older state: then the stream goes on from that one's position.
+    // One that somebody has taken away is not missed by RocksDB, and what was only there is gone.
     const bool log_is_gone = gone && victim.extension() == ".log";
     if (store_->durable().value() == lsn{200} && !log_is_gone)
       judge();
