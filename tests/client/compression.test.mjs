@@ -156,7 +156,8 @@ scenario('a catch-up after many transactions is compressed, and the client reads
   }, 'all transactions')
   const coded = await get(server, { ...shape, handle, offset: '0_inf' }, accepting('gzip'))
   assert.equal(coded.header('content-encoding'), 'gzip')
-  assert.deepEqual(JSON.parse(gunzipSync(coded.body)), plain.json)
+  // What the last message promises may have grown meanwhile.
+  assert.deepEqual(JSON.parse(gunzipSync(coded.body)).slice(0, -1), plain.json.slice(0, -1))
   const stream = new ShapeStream({ url: `${server.url}/v1/shape`, params: { table }, subscribe: false })
   assert.equal((await new Shape(stream).rows).length, 59)
 })
