@@ -131,6 +131,7 @@ private:
 
   std::vector<std::atomic<std::uint64_t>> processed_;
   std::atomic<phase> phase_{phase::starting};
+  std::atomic<bool> follows_{false}; ///< A leader that has a stream.
   mutable std::mutex mutex_;
   reason why_not_{"connecting", "starting: not yet connected to PostgreSQL"};
   std::atomic<std::int64_t> purge_begin_{0};

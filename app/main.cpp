@@ -1,9 +1,11 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
+#include "actors/cluster_node.hpp"
 #include "actors/flusher.hpp"
 #include "actors/janitor.hpp"
 #include "actors/materializer.hpp"
 #include "actors/move_reader.hpp"
 #include "actors/reconciler.hpp"
+#include "actors/remote_desk.hpp"
 #include "actors/replicator.hpp"
 #include "actors/resolver.hpp"
 #include "actors/session.hpp"
@@ -11,8 +13,11 @@
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
 #include "app/cleanup.hpp"
+#include "app/cluster_report.hpp"
 #include "app/doctor.hpp"
 #include "app/health_check.hpp"
+#include "app/joining.hpp"
+#include "app/leading.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -22,11 +27,18 @@
 
 #include <spdlog/spdlog.h>
 
+#include <unistd.h>
+
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
@@ -105,6 +117,19 @@ std::string random_hex() {
   return text;
 }
 
+/// Who leads again, or is to follow with another's storage, does so as a new process of the same
+/// id: there is one way to join a cluster, and this is it.
+constexpr int begin_again = -1;
+
+cluster_settings cluster_of(const app::settings& config) {
+  return {.self = config.cluster_address,
+          .secret = config.cluster_secret,
+          .members = {.addresses = config.cluster_peers, .dns = config.cluster_dns},
+          .stream_id = config.stream_id,
+          .version = BUSBAR_VERSION,
+          .grace = config.cluster_grace};
+}
+
 int serve(const app::settings& config) {
   app::stop_signal stop; // before the first thread
   spdlog::set_level(spdlog::level::from_str(config.log_level));
@@ -122,29 +147,54 @@ int serve(const app::settings& config) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
-  auto store = storage::store::open({.directory = config.storage_dir,
-                                     .cache_bytes = config.cache_bytes / 4,
-                                     .on_fatal = [&stop](const error& why) { stop.fail(why); }});
+  const bool clustered = !config.cluster_address.empty();
+  const storage::store_settings store_settings{
+      .directory = config.storage_dir,
+      .cache_bytes = config.cache_bytes / 4,
+      .on_fatal = [&stop](const error& why) { stop.fail(why); },
+      .replicated_log_bytes = clustered ? config.cluster_log_bytes : 0,
+      .follows = clustered};
+  auto store = storage::store::open(store_settings);
   if (!store)
     return complain(std::move(store).error());
+  node_status status{materializers};
+  shape_index index;
+  std::atomic<bool> begins_again{false};
+  std::unique_ptr<cluster_node> node;
+  if (clustered) {
+    auto started = cluster_node::start(
+        cluster_of(config), {.status = &status,
+                             .index = &index,
+                             .clients = nullptr,
+                             .on_begin_again = [&](const std::string&) {
+                               begins_again = true;
+                               stop.fail({});
+                             }});
+    if (!started)
+      return complain(std::move(started).error());
+    node = std::move(*started);
+    if (auto joined = app::join(*node, store_settings, *store, [&stop] { return stop.is_set(); });
+        !joined)
+      return complain(std::move(joined).error());
+  }
   auto control_key = (*store)->control_key();
   if (!control_key)
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
   sql::program_pool clauses;
-  auto recovered = app::recover_shapes(**store, clauses);
+  stored_shapes shapes{clauses};
+  auto recovered = app::recover_shapes(
+      **store, shapes, clustered ? storage::recovery::look : storage::recovery::repair);
   if (!recovered)
     return complain(std::move(recovered).error());
 
-  node_status status{materializers};
   auto durable = (*store)->durable();
   if (!durable)
     return complain(std::move(durable).error());
   // What clients were told before the restart they may be told again before PostgreSQL answers.
   if (*durable > lsn{0})
     status.restart(to_number(*durable) - 1);
-  shape_index index;
   piece_cache cache{config.cache_bytes / 2};
   std::unique_ptr<monitoring::exposer> exposer;
   if (config.metrics_port != 0) {
@@ -178,10 +228,18 @@ int serve(const app::settings& config) {
                             .chunk_bytes_max = config.chunk_bytes,
                             .entry_bytes_max = memory.entries(materializers),
                             .aside_bytes_max = memory.aside(materializers),
-                            .secret = secret},
+                            .secret = secret,
+                            .has_followers = clustered},
                            others));
-  others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
-  others->resolver = spawn_resolver(system, *url, **store, clauses);
+  durable_callback on_durable;
+  if (node)
+    on_durable = [&node](lsn position, std::uint64_t epoch) { node->flushed(position, epoch); };
+  others->flusher =
+      spawn_flusher(system, **store, status, metrics, materializers, others, on_durable);
+  others->resolver = spawn_resolver(system, *url, **store, status, clauses);
+  std::function<void()> wait_for_followers;
+  if (node)
+    wait_for_followers = [&node] { node->wait_for_followers(); };
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
     others->snapshotters.push_back(spawn_snapshotter(system,
                                                      {.url = *url,
@@ -193,12 +251,14 @@ int serve(const app::settings& config) {
                                                       .metrics = &metrics,
                                                       .control = &control,
                                                       .chunk_bytes_max = config.chunk_bytes,
-                                                      .secret = secret},
+                                                      .secret = secret,
+                                                      .wait_for_followers = wait_for_followers},
                                                      others));
   const auto budget = std::make_shared<subset_budget>(memory.subsets());
   for (std::size_t i = 0; i < subset_readers; ++i)
     others->subset_readers.push_back(spawn_subset_reader(
-        system, {.url = *snapshot_url, .budget = budget, .secret = secret}, others));
+        system,
+        {.url = *snapshot_url, .budget = budget, .status = &status, .secret = secret}, others));
   for (std::size_t i = 0; i < move_readers; ++i)
     others->move_readers.push_back(spawn_move_reader(
         system,
@@ -224,16 +284,36 @@ int serve(const app::settings& config) {
                                 .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
                      .period = config.expiry_period},
                     others);
-  others->replicator = spawn_replicator(system,
-                                        {.stream = stream,
-                                         .store = store->get(),
-                                         .status = &status,
-                                         .metrics = &metrics,
-                                         .shapes = &index,
-                                         .frame_bytes_max = memory.frames(),
-                                         .on_fatal = [&stop](const error& why) { stop.fail(why); }},
-                                        others);
-  {
+  feed_environment feeding{.stream = stream,
+                           .store = store->get(),
+                           .status = &status,
+                           .metrics = &metrics,
+                           .shapes = &index,
+                           .frame_bytes_max = memory.frames(),
+                           .on_fatal = [&stop](const error& why) { stop.fail(why); }};
+  std::unique_ptr<app::leading> leading;
+  if (node) {
+    others->remote_desk = spawn_remote_desk(system, **store, index, others);
+    others->line = node->line();
+    leading = std::make_unique<app::leading>(system, *node, **store, index, shapes, others);
+    feeding.may_lead = [&node] { return node->may_lead(); };
+    feeding.on_lead = [&leading](std::uint64_t term) { return leading->begin(term); };
+    node->set_confirm([&others](lsn position, std::uint64_t epoch) {
+      caf::anon_send(others->replicator, flushed_atom_v, position, epoch);
+    });
+  }
+  others->replicator = spawn_replicator(system, feeding, others);
+  if (node) {
+    shape_list all;
+    for (const auto& shape : *recovered)
+      all.push_back(shape.shape);
+    spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
+    caf::anon_send(others->directory, follow_atom_v, std::move(all), shape_list{});
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory();
+    node->follow(system, **store, others, shapes);
+  } else {
     std::vector<adoption_list> shares(materializers);
     shape_list all;
     for (auto& shape : *recovered) {
@@ -260,6 +340,8 @@ int serve(const app::settings& config) {
     watch(others->flusher);
     watch(others->reconciler);
     watch(others->janitor);
+    if (others->remote_desk)
+      watch(others->remote_desk);
     for (const auto& snapshotter : others->snapshotters)
       watch(snapshotter);
     for (const auto& reader : others->subset_readers)
@@ -289,10 +371,15 @@ int serve(const app::settings& config) {
       caf::anon_send_exit(reader, caf::exit_reason::user_shutdown);
     for (const auto& materializer : others->materializers)
       caf::anon_send_exit(materializer, caf::exit_reason::user_shutdown);
+    if (others->remote_desk)
+      caf::anon_send_exit(others->remote_desk, caf::exit_reason::user_shutdown);
     system.await_all_actors_done();
     *others = {};
   };
 
+  std::function<std::string()> cluster_report;
+  if (node)
+    cluster_report = [&node] { return app::cluster_json(*node); };
   auto server = http::server::start(
       {.address = config.listen_address,
        .port = config.port,
@@ -309,7 +396,8 @@ int serve(const app::settings& config) {
        .cache_stale_age = config.cache_stale_age,
        .body_file_bytes_max = config.cache_bytes / 4,
        .held_bytes_max = memory.unsent(),
-       .version = BUSBAR_VERSION},
+       .version = BUSBAR_VERSION,
+       .cluster_report = cluster_report},
       [&](http::post_function post) {
         return start_session(system,
                              {.others = others,
@@ -324,6 +412,8 @@ int serve(const app::settings& config) {
       metrics);
   if (!server) {
     const stop_limit limit{std::chrono::seconds{8}, EXIT_FAILURE};
+    if (node)
+      node->stop();
     end_actors();
     return complain(std::move(server).error());
   }
@@ -332,15 +422,24 @@ int serve(const app::settings& config) {
                (*server)->port());
 
   const auto failure = stop.wait();
-  if (failure)
+  if (begins_again)
+    spdlog::info("beginning again");
+  else if (failure)
     complain(*failure);
   else
     spdlog::info("stopping");
-  const int outcome = failure ? EXIT_FAILURE : EXIT_SUCCESS;
-  const stop_limit limit{std::chrono::seconds{8}, outcome};
+  const int outcome = begins_again ? begin_again : failure ? EXIT_FAILURE : EXIT_SUCCESS;
+  const stop_limit limit{std::chrono::seconds{8}, failure ? EXIT_FAILURE : EXIT_SUCCESS};
+  if (node) {
+    // The stream first, so that another can lead while our clients are told to go.
+    caf::anon_send_exit(others->replicator, caf::exit_reason::user_shutdown);
+    node->drain();
+  }
   (*server)->drain(std::chrono::seconds{3});
   (*server)->stop();
   server->reset();
+  if (node)
+    node->stop();
   end_actors();
   return outcome;
 }
@@ -372,5 +471,9 @@ int main(int argc, char** argv) {
   spdlog::info("configuration:\n{}", app::describe(call->config));
   for (const auto& note : call->notes)
     spdlog::warn("{}", note);
-  return serve(call->config);
+  const int outcome = serve(call->config);
+  if (outcome != begin_again)
+    return outcome;
+  execv("/proc/self/exe", argv);
+  return complain({errc::unavailable, std::string{"cannot begin again: "} + std::strerror(errno)});
 }

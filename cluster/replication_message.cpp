@@ -27,7 +27,7 @@ std::string to_string(capnp::Data::Reader data) {
   return {reinterpret_cast<const char*>(data.begin()), data.size()};
 }
 
-capnp::Data::Reader data(std::string_view bytes) {
+capnp::Data::Reader blob(std::string_view bytes) {
   return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
 }
 
@@ -168,7 +168,7 @@ std::string encode(const from_leader& message) {
     const auto& batch = message.batches[i];
     list[i].setFirst(batch.first);
     list[i].setCount(batch.count);
-    list[i].setBytes(data(batch.bytes));
+    list[i].setBytes(blob(batch.bytes));
   }
   auto progress = out.initProgress();
   progress.setSequence(message.progress.sequence);
@@ -199,9 +199,15 @@ std::string encode(const copy_part& message) {
     auto one = out.initPiece();
     one.setFile(piece->file);
     one.setOffset(piece->offset);
-    one.setBytes(data(piece->bytes));
-  } else if (const auto* end = std::get_if<copy_end>(&message)) {
-    out.setEnd(end->sequence);
+    one.setBytes(blob(piece->bytes));
+  } else if (const auto* files = std::get_if<copy_files>(&message)) {
+    auto list = out.initFiles(static_cast<unsigned>(files->size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setName((*files)[i].name);
+      list[i].setSize((*files)[i].size);
+    }
+  } else if (std::holds_alternative<copy_end>(message)) {
+    out.setEnd();
   } else {
     out.setRefused(std::get<refused>(message).why);
   }
@@ -305,7 +311,13 @@ result<copy_part> read_copy_part(std::string_view bytes) {
                                       .bytes = to_string(piece.getBytes())}};
         }
         case schema::CopyPart::END:
-          return copy_part{copy_end{in.getEnd()}};
+          return copy_part{copy_end{}};
+        case schema::CopyPart::FILES: {
+          copy_files files;
+          for (const auto file : in.getFiles())
+            files.push_back({.name = to_text(file.getName()), .size = file.getSize()});
+          return copy_part{std::move(files)};
+        }
         case schema::CopyPart::REFUSED:
           return copy_part{refused{to_text(in.getRefused())}};
         }

@@ -54,10 +54,9 @@ struct copy_piece {
   std::uint64_t offset = 0;
   std::string bytes;
 };
-struct copy_end {
-  std::uint64_t sequence = 0;
-};
-using copy_part = std::variant<copy_piece, copy_end, refused>;
+struct copy_end {};
+using copy_files = std::vector<storage::copied_file>;
+using copy_part = std::variant<copy_files, copy_piece, copy_end, refused>;
 
 struct find_question {
   shape_request what;

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds answer_max{30};        // of a statement that waits for nobody
-constexpr milliseconds lock_period{200}; // between two tries for the lock
+constexpr milliseconds lock_period{100}; // between two tries for the lock
 constexpr milliseconds breaker_period{10'000};
 constexpr seconds slot_wait_max{3600}; // a new slot waits for every open transaction to end
 constexpr milliseconds stop_period{100};
@@ -155,11 +155,13 @@ pg_result_of<void> dialogue::wait_for_lock() {
   const auto period = std::min(breaker_period, settings.lock_idle_max);
   auto next_breaker = clock::now() + period;
   for (bool told = false;; told = true) {
-    auto tried = session.command(attempt, soon());
-    if (!tried)
-      return broken(std::move(tried).error());
-    if (tried->at(0, 0) == "t")
-      return {};
+    if (!settings.may_lead || settings.may_lead()) {
+      auto tried = session.command(attempt, soon());
+      if (!tried)
+        return broken(std::move(tried).error());
+      if (tried->at(0, 0) == "t")
+        return {};
+    }
     if (!told) {
       spdlog::info("another node leads stream {}; waiting for its lock", settings.stream_id);
       if (settings.on_waiting)

@@ -5,7 +5,7 @@
 $import "/capnp/c++.capnp".namespace("busbar::schema");
 
 struct TermStart {
-  # A leader of this term wrote everything from this sequence number of the store on.
+  # What a leader of this term wrote comes after this sequence number of the store.
   term @0 :UInt64;
   first @1 :UInt64;
 }
@@ -56,8 +56,14 @@ struct CopyRequest {
 struct CopyPart {
   union {
     piece @0 :Piece;
-    end @1 :UInt64;          # the copy is whole; it is as of this sequence number
+    end @1 :Void;            # the copy is whole
     refused @2 :Text;
+    files @3 :List(File);    # the first: all that will come
+  }
+
+  struct File {
+    name @0 :Text;
+    size @1 :UInt64;
   }
 
   struct Piece {
