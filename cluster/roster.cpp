@@ -105,7 +105,7 @@ result<std::vector<std::string>> look_up(const std::string& address, deadline un
   auto shared = std::make_shared<question>();
   try {
     std::thread{[shared, where = *where] {
-      auto found = resolve(where, AI_ADDRCONFIG);
+      auto found = resolve(where, 0);
       --under_way();
       const std::lock_guard lock{shared->mutex};
       if (found)
