@@ -53,6 +53,14 @@ struct settings {
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
   std::string log_level = "info";                  ///< BUSBAR_LOG_LEVEL
+  std::vector<std::string> cluster_peers;          ///< BUSBAR_CLUSTER_PEERS: host:port of each
+  std::string cluster_dns;                         ///< BUSBAR_CLUSTER_DNS: host:port
+  std::string cluster_address;                     ///< BUSBAR_CLUSTER_ADDRESS: host:port
+  std::string cluster_secret;                      ///< BUSBAR_CLUSTER_SECRET: never print.
+  std::chrono::milliseconds cluster_grace{30'000}; ///< BUSBAR_CLUSTER_GRACE
+  std::size_t cluster_log_bytes = 1u << 30;        ///< BUSBAR_CLUSTER_LOG_BYTES
+
+  bool clustered() const noexcept { return !cluster_peers.empty() || !cluster_dns.empty(); }
 };
 
 enum class command { serve, doctor, cleanup, health, print_version, print_help };

@@ -35,8 +35,7 @@ struct hello {
   friend bool operator==(const hello&, const hello&) = default;
 };
 
-/// Why these two must not talk, in words that are true on both sides; nullopt if they may. Not
-/// asked here: whether both are the same process.
+/// Why these two must not talk, in words that hold on both sides; nullopt if they may.
 std::optional<std::string> disagreement(const hello& one, const hello& other);
 
 } // namespace busbar::cluster

@@ -7,6 +7,7 @@
 #include "cluster/interrupt.hpp"
 #include "cluster/tls_identity.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
@@ -42,6 +43,8 @@ private:
 class link {
 public:
   static constexpr std::size_t message_bytes_max = 64u << 20;
+  /// So much is sent with one key: AES-GCM is good for some more.
+  static constexpr std::uint64_t rekey_bytes = std::uint64_t{64} << 30;
 
   /// Connects to "host:port" (a name or an address; "[::1]:7000") and shakes hands. Raising `stop`
   /// ends it early.
@@ -65,6 +68,7 @@ public:
 
   void shut() noexcept { socket_->shut(); }
   std::weak_ptr<link_socket> socket() const noexcept { return socket_; }
+  void rekey_after(std::uint64_t bytes);                         ///< Instead of rekey_bytes.
   const std::string& remote() const noexcept { return remote_; } ///< "address:port", for logs.
 
 private:
@@ -74,22 +78,27 @@ private:
   link(const tls_identity& identity, std::shared_ptr<link_socket> socket);
 
   result<void> shake_hands(bool as_client, deadline until, const interrupt* stop);
+  template <class Call>
+  result<bool> attempt(Call call, deadline until);
   result<bool> read_some(char* to, std::size_t bytes, std::size_t& got, deadline until);
+  result<void> send_locked(std::initializer_list<std::string_view> parts, std::size_t bytes,
+                           deadline until);
   result<void> write_all(std::string_view bytes, deadline until);
 
   tls_identity identity_; // keeps the context
   std::shared_ptr<link_socket> socket_;
   std::string remote_;
+  std::mutex turn_;      ///< Who waits for ssl_mutex_ holds this, and so is the next to have it.
   std::mutex ssl_mutex_; ///< OpenSSL allows one call at a time; nobody waits for the network in it.
   std::unique_ptr<ssl_st, ssl_end> ssl_;
-  std::timed_mutex sending_;           ///< Messages are not to be mixed.
-  bool send_broken_ = false;           // under sending_
-  std::uint64_t sent_since_rekey_ = 0; // under sending_
+  std::timed_mutex sending_; ///< Messages are not to be mixed.
+  bool send_broken_ = false; // under sending_, like the next two
+  std::uint64_t sent_since_rekey_ = 0;
+  std::uint64_t rekey_bytes_ = rekey_bytes;
   // Of the receiver alone: what has come of the next message.
-  std::string length_;
+  std::array<char, 4> length_{};
+  std::size_t length_got_ = 0;
   std::string body_;
-  std::size_t body_bytes_ = 0;
-  bool in_body_ = false;
 };
 
 } // namespace busbar::cluster

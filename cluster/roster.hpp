@@ -46,6 +46,7 @@ public:
   roster& operator=(const roster&) = delete;
 
 private:
+  void tell(std::vector<std::string> addresses);
   void keep_looking();
 
   const roster_settings settings_;

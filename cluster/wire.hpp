@@ -33,6 +33,7 @@ struct request {
 struct reply {
   std::uint64_t id = 0;
   std::string body;
+  std::string failure = {}; ///< If not empty: there is no answer, and this is why.
 };
 
 using message = std::variant<hello, refusal, heartbeat, request, reply>;
