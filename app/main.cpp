@@ -147,7 +147,7 @@ int serve(const app::settings& config) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
-  const bool clustered = !config.cluster_address.empty();
+  const bool clustered = config.clustered();
   const storage::store_settings store_settings{
       .directory = config.storage_dir,
       .cache_bytes = config.cache_bytes / 4,

@@ -7,6 +7,7 @@
 #include <kj/exception.h>
 
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace busbar::cluster {
@@ -36,18 +37,18 @@ template <class Root, class T, class Read>
 result<T> read_message(std::string_view bytes, const Read& read) {
   if (bytes.size() % sizeof(capnp::word) != 0)
     return fail(errc::corrupt, "a message of " + std::to_string(bytes.size()) + " bytes");
-  result<T> outcome;
+  std::optional<result<T>> outcome;
   auto problem = kj::runCatchingExceptions([&] {
     auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
     std::memcpy(words.begin(), bytes.data(), bytes.size());
     capnp::ReaderOptions options;
     options.traversalLimitInWords = words.size() * 2 + 1024;
     capnp::FlatArrayMessageReader reader{words.asPtr(), options};
-    outcome = read(reader.getRoot<Root>());
+    outcome.emplace(read(reader.getRoot<Root>()));
   });
   KJ_IF_MAYBE (what, problem)
     return fail(errc::corrupt, std::string{"a message: "} + what->getDescription().cStr());
-  return outcome;
+  return *std::move(outcome);
 }
 
 template <class T>
