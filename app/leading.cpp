@@ -18,6 +18,9 @@ result<void> leading::begin(std::uint64_t term) {
   node_.begin_to_lead(term);
   if (auto begun = store_.begin_term(term); !begun)
     return begun;
+  // New storage has none yet.
+  if (const auto key = store_.control_key(control_key_); !key)
+    return fail(key.error());
   if (!has_led_)
     if (auto taken = take_shapes(); !taken)
       return taken;

@@ -7,15 +7,18 @@
 #include "actors/stored_shapes.hpp"
 #include "storage/store.hpp"
 
+#include <string>
+#include <utility>
+
 namespace busbar::app {
 
 /// Borrows all; by the feed thread.
 class leading {
 public:
   leading(caf::actor_system& system, cluster_node& node, storage::store& store,
-          const shape_index& index, stored_shapes& shapes, cast_ptr others)
+          const shape_index& index, stored_shapes& shapes, cast_ptr others, std::string key)
       : system_{system}, node_{node}, store_{store}, index_{index}, shapes_{shapes},
-        others_{std::move(others)} {}
+        others_{std::move(others)}, control_key_{std::move(key)} {}
 
   /// A term begins. The first time, what this node has followed becomes its own: storage is
   /// recovered as after a crash, and the actors that write take the shapes over, with the readers
@@ -31,6 +34,7 @@ private:
   const shape_index& index_;
   stored_shapes& shapes_;
   cast_ptr others_;
+  const std::string control_key_; ///< That this process signs with.
   bool has_led_ = false;
 };
 

@@ -177,7 +177,9 @@ int serve(const app::settings& config) {
         !joined)
       return complain(std::move(joined).error());
   }
-  auto control_key = (*store)->control_key();
+  const auto first_key =
+      clustered ? cluster::control_key_of(config.cluster_secret) : std::string{};
+  auto control_key = (*store)->control_key(first_key);
   if (!control_key)
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
@@ -295,7 +297,7 @@ int serve(const app::settings& config) {
   if (node) {
     others->remote_desk = spawn_remote_desk(system, **store, index, others);
     others->line = node->line();
-    leading = std::make_unique<app::leading>(system, *node, **store, index, shapes, others);
+    leading = std::make_unique<app::leading>(system, *node, **store, index, shapes, others, secret);
     feeding.may_lead = [&node] { return node->may_lead(); };
     feeding.on_lead = [&leading](std::uint64_t term) { return leading->begin(term); };
     node->set_confirm([&others](lsn position, std::uint64_t epoch) {

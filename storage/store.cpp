@@ -112,15 +112,21 @@ result<void> store::set_identity(const node_identity& who) {
   return {};
 }
 
-result<std::string> store::control_key() {
+result<std::string> store::control_key(std::string_view first) {
   std::string key;
   auto status = body_->get(family::node, control_key_name, key);
   if (status.ok() && key.size() == control_key_bytes)
     return key;
   if (!status.ok() && !status.IsNotFound())
     return fail(to_error(status, "read control key"));
+  key.assign(first);
+  if (follows() && key.size() == control_key_bytes)
+    return key;
+  const bool is_given = key.size() == control_key_bytes;
   key.resize(control_key_bytes);
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) != 1)
+  if (!is_given &&
+      RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) !=
+          1)
     return fail(errc::unavailable, "the system has no random numbers for the control key");
   rocksdb::WriteOptions options;
   options.sync = true;

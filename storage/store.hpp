@@ -152,7 +152,9 @@ public:
 
   result<std::optional<node_identity>> identity() const;
   result<void> set_identity(const node_identity& who); ///< Synced.
-  result<std::string> control_key();                   ///< Made at the first call; synced.
+  /// Made at the first call, and synced: `first`, if that is 32 bytes long, else random. While the
+  /// store follows, `first` is not stored.
+  result<std::string> control_key(std::string_view first = {});
   result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
   result<std::uint64_t> newest_xid() const;            ///< As last given to sync(); 0 if never.
 
