@@ -22,7 +22,7 @@ struct cast {
   std::vector<snapshotter_actor> snapshotters;
   std::vector<subset_reader_actor> subset_readers;
   std::vector<move_reader_actor> move_readers;
-  remote_desk_actor remote_desk;                ///< Null on a node without a cluster …
+  remote_desk_actor remote_desk;               ///< Null on a node without a cluster …
   std::shared_ptr<leader_line> line = nullptr; ///< … as is this.
 
   /// Ids that leave the same remainder have the same one (shapes/definition.hpp, shape_groups).

@@ -46,22 +46,22 @@ public:
       then(fail(errc::unavailable, "no node leads at the moment"));
       return;
     }
-    owner_.peers_->ask(
-        *leader, cluster::encode(what), until,
-        [this, until, then = std::move(then)](result<std::string> said) {
-          auto word = said ? cluster::read_answer(*said) : result<cluster::answer>{fail(said.error())};
-          if (!word || word->why.code != errc::ok || !owner_.follower_) {
-            then(std::move(word));
-            return;
-          }
-          owner_.follower_->when_applied(word->sequence, until,
-                                         [then, word = *word](const result<void>& here) {
-                                           if (here)
-                                             then(word);
-                                           else
-                                             then(fail(here.error()));
-                                         });
-        });
+    owner_.peers_->ask(*leader, cluster::encode(what), until,
+                       [this, until, then = std::move(then)](result<std::string> said) {
+                         auto word = said ? cluster::read_answer(*said)
+                                          : result<cluster::answer>{fail(said.error())};
+                         if (!word || word->why.code != errc::ok || !owner_.follower_) {
+                           then(std::move(word));
+                           return;
+                         }
+                         owner_.follower_->when_applied(
+                             word->sequence, until, [then, word = *word](const result<void>& here) {
+                               if (here)
+                                 then(word);
+                               else
+                                 then(fail(here.error()));
+                             });
+                       });
   }
 
 private:
@@ -80,8 +80,7 @@ cluster_node::cluster_node(cluster_settings settings, cluster_environment enviro
 
 result<std::unique_ptr<cluster_node>> cluster_node::start(cluster_settings settings,
                                                           cluster_environment environment) {
-  std::unique_ptr<cluster_node> node{
-      new cluster_node{std::move(settings), std::move(environment)}};
+  std::unique_ptr<cluster_node> node{new cluster_node{std::move(settings), std::move(environment)}};
   auto& self = *node;
   auto peers = cluster::peers::start(
       {.self = self.settings_.self,
@@ -120,9 +119,8 @@ std::optional<std::string> cluster_node::find_leader(clock::time_point until) {
       return leader;
     const auto members = peers_->members();
     const bool all_heard =
-        !members.empty() && std::all_of(members.begin(), members.end(), [](const auto& one) {
-          return one.heard && !one.away_for;
-        });
+        !members.empty() && std::all_of(members.begin(), members.end(),
+                                        [](const auto& one) { return one.heard && !one.away_for; });
     if (all_heard || clock::now() >= until) // nobody leads yet, as far as can be known
       return std::nullopt;
     std::unique_lock guard{mutex_};
@@ -155,8 +153,7 @@ result<std::string> cluster_node::why_copy(const std::string& leader,
 }
 
 result<void> cluster_node::copy(const std::string& leader, const std::string& directory) {
-  auto opened =
-      peers_->open_channel(leader, cluster::purpose::copy, clock::now() + link_patience);
+  auto opened = peers_->open_channel(leader, cluster::purpose::copy, clock::now() + link_patience);
   if (!opened)
     return fail(std::move(opened).error());
   auto& link = **opened;
@@ -249,9 +246,8 @@ bool cluster_node::may_lead() {
   if (!followed.leader.empty() && !leader_drains)
     waits = stream_patience; // it is there, and will have its stream again
   const auto self = self_status();
-  const bool all_there = std::all_of(members.begin(), members.end(), [](const auto& one) {
-    return one.heard && !one.away_for;
-  });
+  const bool all_there = std::all_of(members.begin(), members.end(),
+                                     [](const auto& one) { return one.heard && !one.away_for; });
   if (!all_there) {
     // Who is missing may have more than we have.
     const auto since_start = now - started_;
@@ -340,8 +336,8 @@ cluster::member_status cluster_node::self_status() const {
     status.synced_sequence = status.sequence;
   } else if (follower_) {
     const auto view = follower_->now();
-    status.role = view.leader.empty() ? cluster::member_role::starting
-                                      : cluster::member_role::follower;
+    status.role =
+        view.leader.empty() ? cluster::member_role::starting : cluster::member_role::follower;
     status.term = view.term;
     status.leader = view.leader;
     status.in_sync = view.in_sync;
@@ -350,8 +346,7 @@ cluster::member_status cluster_node::self_status() const {
   return status;
 }
 
-void cluster_node::on_request(const std::string& request,
-                              std::function<void(std::string)> reply) {
+void cluster_node::on_request(const std::string& request, std::function<void(std::string)> reply) {
   const auto refuse = [&](error why) {
     reply(cluster::encode(cluster::answer{.sequence = 0, .yes = false, .why = std::move(why)}));
   };
@@ -455,10 +450,12 @@ void cluster_node::stop() {
 
 std::vector<member_report> cluster_node::report() const {
   std::vector<member_report> all;
-  all.push_back({.member = {.status = self_status(), .away_for = {}, .round_trip = {}, .heard = true},
-                 .is_self = true,
-                 .followed = {}});
-  const auto followed = leading_term() > 0 ? gate_.members() : std::vector<replication_gate::view>{};
+  all.push_back(
+      {.member = {.status = self_status(), .away_for = {}, .round_trip = {}, .heard = true},
+       .is_self = true,
+       .followed = {}});
+  const auto followed =
+      leading_term() > 0 ? gate_.members() : std::vector<replication_gate::view>{};
   for (auto& member : peers_->members()) {
     member_report one{.member = std::move(member), .is_self = false, .followed = {}};
     for (const auto& view : followed)

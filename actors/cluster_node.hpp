@@ -131,8 +131,8 @@ private:
   const clock::time_point started_ = clock::now();
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool stop_ = false;                            ///< Under the mutex, as what follows:
-  std::optional<clock::time_point> leaderless_;  ///< Since when nobody leads who has a stream.
+  bool stop_ = false;                           ///< Under the mutex, as what follows:
+  std::optional<clock::time_point> leaderless_; ///< Since when nobody leads who has a stream.
   clock::time_point reads_told_ = clock::now();
   std::thread ticker_;
 };

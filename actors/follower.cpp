@@ -324,9 +324,10 @@ void follower::wake_waiting() {
   std::vector<waiting> ready;
   {
     const std::lock_guard guard{mutex_};
-    const auto done = std::stable_partition(
-        waiting_.begin(), waiting_.end(),
-        [&](const waiting& one) { return one.sequence > now_.applied && !stop_; });
+    const auto done =
+        std::stable_partition(waiting_.begin(), waiting_.end(), [&](const waiting& one) {
+          return one.sequence > now_.applied && !stop_;
+        });
     std::move(done, waiting_.end(), std::back_inserter(ready));
     waiting_.erase(done, waiting_.end());
   }
@@ -339,9 +340,8 @@ void follower::tick() {
   const auto now = clock::now();
   {
     const std::lock_guard guard{mutex_};
-    const auto done =
-        std::stable_partition(waiting_.begin(), waiting_.end(),
-                              [&](const waiting& one) { return one.until > now; });
+    const auto done = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                            [&](const waiting& one) { return one.until > now; });
     std::move(done, waiting_.end(), std::back_inserter(late));
     waiting_.erase(done, waiting_.end());
   }

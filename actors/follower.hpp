@@ -87,8 +87,8 @@ private:
   stored_shapes& shapes_; ///< Of the thread, until end().
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool stop_ = false;                                ///< Under the mutex, as what follows:
-  std::optional<clock::time_point> last_moment_;     ///< See end().
+  bool stop_ = false;                            ///< Under the mutex, as what follows:
+  std::optional<clock::time_point> last_moment_; ///< See end().
   view now_;
   std::shared_ptr<cluster::link> link_;
   std::vector<waiting> waiting_;

@@ -49,7 +49,7 @@ public:
   phase now() const noexcept {
     const auto own = phase_.load(std::memory_order_acquire);
     return own != phase::streaming && follows_.load(std::memory_order_acquire) ? phase::following
-                                                                                : own;
+                                                                               : own;
   }
   /// This node leads, and has a stream.
   bool streaming() const noexcept { return now() == phase::streaming; }

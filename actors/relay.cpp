@@ -69,8 +69,9 @@ struct relay::outstanding {
   }
   bool wait_for_room(clock::time_point until) {
     std::unique_lock guard{mutex};
-    return changed.wait_until(guard, until, [this] { return ended || bytes < unacknowledged_max; }) &&
-           !ended;
+    return changed.wait_until(guard, until, [this] {
+      return ended || bytes < unacknowledged_max;
+    }) && !ended;
   }
 };
 

@@ -189,11 +189,11 @@ struct directory_state {
 
   void ask_leader(const std::string& key, leader_question about, const cluster::question& what) {
     asked.insert_or_assign(key, std::move(about));
-    others->line->ask(what, std::chrono::steady_clock::now() + leader_patience,
-                      [to = directory_actor{self}, key](const result<cluster::answer>& said) {
-                        caf::anon_send(to, answer_atom_v,
-                                       leader_word{key, said ? said->why : said.error()});
-                      });
+    others->line->ask(
+        what, std::chrono::steady_clock::now() + leader_patience,
+        [to = directory_actor{self}, key](const result<cluster::answer>& said) {
+          caf::anon_send(to, answer_atom_v, leader_word{key, said ? said->why : said.error()});
+        });
   }
 
   void tell_leader(const cluster::question& what) {

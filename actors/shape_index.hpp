@@ -23,7 +23,8 @@ class shape_index {
 public:
   using table_ptr = std::shared_ptr<const table_info>;
 
-  /// `identity` is that of the shape's definition. False if a shape of this handle is there already.
+  /// `identity` is that of the shape's definition. False if a shape of this handle is there
+  /// already.
   bool add(const shape_ptr& shape, const std::string& identity) {
     const std::unique_lock guard{mutex_};
     if (number_of(shape->handle()) != number_table::none)

@@ -32,8 +32,8 @@ struct snapshotter_environment {
   const cluster::control_codec* control = nullptr;
   std::uint64_t chunk_bytes_max = 0;
   std::string_view secret = {}; ///< As the materializers have it.
-  /// Called when a snapshot is durable, before it is said to be: waits for a moment until those that
-  /// follow this node have it, too. May be null.
+  /// Called when a snapshot is durable, before it is said to be: waits for a moment until those
+  /// that follow this node have it, too. May be null.
   std::function<void()> wait_for_followers = nullptr;
 };
 

@@ -157,18 +157,17 @@ struct subset_reader_state {
   result<bool> leader_says(const subset_task& task, const snapshot& visibility) {
     const auto said = std::make_shared<std::promise<result<bool>>>();
     auto answer = said->get_future();
-    others->line->ask(cluster::covers_question{.shape = task.shape->id(),
-                                               .sees = visibility,
-                                               .upto = to_number(task.seen)},
-                      steady_clock::now() + covers_patience,
-                      [said](const result<cluster::answer>& word) {
-                        if (!word)
-                          said->set_value(fail(word.error()));
-                        else if (word->why.code != errc::ok)
-                          said->set_value(fail(word->why));
-                        else
-                          said->set_value(word->yes);
-                      });
+    others->line->ask(
+        cluster::covers_question{
+            .shape = task.shape->id(), .sees = visibility, .upto = to_number(task.seen)},
+        steady_clock::now() + covers_patience, [said](const result<cluster::answer>& word) {
+          if (!word)
+            said->set_value(fail(word.error()));
+          else if (word->why.code != errc::ok)
+            said->set_value(fail(word->why));
+          else
+            said->set_value(word->yes);
+        });
     return answer.get();
   }
 

@@ -1,5 +1,5 @@
-// app/joining.hpp: how a node becomes a member of its cluster: with its own storage where that can go
-// on from the leader's log, else with a copy of the leader's.
+// app/joining.hpp: how a node becomes a member of its cluster: with its own storage where that can
+// go on from the leader's log, else with a copy of the leader's.
 #pragma once
 
 #include "actors/cluster_node.hpp"

@@ -26,7 +26,6 @@
 #include "monitoring/exposer.hpp"
 
 #include <spdlog/spdlog.h>
-
 #include <unistd.h>
 
 #include <array>
@@ -162,14 +161,14 @@ int serve(const app::settings& config) {
   std::atomic<bool> begins_again{false};
   std::unique_ptr<cluster_node> node;
   if (clustered) {
-    auto started = cluster_node::start(
-        cluster_of(config), {.status = &status,
-                             .index = &index,
-                             .clients = nullptr,
-                             .on_begin_again = [&](const std::string&) {
-                               begins_again = true;
-                               stop.fail({});
-                             }});
+    auto started =
+        cluster_node::start(cluster_of(config), {.status = &status,
+                                                 .index = &index,
+                                                 .clients = nullptr,
+                                                 .on_begin_again = [&](const std::string&) {
+                                                   begins_again = true;
+                                                   stop.fail({});
+                                                 }});
     if (!started)
       return complain(std::move(started).error());
     node = std::move(*started);
@@ -177,8 +176,7 @@ int serve(const app::settings& config) {
         !joined)
       return complain(std::move(joined).error());
   }
-  const auto first_key =
-      clustered ? cluster::control_key_of(config.cluster_secret) : std::string{};
+  const auto first_key = clustered ? cluster::control_key_of(config.cluster_secret) : std::string{};
   auto control_key = (*store)->control_key(first_key);
   if (!control_key)
     return complain(std::move(control_key).error());
@@ -259,8 +257,8 @@ int serve(const app::settings& config) {
   const auto budget = std::make_shared<subset_budget>(memory.subsets());
   for (std::size_t i = 0; i < subset_readers; ++i)
     others->subset_readers.push_back(spawn_subset_reader(
-        system,
-        {.url = *snapshot_url, .budget = budget, .status = &status, .secret = secret}, others));
+        system, {.url = *snapshot_url, .budget = budget, .status = &status, .secret = secret},
+        others));
   for (std::size_t i = 0; i < move_readers; ++i)
     others->move_readers.push_back(spawn_move_reader(
         system,

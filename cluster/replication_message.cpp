@@ -238,8 +238,7 @@ std::string encode(const answer& message) {
 
 std::string encode(const std::vector<replicated_head>& heads) {
   capnp::MallocMessageBuilder builder;
-  auto moves =
-      builder.initRoot<schema::Heads>().initMoves(static_cast<unsigned>(heads.size()));
+  auto moves = builder.initRoot<schema::Heads>().initMoves(static_cast<unsigned>(heads.size()));
   for (unsigned i = 0; i < moves.size(); ++i) {
     moves[i].setShape(storage::to_number(heads[i].shape));
     moves[i].setTx(heads[i].head.tx);
@@ -302,63 +301,60 @@ result<from_follower> read_from_follower(std::string_view bytes) {
 }
 
 result<copy_part> read_copy_part(std::string_view bytes) {
-  return read_message<schema::CopyPart, copy_part>(
-      bytes, [](const auto& in) -> result<copy_part> {
-        switch (in.which()) {
-        case schema::CopyPart::PIECE: {
-          const auto piece = in.getPiece();
-          return copy_part{copy_piece{.file = to_text(piece.getFile()),
-                                      .offset = piece.getOffset(),
-                                      .bytes = to_string(piece.getBytes())}};
-        }
-        case schema::CopyPart::END:
-          return copy_part{copy_end{}};
-        case schema::CopyPart::FILES: {
-          copy_files files;
-          for (const auto file : in.getFiles())
-            files.push_back({.name = to_text(file.getName()), .size = file.getSize()});
-          return copy_part{std::move(files)};
-        }
-        case schema::CopyPart::REFUSED:
-          return copy_part{refused{to_text(in.getRefused())}};
-        }
-        return unknown_kind<copy_part>();
-      });
+  return read_message<schema::CopyPart, copy_part>(bytes, [](const auto& in) -> result<copy_part> {
+    switch (in.which()) {
+    case schema::CopyPart::PIECE: {
+      const auto piece = in.getPiece();
+      return copy_part{copy_piece{.file = to_text(piece.getFile()),
+                                  .offset = piece.getOffset(),
+                                  .bytes = to_string(piece.getBytes())}};
+    }
+    case schema::CopyPart::END:
+      return copy_part{copy_end{}};
+    case schema::CopyPart::FILES: {
+      copy_files files;
+      for (const auto file : in.getFiles())
+        files.push_back({.name = to_text(file.getName()), .size = file.getSize()});
+      return copy_part{std::move(files)};
+    }
+    case schema::CopyPart::REFUSED:
+      return copy_part{refused{to_text(in.getRefused())}};
+    }
+    return unknown_kind<copy_part>();
+  });
 }
 
 result<question> read_question(std::string_view bytes) {
-  return read_message<schema::Question, question>(
-      bytes, [](const auto& in) -> result<question> {
-        switch (in.which()) {
-        case schema::Question::FIND:
-          return question{find_question{read(in.getFind())}};
-        case schema::Question::DROP:
-          return question{drop_question{to_text(in.getDrop())}};
-        case schema::Question::INVALID:
-          return question{invalid_question{.handle = to_text(in.getInvalid().getHandle()),
-                                           .reason = to_text(in.getInvalid().getReason())}};
-        case schema::Question::COVERS: {
-          const auto covers = in.getCovers();
-          covers_question q{.shape = storage::shape_id{covers.getShape()},
-                            .sees = {},
-                            .upto = covers.getUpto()};
-          q.sees.xmin = covers.getXmin();
-          q.sees.xmax = covers.getXmax();
-          for (const auto xid : covers.getXip())
-            q.sees.xip.push_back(xid);
-          return question{std::move(q)};
-        }
-        case schema::Question::BARRIER:
-          return question{barrier_question{}};
-        case schema::Question::READS: {
-          reads_question q;
-          for (const auto shape : in.getReads())
-            q.shapes.push_back(storage::shape_id{shape});
-          return question{std::move(q)};
-        }
-        }
-        return unknown_kind<question>();
-      });
+  return read_message<schema::Question, question>(bytes, [](const auto& in) -> result<question> {
+    switch (in.which()) {
+    case schema::Question::FIND:
+      return question{find_question{read(in.getFind())}};
+    case schema::Question::DROP:
+      return question{drop_question{to_text(in.getDrop())}};
+    case schema::Question::INVALID:
+      return question{invalid_question{.handle = to_text(in.getInvalid().getHandle()),
+                                       .reason = to_text(in.getInvalid().getReason())}};
+    case schema::Question::COVERS: {
+      const auto covers = in.getCovers();
+      covers_question q{
+          .shape = storage::shape_id{covers.getShape()}, .sees = {}, .upto = covers.getUpto()};
+      q.sees.xmin = covers.getXmin();
+      q.sees.xmax = covers.getXmax();
+      for (const auto xid : covers.getXip())
+        q.sees.xip.push_back(xid);
+      return question{std::move(q)};
+    }
+    case schema::Question::BARRIER:
+      return question{barrier_question{}};
+    case schema::Question::READS: {
+      reads_question q;
+      for (const auto shape : in.getReads())
+        q.shapes.push_back(storage::shape_id{shape});
+      return question{std::move(q)};
+    }
+    }
+    return unknown_kind<question>();
+  });
 }
 
 result<answer> read_answer(std::string_view bytes) {

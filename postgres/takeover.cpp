@@ -341,6 +341,9 @@ pg_result_of<taken_over> take_over(connection& session, const stream_settings& s
       return fatal(accepted.error().message);
   if (auto done = with.wait_for_lock(); !done)
     return broken(std::move(done).error());
+  // The leader before has seen more of the WAL than there was when the wait began.
+  if (auto done = with.identify(); !done)
+    return broken(std::move(done).error());
   auto slot_found = with.find_slot();
   if (!slot_found)
     return broken(std::move(slot_found).error());

@@ -125,8 +125,7 @@ result<std::string> store::control_key(std::string_view first) {
   const bool is_given = key.size() == control_key_bytes;
   key.resize(control_key_bytes);
   if (!is_given &&
-      RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) !=
-          1)
+      RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) != 1)
     return fail(errc::unavailable, "the system has no random numbers for the control key");
   rocksdb::WriteOptions options;
   options.sync = true;

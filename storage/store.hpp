@@ -155,8 +155,8 @@ public:
   /// Made at the first call, and synced: `first`, if that is 32 bytes long, else random. While the
   /// store follows, `first` is not stored.
   result<std::string> control_key(std::string_view first = {});
-  result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
-  result<std::uint64_t> newest_xid() const;            ///< As last given to sync(); 0 if never.
+  result<lsn> durable() const;              ///< 0 if nothing was ever acknowledged.
+  result<std::uint64_t> newest_xid() const; ///< As last given to sync(); 0 if never.
 
   /// Finds all finished shapes, by id. Marks as removed what an interrupted creation left behind,
   /// and shapes whose data cannot be read; takes back an interrupted transaction. Once, before
