@@ -73,7 +73,7 @@ TEST_F(StoreCopyTest, ACopyIsWhatTheLeaderHoldsAndItGoesOnWhileBeingCopied) {
   EXPECT_TRUE(may_follow(follower->lineage().value(), follower->sequence(),
                          leader->lineage().value(), leader->sequence()));
   catch_up(*leader, *follower);
-  expect_equal("leader", "follower");
+  expect_equal(*leader, *follower);
 }
 
 TEST_F(StoreCopyTest, ACopyHoldsAtLeastWhatItSaysAndTheLogGoesOnFromThere) {
@@ -94,7 +94,7 @@ TEST_F(StoreCopyTest, ACopyHoldsAtLeastWhatItSaysAndTheLogGoesOnFromThere) {
   auto follower = open("follower");
   EXPECT_GE(follower->sequence(), source->sequence());
   catch_up(*leader, *follower);
-  expect_equal("leader", "follower");
+  expect_equal(*leader, *follower);
 }
 
 TEST_F(StoreCopyTest, ACheckpointLeavesNothingBehindAndTwoDoNotMeet) {
@@ -266,10 +266,9 @@ TEST_F(StoreCopyTest, ANewerCopyOvertakesOneThatWasNeverOpened) {
   copy(*leader, "a");
   append(*leader, shape_id{1}, 300, "more");
   copy(*leader, "a");
-  expect_equal("leader", "leader");
   auto a = open("a");
   EXPECT_EQ(a->sequence(), leader->sequence());
-  expect_equal("leader", "a");
+  expect_equal(*leader, *a);
 }
 
 TEST_F(StoreCopyTest, TheOldStoresLogIsNotTakenForTheCopys) {
@@ -289,7 +288,7 @@ TEST_F(StoreCopyTest, TheOldStoresLogIsNotTakenForTheCopys) {
   auto tail = a->tail(at).value();
   EXPECT_TRUE(tail->next(soon())->has_value());
   EXPECT_FALSE(a->tail(0).value()->next(soon()));
-  expect_equal("leader", "a");
+  expect_equal(*leader, *a);
 }
 
 } // namespace

@@ -85,21 +85,20 @@ TEST_F(StoreTakeoverTest, TheOldLeaderFollowsTheNewOneIfAllItWroteHadArrived) {
   finish(*a, shape_id{1}, "one");
   append(*a, shape_id{1}, 200, "a");
   catch_up(*a, *b);
+  std::string old_name = "a";
+  std::string new_name = "b";
   for (std::uint64_t term = 101; term < 106; ++term) {
     ASSERT_TRUE(b->begin_term(term));
     ASSERT_TRUE(b->recover());
     append(*b, shape_id{1}, term, "by the new one");
     a.reset();
-    a = open("a");
+    a = open(old_name);
     ASSERT_TRUE(may_go_on(*a, *b));
     catch_up(*b, *a);
-    expect_equal("a", "b");
+    expect_equal(*a, *b);
     EXPECT_EQ(a->lineage().value(), b->lineage().value());
     std::swap(a, b); // and the other way round
-    b.reset();
-    a.reset();
-    b = open(term % 2 == 1 ? "a" : "b");
-    a = open(term % 2 == 1 ? "b" : "a");
+    std::swap(old_name, new_name);
   }
 }
 
@@ -122,13 +121,13 @@ TEST_F(StoreTakeoverTest, AnOldLeaderThatWroteMoreThanArrivedMustCopy) {
   EXPECT_FALSE(may_go_on(*a, *b));
   EXPECT_TRUE(may_go_on(*c, *b)); // it was behind, and wrote nothing of its own
   catch_up(*b, *c);
-  expect_equal("b", "c");
+  expect_equal(*b, *c);
   a.reset();
   copy(*b, "a");
   a = open("a");
   EXPECT_TRUE(may_go_on(*a, *b));
   catch_up(*b, *a);
-  expect_equal("a", "b");
+  expect_equal(*a, *b);
 }
 
 TEST_F(StoreTakeoverTest, WhoWritesOnItsOwnAloneBelongsToNoCluster) {
@@ -161,7 +160,7 @@ TEST_F(StoreTakeoverTest, WhatIsRebuiltAfterDamageIsEqualToNobodys) {
   auto b = open("b");
   append(*a, shape_id{1}, 201, "b");
   catch_up(*a, *b);
-  expect_equal("a", "b");
+  expect_equal(*a, *b);
 }
 
 /// The power goes: of a log only this much is on the disk.
@@ -229,7 +228,7 @@ TEST_F(StoreTakeoverTest, ALogThatEndsEarlyIsAnOlderStateAndHasItsSequence) {
   EXPECT_GT(crashed->sequence(), finished);
   EXPECT_TRUE(may_go_on(*crashed, *a));
   catch_up(*a, *crashed);
-  expect_equal("a", "crashed");
+  expect_equal(*a, *crashed);
 }
 
 } // namespace
