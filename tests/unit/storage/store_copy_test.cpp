@@ -187,6 +187,12 @@ TEST_F(StoreCopyTest, OnlyFilesOfAStoreCanBeSent) {
        {"", ".", "..", "../CURRENT", "/etc/passwd", "LOCK", "ballast", "DAMAGED", "a/000005.sst",
         "000005.exe", ".sst", "MANIFEST-", "MANIFEST-5/..", "CURRENT"})
     EXPECT_TRUE(refused({{"CURRENT", 16}, {name, 10}})) << name;
+  EXPECT_TRUE(refused({{"CURRENT", 16}, {"000005.sst", ~std::uint64_t{0}}}));
+  const auto large =
+      incoming_copy::begin(path_of("a"), {{"CURRENT", 16}, {"000005.sst", std::uint64_t{1} << 59}});
+  ASSERT_FALSE(large);
+  EXPECT_EQ(large.error().code, errc::unavailable);
+  EXPECT_THAT(large.error().message, HasSubstr("MiB on the disk"));
   auto target = incoming_copy::begin(path_of("a"), {{"CURRENT", 16}, {"000005.sst", 10}}).value();
   const auto beyond = [&](std::string_view file, std::uint64_t offset, std::size_t bytes) {
     const auto done = target->write(file, offset, std::string(bytes, 'x'));

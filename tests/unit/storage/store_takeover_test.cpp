@@ -177,14 +177,13 @@ std::vector<fs::path> live_logs_of(const std::string& directory) {
 }
 
 TEST_F(StoreTakeoverTest, WhatThePowerTookIsNotServedToFollowersAgain) {
-  // What a crash leaves is there only while the process has the directory open.
   auto a = lead("a", 100);
   finish(*a, shape_id{1}, "one");
   for (std::uint64_t tx = 200; tx < 220; ++tx)
     append(*a, shape_id{1}, tx, "old " + std::to_string(tx));
   ASSERT_TRUE(a->sync_log());
   const auto old_end = a->sequence();
-  fs::copy(path_of("a"), path_of("crashed"), fs::copy_options::recursive);
+  copy_as_it_is(path_of("a"), path_of("crashed"));
   a.reset();
   const auto logs = live_logs_of(path_of("crashed"));
   ASSERT_FALSE(logs.empty());
@@ -220,7 +219,7 @@ TEST_F(StoreTakeoverTest, ALogThatEndsEarlyIsAnOlderStateAndHasItsSequence) {
   const auto finished = a->sequence();
   append(*a, shape_id{1}, 200, std::string(100, 'x'));
   append(*a, shape_id{1}, 201, std::string(100, 'y'));
-  fs::copy(path_of("a"), path_of("crashed"), fs::copy_options::recursive);
+  copy_as_it_is(path_of("a"), path_of("crashed"));
   const auto log = live_logs_of(path_of("crashed")).back();
   cut(log, fs::file_size(log) - 50);
   auto crashed = open("crashed");
