@@ -155,6 +155,28 @@ TEST_F(StoreDamageTest, AStoreWithoutCurrentOrManifestIsSetAsideAndANewOneBegins
   }
 }
 
+// Some families may have been flushed after the hole: their sound parts do not fit the others'.
+TEST_F(StoreDamageTest, AHoleInTheLogThatWasFlushedOverLeavesNothingToGoOnFrom) {
+  put(shape_id{5}, record("five"));
+  for (std::uint64_t tx = 100; tx < 400; ++tx) {
+    batch writes;
+    writes.append_block(shape_id{5}, {tx, 0}, block({{0, std::string(7'000, 'x')}}));
+    commit(writes);
+  }
+  ASSERT_TRUE(store_->sync(lsn{400}));
+  const auto crashed = directory_ / "crashed";
+  copy_as_it_is(settings().directory, crashed);
+  store_.reset();
+  fs::remove_all(settings().directory);
+  fs::rename(crashed, settings().directory);
+  ASSERT_FALSE(files(".sst").empty()); // of the log's family; the directory's is in the log only
+  flip(files(".log").front(), 60);
+  reopen();
+  EXPECT_EQ(store_->durable().value(), lsn{0});
+  EXPECT_TRUE(recover().empty());
+  EXPECT_EQ(set_aside().size(), 1u);
+}
+
 TEST_F(StoreDamageTest, WhatIsSoundIsCopiedWhenRocksDbSaidThatItCannotGoOn) {
   fill();
   batch writes;
