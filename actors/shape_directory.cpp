@@ -4,6 +4,7 @@
 #include "actors/removal_reason.hpp"
 #include "actors/resolver.hpp"
 #include "actors/set_links.hpp"
+#include "monitoring/logging.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -58,11 +59,11 @@ struct directory_state {
           hand_out();
         },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
-          log_removal(*shape, why);
+          log_removal(*shape, why, removal_reason(why));
           remove(shape, removal_reason(why));
         },
         [this](drop_atom, const shape_ptr& shape) {
-          log_removal(*shape, "a client asked for it");
+          log_removal(*shape, "a client asked for it", "deleted");
           remove(shape, "deleted");
         },
         [this](purge_atom, const std::string& why) { return purge(why); },
@@ -161,6 +162,7 @@ struct directory_state {
       inner.push_back(env.index->find_identity(set->identity())->id());
     auto shape = std::make_shared<shape_state>(id, make_handle(identity, now_micros()), definition,
                                                schemas.of(definition), std::move(inner));
+    env.tenants.assign(*shape);
     register_shape(shape, identity);
     env.metrics->shapes_created.Increment();
     if (links.is_ready(*shape))
@@ -186,6 +188,8 @@ struct directory_state {
 
   void register_shape(const shape_ptr& shape, const std::string& identity) {
     links.add(shape);
+    if (auto* tenant = shape->tenant())
+      tenant->shapes.fetch_add(1, std::memory_order_relaxed);
     env.index->add(shape, identity);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
   }
@@ -224,6 +228,9 @@ struct directory_state {
       self->send(idle.back(), create_atom_v, std::move(next));
       idle.pop_back();
     }
+    env.metrics->snapshots_queued.Set(static_cast<double>(queued));
+    env.metrics->snapshots_running.Set(
+        static_cast<double>(others->snapshotters.size() - idle.size()));
   }
 
   /// The table's next shapes. What costs a snapshotter most, it does once for all of them.
@@ -285,7 +292,7 @@ struct directory_state {
         if (other != shape && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
-        log_removal(*other, "the table had left the publication");
+        log_removal(*other, "the table had left the publication", "publication");
         remove(other, "publication");
       }
     }
@@ -322,9 +329,16 @@ struct directory_state {
     }
   }
 
-  static void log_removal(const shape_state& shape, std::string_view why) {
+  void log_removal(const shape_state& shape, std::string_view why, std::string_view reason) {
     const auto& table = *shape.definition().table;
+    const monitoring::log_scope scope{
+        {.handle = shape.handle(),
+         .tenant = shape.tenant() ? std::string_view{shape.tenant()->name} : std::string_view{}}};
     spdlog::info("shape {} of {}.{} is removed: {}", shape.handle(), table.schema, table.name, why);
+    env.metrics->removals.note({.handle = shape.handle(),
+                                .table = table.schema + "." + table.name,
+                                .reason = std::string{reason},
+                                .why = std::string{why}});
   }
 
   /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
@@ -332,9 +346,11 @@ struct directory_state {
   void remove(const shape_ptr& shape, std::string_view reason) {
     const auto [askers, idle_sets] = links.remove(shape);
     unready.erase(shape);
+    if (auto* tenant = shape->tenant(); tenant && env.index->find(shape->handle()) == shape)
+      tenant->shapes.fetch_sub(1, std::memory_order_relaxed);
     env.index->remove(shape->handle());
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
-    env.metrics->shapes_removed.Add({{"reason", std::string{reason}}}).Increment();
+    monitoring::counter_of(env.metrics->shapes_removed, "reason", std::string{reason}).Increment();
     shape->update([](shape_progress& p) { p.gone = true; });
     if (auto marked = env.store->mark_removed(shape->id()); !marked)
       spdlog::error("shape {}: {}", shape->handle(), marked.error().message);
@@ -342,7 +358,7 @@ struct directory_state {
     for (const auto& asker : askers) {
       if (asker->progress().gone)
         continue;
-      log_removal(*asker, "what its subquery selects was removed");
+      log_removal(*asker, "what its subquery selects was removed", reason);
       remove(asker, reason);
     }
     for (const auto& set : idle_sets)
@@ -353,6 +369,10 @@ struct directory_state {
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", env.index->size(), why);
     env.status->purge(env.index->size());
+    env.metrics->removals.note({.handle = {},
+                                .table = std::to_string(env.index->size()) + " shapes",
+                                .reason = "purged",
+                                .why = why});
     for (const auto& shape : env.index->all())
       if (!shape->progress().gone)
         remove(shape, "purged");

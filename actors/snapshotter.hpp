@@ -30,7 +30,8 @@ struct snapshotter_environment {
   monitoring::metrics* metrics = nullptr;
   const cluster::control_codec* control = nullptr;
   std::uint64_t chunk_bytes_max = 0;
-  std::string_view secret = {}; ///< As the materializers have it.
+  std::string_view secret = {};                ///< As the materializers have it.
+  std::chrono::milliseconds slow_query{1'000}; ///< See slow_queries.hpp.
 };
 
 snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_environment environment,

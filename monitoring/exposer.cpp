@@ -145,19 +145,13 @@ exposer::~exposer() {
   mg_exit_library();
 }
 
-result<std::unique_ptr<exposer>>
-exposer::start(const std::string& address, std::uint16_t port, std::vector<page> pages) {
+result<std::unique_ptr<exposer>> exposer::start(const std::string& address, std::uint16_t port,
+                                                std::vector<page> pages) {
   const bool is_6 = address.find(':') != std::string::npos;
   const auto where = (is_6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
-  const std::array<const char*, 9> options{"listening_ports",
-                                           where.c_str(),
-                                           "num_threads",
-                                           threads,
-                                           "request_timeout_ms",
-                                           patience_ms,
-                                           "linger_timeout_ms",
-                                           "1000",
-                                           nullptr};
+  const std::array<const char*, 9> options{
+      "listening_ports", where.c_str(),       "num_threads", threads, "request_timeout_ms",
+      patience_ms,       "linger_timeout_ms", "1000",        nullptr};
   auto made = std::make_unique<server>();
   made->address = address;
   made->pages = std::move(pages);

@@ -66,8 +66,8 @@ std::string time_of(std::chrono::system_clock::time_point when, log_format forma
     ::gmtime_r(&time, &parts);
   else
     ::localtime_r(&time, &parts);
-  const auto length = std::strftime(
-      text.data(), text.size(), format == log_format::json ? "%FT%T" : "%F %T", &parts);
+  const auto length = std::strftime(text.data(), text.size(),
+                                    format == log_format::json ? "%FT%T" : "%F %T", &parts);
   std::snprintf(text.data() + length, text.size() - length,
                 format == log_format::json ? ".%03dZ" : ".%03d", static_cast<int>(milliseconds));
   return text.data();

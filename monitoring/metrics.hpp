@@ -98,17 +98,17 @@ public:
   prometheus::Histogram& frame_apply_seconds; ///< busbar_frame_apply_seconds
   prometheus::Histogram& frame_write_seconds; ///< busbar_frame_write_seconds
   // Reading from PostgreSQL
-  prometheus::Gauge& snapshots_queued;        ///< busbar_snapshots_queued
-  prometheus::Gauge& snapshots_running;       ///< busbar_snapshots_running
-  prometheus::Histogram& snapshot_wait;       ///< busbar_snapshot_wait_seconds
-  prometheus::Counter& publications_done;     ///< busbar_publication_operations_total{result="ok"}
-  prometheus::Counter& publications_failed;   ///< busbar_publication_operations_total{…="failed"}
-  prometheus::Histogram& subset_wait;         ///< busbar_subset_wait_seconds
-  prometheus::Histogram& subset_seconds;      ///< busbar_subset_seconds
-  prometheus::Counter& subset_failures;       ///< busbar_subset_failures_total
-  prometheus::Histogram& move_seconds;        ///< busbar_move_read_seconds
-  prometheus::Counter& slot_looks_failed;     ///< busbar_slot_observation_failures_total
-  prometheus::Counter& slow_queries;          ///< busbar_slow_queries_total
+  prometheus::Gauge& snapshots_queued;      ///< busbar_snapshots_queued
+  prometheus::Gauge& snapshots_running;     ///< busbar_snapshots_running
+  prometheus::Histogram& snapshot_wait;     ///< busbar_snapshot_wait_seconds
+  prometheus::Counter& publications_done;   ///< busbar_publication_operations_total{result="ok"}
+  prometheus::Counter& publications_failed; ///< busbar_publication_operations_total{…="failed"}
+  prometheus::Histogram& subset_wait;       ///< busbar_subset_wait_seconds
+  prometheus::Histogram& subset_seconds;    ///< busbar_subset_seconds
+  prometheus::Counter& subset_failures;     ///< busbar_subset_failures_total
+  prometheus::Histogram& move_seconds;      ///< busbar_move_read_seconds
+  prometheus::Counter& slot_looks_failed;   ///< busbar_slot_observation_failures_total
+  prometheus::Counter& slow_queries;        ///< busbar_slow_queries_total
   prometheus::Family<prometheus::Counter>&
       collector_failures; ///< busbar_collector_failures_total{collector}
 
@@ -118,8 +118,8 @@ public:
 };
 
 /// The counter of this family with one label; made if it is new.
-inline prometheus::Counter& of(prometheus::Family<prometheus::Counter>& family, const char* label,
-                               const std::string& value) {
+inline prometheus::Counter& counter_of(prometheus::Family<prometheus::Counter>& family,
+                                       const char* label, const std::string& value) {
   return family.Add({{label, value}});
 }
 

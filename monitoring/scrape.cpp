@@ -16,7 +16,7 @@ families scraper::collect() {
     try {
       one.collect(part);
     } catch (const std::exception&) {
-      of(metrics_.collector_failures, "collector", one.name).Increment();
+      counter_of(metrics_.collector_failures, "collector", one.name).Increment();
       continue; // half of what belongs together would be misread
     }
     collected.insert(collected.end(), std::make_move_iterator(part.begin()),

@@ -14,9 +14,8 @@ namespace busbar::monitoring {
 
 /// The buckets of every duration, from 1 ms to 10 min: a sync on a local disk and the snapshot of a
 /// large table both fit.
-inline constexpr std::array<double, 18> second_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
-                                                      0.1,   0.25,   0.5,   1,    2.5,   5,
-                                                      10,    30,     60,    120,  300,   600};
+inline constexpr std::array<double, 18> second_bounds{
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600};
 
 /// One thread.
 class seconds_tally {

@@ -74,6 +74,7 @@ std::vector<tenant_share> tenants::shares(std::chrono::steady_clock::time_point 
     choose();
   }
   std::vector<tenant_share> shares;
+  others_.others = true;
   others_.shapes = 0;
   for (auto& [name, account] : accounts_) {
     const auto shapes = static_cast<double>(account.load->shapes.load(std::memory_order_relaxed));
@@ -100,7 +101,8 @@ void tenants::choose() {
   const auto count = std::min(listed_max_, by_weight.size());
   listed_ = count;
   std::partial_sort(by_weight.begin(), by_weight.begin() + static_cast<std::ptrdiff_t>(count),
-                    by_weight.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+                    by_weight.end(),
+                    [](const auto& a, const auto& b) { return a.first > b.first; });
   for (std::size_t i = 0; i < count; ++i)
     by_weight[i].second->is_listed = true;
 }

@@ -37,7 +37,8 @@ using tenant_ptr = std::shared_ptr<tenant_load>;
 
 /// A tenant's part of the load, or that of all others together.
 struct tenant_share {
-  std::string tenant; ///< Empty: all others.
+  std::string tenant;
+  bool others = false; ///< Not one, but all that are not listed.
   double requests = 0;
   double sent_bytes = 0;
   double log_bytes = 0;

@@ -92,7 +92,8 @@ std::string slot_question(int version, std::string_view slot) {
          ", pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
          "   THEN pg_catalog.pg_last_wal_receive_lsn() ELSE pg_catalog.pg_current_wal_lsn() END,"
          "   s.confirmed_flush_lsn)"
-         " FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = " + quote_literal(slot);
+         " FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = " +
+         quote_literal(slot);
 }
 
 std::string publication_question(int version, std::string_view publication) {

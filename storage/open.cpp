@@ -86,7 +86,8 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
                         mark_as_damaged(directory);
                         on_fatal(why);
                       },
-                  .no_space = [space = b->space] { space->drop_ballast(); }}};
+                  .no_space = [space = b->space] { space->drop_ballast(); },
+                  .stalled = [stalls = b->stalls] { stalls->fetch_add(1); }}};
   auto status = open_and_look(how, *b->space, b->rocks);
   for (const bool keep_sound : {true, false}) {
     if (status.ok() || is_locked(status) || !is_damage(status))
