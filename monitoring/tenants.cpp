@@ -18,15 +18,9 @@ constexpr std::chrono::seconds choice_period{30};
 /// Who is on the list stays there until another has so many times its load.
 constexpr double loyalty = 1.25;
 
-double add_since(std::atomic<std::uint64_t>& total, std::uint64_t& counted) {
+double take_fresh(const std::atomic<std::uint64_t>& total, std::uint64_t& counted) {
   const auto now = total.load(std::memory_order_relaxed);
   return static_cast<double>(now - std::exchange(counted, now));
-}
-
-void add(tenant_share& to, double requests, double sent_bytes, double log_bytes) {
-  to.requests += requests;
-  to.sent_bytes += sent_bytes;
-  to.log_bytes += log_bytes;
 }
 
 } // namespace
@@ -54,13 +48,24 @@ std::vector<tenant_share> tenants::shares(std::chrono::steady_clock::time_point 
                           : std::chrono::duration<double>(now - last_look_).count();
   last_look_ = now;
   const auto fade = std::exp2(-passed / half_life_seconds);
+  for (auto& [name, account] : accounts_) {
+    account.fresh = {.tenant = {},
+                     .requests = take_fresh(account.load->requests, account.requests),
+                     .sent_bytes = take_fresh(account.load->sent_bytes, account.sent_bytes),
+                     .log_bytes = take_fresh(account.load->log_bytes, account.log_bytes)};
+    account.weight = account.weight * fade + account.fresh.requests * request_bytes +
+                     account.fresh.sent_bytes + account.fresh.log_bytes;
+  }
+  if (now - last_choice_ >= choice_period && accounts_.size() > listed_) {
+    last_choice_ = now;
+    choose();
+  }
   for (auto one = accounts_.begin(); one != accounts_.end();) {
     auto& account = one->second;
-    const auto requests = add_since(account.load->requests, account.requests);
-    const auto sent = add_since(account.load->sent_bytes, account.sent_bytes);
-    const auto logged = add_since(account.load->log_bytes, account.log_bytes);
-    account.weight = account.weight * fade + requests * request_bytes + sent + logged;
-    add(account.is_listed ? account.listed : others_, requests, sent, logged);
+    auto& to = account.is_listed ? account.listed : others_;
+    to.requests += account.fresh.requests;
+    to.sent_bytes += account.fresh.sent_bytes;
+    to.log_bytes += account.fresh.log_bytes;
     if (account.load.use_count() > 1) {
       ++one;
       continue;
@@ -68,10 +73,6 @@ std::vector<tenant_share> tenants::shares(std::chrono::steady_clock::time_point 
     // Its last shape is gone, and nobody else can ask for it meanwhile.
     listed_ -= account.is_listed ? 1 : 0;
     one = accounts_.erase(one);
-  }
-  if (now - last_choice_ >= choice_period && accounts_.size() > listed_) {
-    last_choice_ = now;
-    choose();
   }
   std::vector<tenant_share> shares;
   others_.others = true;

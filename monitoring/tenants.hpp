@@ -66,6 +66,7 @@ private:
     std::uint64_t requests = 0; ///< Of `load`, already counted.
     std::uint64_t sent_bytes = 0;
     std::uint64_t log_bytes = 0;
+    tenant_share fresh = {};  ///< Since the last look.
     tenant_share listed = {}; ///< What has been told under its name.
     double weight = 0;        ///< The load of late.
     bool is_listed = false;

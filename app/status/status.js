@@ -1,9 +1,8 @@
 // The status page: reads status.json every two seconds and draws it. What comes from clients (clauses, tenants) is
 // only ever set as text.
-'use strict'
-
 const every = 2000
 const kept = 150 // five minutes
+const least = 30 // what a chart is wide for, at first
 const byId = (id) => document.getElementById(id)
 
 // --- How things are written ------------------------------------------------------------------------------------
@@ -144,7 +143,8 @@ class Chart {
       const box = this.#plot.getBoundingClientRect()
       const width = box.width
       const x = event.clientX - box.left
-      this.#at = Math.round(((x - left) / (width - left - right)) * (kept - 1)) - (kept - this.#points.length)
+      const span = Math.max(least, this.#points.length)
+      this.#at = Math.round(((x - left) / (width - left - right)) * (span - 1)) - (span - this.#points.length)
       this.draw(this.#points)
     }
     this.#plot.addEventListener('pointermove', point)
@@ -162,7 +162,8 @@ class Chart {
     this.#plot.setAttribute('viewBox', `0 0 ${width} ${height}`)
     const bytewise = this.#format === bytes || this.#format === bytesPerSecond
     const most = roundedUp(Math.max(0, ...values.flat().filter(Number.isFinite)), bytewise)
-    const x = (index) => left + ((kept - samples.length + index) / (kept - 1)) * (width - left - right)
+    const span = Math.max(least, samples.length)
+    const x = (index) => left + ((span - samples.length + index) / (span - 1)) * (width - left - right)
     const y = (value) => top + (1 - value / most) * (height - top - bottom)
     const parts = []
     for (const share of [0, 0.5, 1]) {
@@ -184,7 +185,7 @@ class Chart {
     if (this.#at >= 0 && this.#at < samples.length)
       parts.push(drawn('line', { class: 'cross', x1: x(shown), x2: x(shown), y1: top, y2: height - bottom }))
     const time = drawn('text', { x: left, y: height - 3 })
-    time.textContent = samples.length > 0 && this.#at === shown ? new Date(samples[shown].now).toLocaleTimeString() : '5 minutes'
+    time.textContent = samples.length > 0 && this.#at === shown ? new Date(samples[shown].now).toLocaleTimeString() : `${duration((span * every) / 1000)} ago`
     parts.push(time)
     this.#plot.replaceChildren(...parts)
     this.#legend.replaceChildren(
@@ -253,7 +254,7 @@ const charts = [
   new Chart('Requests', [{ name: 'shape requests', value: (s) => s.rates.requests }], perSecond),
   new Chart('Sent to clients', [{ name: 'bytes', value: (s) => s.rates.sent_bytes }], bytesPerSecond),
   new Chart('WAL held back', [{ name: 'kept by the slot', value: (s) => s.said.slot?.retained_bytes }, { name: 'not confirmed', value: (s) => s.said.slot?.lag_bytes }], bytes),
-  new Chart('Memory and processor', [{ name: 'memory', value: (s) => s.said.gauges.resident_bytes }], bytes),
+  new Chart('Memory', [{ name: 'memory', value: (s) => s.said.gauges.resident_bytes }], bytes),
 ]
 
 const moods = { leader: 'good', waiting: '', follower: 'good', starting: 'warn', misconfigured: 'bad' }
@@ -311,6 +312,9 @@ function loadBar(tenant) {
   return element('span', {}, `${Math.round(tenant.share * 100)} %`, element('span', { class: 'bar' }, filled))
 }
 
+/** Our SQL names the schema of every operator and type, which says nothing to a human. */
+const readable = (sql) => sql.replaceAll(/OPERATOR\(pg_catalog\.([^)]+)\)/g, '$1').replaceAll('::pg_catalog.', '::')
+
 const removals = new Table(
   'removals',
   [
@@ -329,7 +333,7 @@ const slow = new Table(
     { title: 'What', cell: (q) => tag(q.kind) },
     { title: 'Table', cell: (q) => q.table, class: 'nowrap' },
     { title: 'Rows', cell: (q) => count(q.rows), class: 'number' },
-    { title: 'Condition', cell: (q) => (q.where ? code(q.where) : ''), class: 'wide' },
+    { title: 'Condition', cell: (q) => (q.where ? code(readable(q.where)) : ''), class: 'wide' },
   ],
   { empty: 'none since this node began' },
 )
@@ -360,7 +364,7 @@ function drawTiles(said, sample) {
     tile('Commit to disk', duration(sample.durable), `${bytes(gauges.unconfirmed_bytes)} not confirmed`),
     tile('WAL kept by the slot', held, slot ? `${slot.name}: ${slot.wal_status ?? 'missing'}${slot.safe_bytes === null || slot.safe_bytes === undefined ? '' : `, lost in ${bytes(slot.safe_bytes)}`}` : 'PostgreSQL was not asked yet', slotMood),
     tile('Memory', bytes(gauges.resident_bytes), Number.isFinite(sample.rates.cpu_seconds) ? `${plain(Math.round(sample.rates.cpu_seconds * 100))} % of a core` : ' '),
-    tile('Disk', storage.disk_size > 0 ? `${bytes(storage.disk_free)} free` : '–', `${bytes(Object.values(storage.parts).reduce((sum, part) => sum + part, 0))} in use`, full > 0.95 ? 'bad' : full > 0.85 ? 'warn' : ''),
+    tile('Disk', storage.disk_size > 0 ? bytes(storage.disk_free) : '–', `free; ${bytes(Object.values(storage.parts).reduce((sum, part) => sum + part, 0))} in use`, full > 0.95 ? 'bad' : full > 0.85 ? 'warn' : ''),
   )
 }
 

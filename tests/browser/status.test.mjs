@@ -44,8 +44,13 @@ async function openPage(cleanup, { width = 1360, height = 1000, colours = 'light
   return { page, wrong }
 }
 const text = (page, selector) => page.locator(selector).innerText()
-const shows = (page, selector, pattern) =>
-  until(async () => pattern.test(await text(page, selector)), async () => `${selector} to show ${pattern}: ${await text(page, selector)}`)
+async function shows(page, selector, pattern) {
+  let said
+  await until(
+    async () => pattern.test((said = await text(page, selector))),
+    () => `${selector} to show ${pattern}: ${said}`,
+  )
+}
 
 /** Some life: shapes of every kind, waiting clients, changes all the time. */
 async function populate(cleanup) {
@@ -134,16 +139,20 @@ scenario('the page shows what the node does, and follows it', async ({ cleanup }
   await page.getByRole('button', { name: 'Size' }).click()
   assert.equal(await page.locator('#shapes th[aria-sort="descending"]').innerText().then((t) => t.trim().slice(0, 4)), 'Size')
 
+  // A chart of a few seconds is nothing to show to readers of the documents.
+  const enough = process.env.BUSBAR_KEEP_SCREENSHOTS ? 30 : 4
+  await until(async () => (await points()) >= enough, 'lines worth a picture', { deadlineMs: 90_000 })
   for (const colours of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: colours })
     await capture(page, `status-${colours}`)
   }
   assert.deepEqual(wrong, [])
-})
+}, { deadlineMs: 150_000 })
 
 /** The page as it is now; the mouse out of the way. */
 async function capture(page, name) {
   await page.mouse.move(0, 0)
+  await page.evaluate(() => window.scrollTo(0, 0))
   const paths = [join(screenshots, `${name}.png`)]
   if (process.env.BUSBAR_KEEP_SCREENSHOTS) paths.push(join(top, 'docs/images', `${name}.png`))
   for (const path of paths) await page.screenshot({ path, fullPage: !name.includes('light') || !path.includes('docs') })

@@ -8,6 +8,7 @@ import { after } from 'node:test'
 import { ended, freePort, scratchDirectory, track, until } from '../client/harness/processes.mjs'
 import { scenario } from '../client/harness/scenario.mjs'
 import { follow, get } from '../client/harness/shapes.mjs'
+import { poll } from '../client/harness/waiting.mjs'
 import { itemColumns, itemRows, stageBusbar, stagePostgres } from '../client/harness/stage.mjs'
 import { panels, queriesOf, read } from './harness.mjs'
 
@@ -43,8 +44,11 @@ const ask = await startPrometheus()
 scenario('the dashboard’s queries have answers, and the alerts are quiet', async () => {
   // A change, a removed shape, a client with an unknown handle: so that every series has a value.
   const state = await follow(server, { table: 'items' })
+  const waiting = await poll(server, { table: 'items', handle: state.handle, offset: state.offset })
+  const isWaiting = async () => /^busbar_waiting_readers 1$/m.test(await server.metrics())
+  await until(isWaiting, 'the reader to wait')
   await server.query('UPDATE items SET done = NOT done')
-  await follow(server, { table: 'items' }, { handle: state.handle, offset: state.offset })
+  await waiting.answer
   await get(server, { table: 'items', handle: 'unknown', offset: '0_0' })
   await server.query('TRUNCATE items')
   const removed = () => get(server, { table: 'items', handle: state.handle, offset: state.offset })
