@@ -50,9 +50,13 @@ std::vector<std::string> forms_of(const std::vector<std::string>& secrets) {
 }
 
 void hide(std::string& text, const std::vector<std::string>& secrets) {
-  for (const auto& secret : secrets)
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at))
-      text.replace(at, secret.size(), mask), at += mask.size();
+  for (const auto& secret : secrets) {
+    auto at = text.find(secret);
+    while (at != std::string::npos) {
+      text.replace(at, secret.size(), mask);
+      at = text.find(secret, at + mask.size()); // behind it: a secret may be made of stars
+    }
+  }
 }
 
 std::string time_of(std::chrono::system_clock::time_point when, log_format format) {

@@ -33,8 +33,9 @@ TEST(RequestIdentity, AMalformedTraceparentIsNone) {
   for (const auto& text :
        {std::string{}, std::string{"00"}, "ff-" + id + "-00f067aa0ba902b7-01",
         "00-" + std::string(32, '0') + "-00f067aa0ba902b7-01", "00-" + id + "-0000000000000000-01",
-        "00-" + std::string(32, 'A') + "-00f067aa0ba902b7-01", "00-" + id + "-00f067aa0ba902b7-01-x",
-        "00-" + id + "-00f067aa0ba902b7-0g", "00_" + id + "-00f067aa0ba902b7-01"})
+        "00-" + std::string(32, 'A') + "-00f067aa0ba902b7-01",
+        "00-" + id + "-00f067aa0ba902b7-01-x", "00-" + id + "-00f067aa0ba902b7-0g",
+        "00_" + id + "-00f067aa0ba902b7-01"})
     EXPECT_EQ(trace_id_of(text), "") << text;
 }
 

@@ -1,5 +1,4 @@
 #include "monitoring/logging.hpp"
-
 #include "monitoring/storm_limiter.hpp"
 
 #include <gmock/gmock.h>
@@ -46,14 +45,15 @@ TEST_F(Logging, ALineOfTextHasTimeLevelAndFields) {
 
 TEST_F(Logging, ALineOfJsonIsOneObject) {
   const auto log = logger({.format = log_format::json});
-  const log_scope scope{
-      {.request_id = {}, .trace_id = "4bf92f3577b34da6a3ce929d0e0e4736", .handle = {}, .tenant = {}}};
+  const log_scope scope{{.request_id = {},
+                         .trace_id = "4bf92f3577b34da6a3ce929d0e0e4736",
+                         .handle = {},
+                         .tenant = {}}};
   log->error("a \"quoted\"\nline");
   ASSERT_THAT(lines, SizeIs(1));
-  EXPECT_THAT(lines[0],
-              MatchesRegex("\\{\"time\":\"[0-9-]+T[0-9:.]+Z\",\"level\":\"error\","
-                           "\"message\":\"a \\\\\"quoted\\\\\"\\\\nline\","
-                           "\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"\\}"));
+  EXPECT_THAT(lines[0], MatchesRegex("\\{\"time\":\"[0-9-]+T[0-9:.]+Z\",\"level\":\"error\","
+                                     "\"message\":\"a \\\\\"quoted\\\\\"\\\\nline\","
+                                     "\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"\\}"));
 }
 
 TEST_F(Logging, FieldsEndWithTheirScopeAndScopesNest) {
@@ -76,11 +76,11 @@ TEST_F(Logging, FieldsEndWithTheirScopeAndScopesNest) {
 TEST_F(Logging, SecretsAreHiddenInWhateverSpelling) {
   const auto log = logger({.secrets = {"hunter/2?", "hunter/2?x", "abc"}});
   log->info("hunter/2? and hunter%2F2%3F and hunter/2?x, but abc is too short");
-  const log_scope scope{{.request_id = "id-hunter/2?-id", .trace_id = {}, .handle = {}, .tenant = {}}};
+  const log_scope scope{
+      {.request_id = "id-hunter/2?-id", .trace_id = {}, .handle = {}, .tenant = {}}};
   log->info("next");
   ASSERT_THAT(lines, SizeIs(2));
-  EXPECT_THAT(lines[0],
-              EndsWith("******** and ******** and ********, but abc is too short"));
+  EXPECT_THAT(lines[0], EndsWith("******** and ******** and ********, but abc is too short"));
   EXPECT_THAT(lines[1], AllOf(Not(HasSubstr("hunter")), HasSubstr("********")));
 }
 
