@@ -145,6 +145,11 @@ scenario('a refusal names the request, so that it can be found in the log', asyn
   assert.equal(refused.status, 503)
   assert.equal(refused.json.request_id, refused.header('x-request-id'))
   await until(() => at.output(Infinity).includes(`"request_id":"${refused.json.request_id}"`), 'its line')
+  // F57: what cannot be asked for now takes no other series with it.
+  const metrics = await at.metrics()
+  for (const line of [/^busbar_leader 0$/m, /^busbar_disk_free_bytes \d/m, /^process_open_fds \d/m, /^busbar_shapes 0$/m])
+    assert.match(metrics, line)
+  assert.match(metrics, /^busbar_replication_disconnects_total\{cause="[a-z_]+"\} [1-9]/m)
 })
 
 scenario('a removed shape is a line with its handle and tenant', async () => {
