@@ -12,6 +12,18 @@ namespace {
 
 constexpr std::chrono::seconds disk_retry{1};
 
+double seconds(std::chrono::steady_clock::duration took) {
+  return std::chrono::duration<double>(took).count();
+}
+
+/// 0 if nothing of the frame has committed.
+std::int64_t first_commit(const frame& whole) {
+  for (const auto transaction : whole.read().getTransactions())
+    if (transaction.getEnds())
+      return transaction.getCommitMicros();
+  return 0;
+}
+
 } // namespace
 
 materializer_state::~materializer_state() {
@@ -69,12 +81,21 @@ void materializer_state::drain_backlog() {
   if (backlog.empty() && write_out())
     report(); // what came of a splice, of moves or of the catalog
   while (!disk_refuses && !backlog.empty()) {
-    if (!applied_front) {
+    const auto begin = std::chrono::steady_clock::now();
+    const bool is_new = !applied_front;
+    if (is_new) {
+      committing = first_commit(backlog.front());
       apply(backlog.front(), nullptr);
       applied_front = true;
     }
+    const auto applied_at = std::chrono::steady_clock::now();
     if (!write_out())
       return;
+    if (is_new)
+      env.metrics->frame_apply_seconds.Observe(seconds(applied_at - begin));
+    env.metrics->frame_write_seconds.Observe(
+        seconds(std::chrono::steady_clock::now() - applied_at));
+    committing = 0;
     finish_frame(backlog.front());
     const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
@@ -127,9 +148,12 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
       if (!only)
         next_relation = take_relations(root, next_relation, i);
       present = {.whole = &whole, .transaction = t, .index = i, .only = only};
+      const auto before = entries_made;
       route(root, changes[i], at, only);
-      if (!only)
+      if (!only) {
+        ++(entries_made == before ? gone_over.changes_passed : gone_over.changes_stored);
         write_early();
+      }
     }
     if (!only)
       for (; next_message < messages.size() && messages[next_message].getTransaction() <= t;
@@ -221,6 +245,7 @@ void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_
     }
     return;
   }
+  ++(touched.empty() ? gone_over.transactions_passed : gone_over.transactions_stored);
   last_commit = tx;
   open_tx = 0;
   end_sets(tx);
@@ -320,14 +345,26 @@ void materializer_state::finish_frame(const frame& done) {
   for (const auto transaction : transactions)
     if (transaction.getEnds())
       end = transaction.getEndLsn();
-  env.metrics->log_entries.Increment(static_cast<double>(entries_made));
-  env.metrics->log_bytes.Increment(static_cast<double>(bytes_made));
-  entries_made = bytes_made = bytes_written = 0;
+  tell_metrics();
   if (end > 0) {
     applied = lsn{std::max(to_number(applied), end)};
     report();
   }
   keep_aside(done);
+}
+
+void materializer_state::tell_metrics() {
+  const auto tell = [](prometheus::Counter& counter, std::uint64_t& count) {
+    if (count > 0)
+      counter.Increment(static_cast<double>(std::exchange(count, 0)));
+  };
+  tell(env.metrics->log_entries, entries_made);
+  tell(env.metrics->log_bytes, bytes_made);
+  tell(env.metrics->transactions_stored, gone_over.transactions_stored);
+  tell(env.metrics->transactions_passed, gone_over.transactions_passed);
+  tell(env.metrics->changes_stored, gone_over.changes_stored);
+  tell(env.metrics->changes_passed, gone_over.changes_passed);
+  bytes_written = 0;
 }
 
 bool materializer_state::reset() {

@@ -88,6 +88,7 @@ struct materializer_state {
   /// The same before the frame's end, if its entries have become too many to hold.
   void write_early();
   void finish_frame(const frame& done);
+  void tell_metrics();
   /// Tells how far every shape is, parked ones included.
   void report();
   /// Into the batch: what it makes visible, for nodes that follow.
@@ -313,7 +314,15 @@ struct materializer_state {
   std::uint64_t entries_made = 0; ///< Since the metrics were last told.
   std::uint64_t bytes_made = 0;
   std::uint64_t bytes_written = 0; ///< Of bytes_made.
-  bool refused_early = false;      ///< Then the rest of the frame is held, and written with it.
+  struct {
+    std::uint64_t transactions_stored = 0;
+    std::uint64_t transactions_passed = 0;
+    std::uint64_t changes_stored = 0;
+    std::uint64_t changes_passed = 0;
+  } gone_over; ///< Since the metrics were last told.
+  /// When the first transaction of the frame that is worked on committed; 0 = there is none.
+  std::int64_t committing = 0;
+  bool refused_early = false; ///< Then the rest of the frame is held, and written with it.
 };
 
 } // namespace busbar

@@ -19,6 +19,7 @@ void materializer_state::publish() {
     auto move = log->publish();
     if (!move)
       continue;
+    move->committed = committing;
     const auto owned = shapes.find(move->shape);
     if (owned == shapes.end())
       continue;

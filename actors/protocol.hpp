@@ -124,6 +124,7 @@ CAF_ADD_ATOM(busbar, busbar, renew_atom, "renew")
 CAF_ADD_ATOM(busbar, busbar, follow_atom, "follow")
 CAF_ADD_ATOM(busbar, busbar, answer_atom, "answer")
 CAF_ADD_ATOM(busbar, busbar, ask_atom, "ask")
+CAF_ADD_ATOM(busbar, busbar, observe_atom, "observe")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -225,7 +226,9 @@ using reconciler_actor = caf::typed_actor<
     // Look at this shape's table now: the database says that something of it is gone.
     caf::reacts_to<check_atom, shape_ptr>,
     // Look at the publication now: somebody has met trouble with it.
-    caf::reacts_to<renew_atom>>;
+    caf::reacts_to<renew_atom>,
+    // INTERNAL: ask how much WAL the slot keeps.
+    caf::reacts_to<observe_atom>>;
 
 /// The JANITOR: deletes what removed shapes had, a little at a time, and notices what has expired.
 /// Detached: it blocks on the disk.

@@ -1,6 +1,7 @@
 #include "actors/session.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/commit_clock.hpp"
 #include "actors/deletion_desk.hpp"
 #include "actors/entity_tag.hpp"
 #include "actors/io_execution_unit.hpp"
@@ -69,6 +70,7 @@ public:
         [this](moved_atom, const move_list& moves, std::uint32_t materializer) {
           for (const auto& move : moves)
             moved(move);
+          shown_.hand_to(env_.metrics->commit_to_shown);
           send(env_.others->materializers[materializer], ready_atom_v, session_actor{this});
         },
         [this](check_atom, const id_list& ids) {
@@ -167,6 +169,9 @@ public:
     auto piece = read_piece(*env_.store, *env_.cache, cursor);
     if (!piece)
       return fail(give_up_damaged(env_.index->find(cursor.shape->handle()), piece.error()));
+    if (auto* tenant = cursor.shape->tenant(); tenant && piece->bytes)
+      tenant->note_sent(piece->in == coding::identity ? piece->bytes->size()
+                                                      : piece->sum.text_bytes);
     return piece;
   }
 
@@ -206,6 +211,7 @@ public:
   }
 
   const session_environment& environment() const noexcept { return env_; }
+  void count_waiting(audience::by_shape& readers) const { room_.count(readers); }
 
 private:
   waiting_room::bell bell() {
@@ -283,6 +289,8 @@ private:
       return;
     }
     shape->note_read();
+    if (auto* tenant = shape->tenant())
+      tenant->note_request();
     reader.shape_ = shape;
     reader.requested_ = query.offset;
     reader.now_ = query.now;
@@ -297,6 +305,7 @@ private:
       reader.subset_->shape = shape;
       reader.subset_->what = *std::move(subset);
       reader.subset_->accepts = query.accepts;
+      reader.subset_->name = query.name;
       answer_or_wait(reader);
       return;
     }
@@ -469,6 +478,8 @@ private:
 
   void moved(const head_move& move) {
     auto readers = room_.take(move.shape);
+    const auto whose = readers.empty() ? nullptr : readers.front().shape_;
+    std::uint64_t told = 0;
     while (!readers.empty()) {
       auto& reader = readers.front();
       const bool was_at_head =
@@ -488,7 +499,13 @@ private:
         stream(reader, slice);
       else
         finish(reader, slice);
+      if (++told == 1 && move.committed != 0)
+        shown_.add(
+            seconds_between(move.committed, postgres_micros(std::chrono::system_clock::now())));
     }
+    if (told > 0)
+      if (auto* tenant = whose->tenant())
+        tenant->note_sent(told * move.body->json_elements()->size());
   }
 
   void check(storage::shape_id id) {
@@ -549,6 +566,7 @@ private:
   waiting_list* taken_ = nullptr;
   subset_desk subsets_;
   waiting_room room_;
+  monitoring::seconds_tally shown_; ///< Of the message that is being dealt with.
 };
 
 namespace {
@@ -557,13 +575,18 @@ class session_door final : public client_session {
 public:
   session_door(caf::actor_system& system, const session_environment& environment,
                io_execution_unit::post_function post)
-      : unit_{std::make_shared<io_execution_unit>(system, std::move(post))} {
+      : unit_{std::make_shared<io_execution_unit>(system, post)} {
     caf::actor_config config{unit_.get()};
     handle_ = system.spawn_impl<session_core, caf::no_spawn_options>(config, environment, unit_);
     core_ = static_cast<session_core*>(caf::actor_cast<caf::abstract_actor*>(handle_));
     unit_->adopt(core_);
+    if (environment.listeners != nullptr)
+      seat_ = environment.listeners->join(
+          {.post = std::move(post),
+           .count = [core = core_](audience::by_shape& readers) { core->count_waiting(readers); }});
   }
   ~session_door() override {
+    seat_.reset();
     caf::anon_send_exit(handle_, caf::exit_reason::user_shutdown);
     unit_->run_to_the_end(); // the I/O thread's loop may not turn any more
   }
@@ -615,6 +638,7 @@ private:
   std::shared_ptr<io_execution_unit> unit_;
   session_actor handle_;
   session_core* core_ = nullptr; ///< Kept alive by handle_.
+  audience::seat seat_;
 };
 
 } // namespace

@@ -4,6 +4,7 @@
 #include "actors/removal_reason.hpp"
 #include "actors/resolver.hpp"
 #include "actors/set_links.hpp"
+#include "monitoring/logging.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -64,7 +65,7 @@ struct directory_state {
             tell_leader(cluster::invalid_question{.handle = shape->handle(), .reason = why});
             return;
           }
-          log_removal(*shape, why);
+          log_removal(*shape, why, removal_reason(why));
           remove(shape, removal_reason(why));
         },
         [this](drop_atom, const shape_ptr& shape) {
@@ -72,7 +73,7 @@ struct directory_state {
             tell_leader(cluster::drop_question{shape->handle()});
             return;
           }
-          log_removal(*shape, "a client asked for it");
+          log_removal(*shape, "a client asked for it", "deleted");
           remove(shape, "deleted");
         },
         [this](purge_atom, const std::string& why) { return purge(why); },
@@ -222,12 +223,16 @@ struct directory_state {
   void follow(const shape_list& come, const shape_list& gone) {
     if (leads)
       return; // sent before the take-over, which has looked at storage since
-    for (const auto& shape : come)
+    for (const auto& shape : come) {
+      env.tenants.assign(*shape);
       register_shape(shape, shape->definition().identity());
+    }
     for (const auto& shape : gone) {
       if (!env.index->remove(shape->handle()))
         continue;
       links.remove(shape);
+      if (auto* tenant = shape->tenant())
+        tenant->shapes.fetch_sub(1, std::memory_order_relaxed);
       env.metrics->shapes.Set(static_cast<double>(env.index->size()));
       shape->update([](shape_progress& p) { p.gone = true; });
       self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
@@ -258,6 +263,7 @@ struct directory_state {
       inner.push_back(env.index->find_identity(set->identity())->id());
     auto shape = std::make_shared<shape_state>(id, make_handle(identity, now_micros()), definition,
                                                schemas.of(definition), std::move(inner));
+    env.tenants.assign(*shape);
     register_shape(shape, identity);
     env.metrics->shapes_created.Increment();
     if (links.is_ready(*shape))
@@ -283,7 +289,10 @@ struct directory_state {
 
   void register_shape(const shape_ptr& shape, const std::string& identity) {
     links.add(shape);
-    (void)env.index->add(shape, identity); // one that came while we followed is there already
+    if (!env.index->add(shape, identity))
+      return; // it came while we followed
+    if (auto* tenant = shape->tenant())
+      tenant->shapes.fetch_add(1, std::memory_order_relaxed);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
   }
 
@@ -321,6 +330,9 @@ struct directory_state {
       self->send(idle.back(), create_atom_v, std::move(next));
       idle.pop_back();
     }
+    env.metrics->snapshots_queued.Set(static_cast<double>(queued));
+    env.metrics->snapshots_running.Set(
+        static_cast<double>(others->snapshotters.size() - idle.size()));
   }
 
   /// The table's next shapes. What costs a snapshotter most, it does once for all of them.
@@ -382,7 +394,7 @@ struct directory_state {
         if (other != shape && other->progress().started)
           missed.push_back(other);
       for (const auto& other : missed) {
-        log_removal(*other, "the table had left the publication");
+        log_removal(*other, "the table had left the publication", "publication");
         remove(other, "publication");
       }
     }
@@ -419,9 +431,16 @@ struct directory_state {
     }
   }
 
-  static void log_removal(const shape_state& shape, std::string_view why) {
+  void log_removal(const shape_state& shape, std::string_view why, std::string_view reason) {
     const auto& table = *shape.definition().table;
+    const monitoring::log_scope scope{
+        {.handle = shape.handle(),
+         .tenant = shape.tenant() ? std::string_view{shape.tenant()->name} : std::string_view{}}};
     spdlog::info("shape {} of {}.{} is removed: {}", shape.handle(), table.schema, table.name, why);
+    env.metrics->removals.note({.handle = shape.handle(),
+                                .table = table.schema + "." + table.name,
+                                .reason = std::string{reason},
+                                .why = std::string{why}});
   }
 
   /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
@@ -431,8 +450,10 @@ struct directory_state {
       return; // several who ask it, or read it, may have come upon the same fault
     const auto [askers, idle_sets] = links.remove(shape);
     unready.erase(shape);
+    if (auto* tenant = shape->tenant())
+      tenant->shapes.fetch_sub(1, std::memory_order_relaxed);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
-    env.metrics->shapes_removed.Add({{"reason", std::string{reason}}}).Increment();
+    monitoring::counter_of(env.metrics->shapes_removed, "reason", std::string{reason}).Increment();
     shape->update([](shape_progress& p) { p.gone = true; });
     if (auto marked = env.store->mark_removed(shape->id()); !marked)
       spdlog::error("shape {}: {}", shape->handle(), marked.error().message);
@@ -440,7 +461,7 @@ struct directory_state {
     for (const auto& asker : askers) {
       if (asker->progress().gone)
         continue;
-      log_removal(*asker, "what its subquery selects was removed");
+      log_removal(*asker, "what its subquery selects was removed", reason);
       remove(asker, reason);
     }
     for (const auto& set : idle_sets)
@@ -451,6 +472,10 @@ struct directory_state {
   bool purge(const std::string& why) {
     spdlog::warn("all {} shapes are removed: {}", env.index->size(), why);
     env.status->purge(env.index->size());
+    env.metrics->removals.note({.handle = {},
+                                .table = std::to_string(env.index->size()) + " shapes",
+                                .reason = "purged",
+                                .why = why});
     for (const auto& shape : env.index->all())
       if (!shape->progress().gone)
         remove(shape, "purged");

@@ -35,6 +35,7 @@ struct snapshotter_environment {
   /// Called when a snapshot is durable, before it is said to be: waits for a moment until those
   /// that follow this node have it, too. May be null.
   std::function<void()> wait_for_followers = nullptr;
+  std::chrono::milliseconds slow_query{1'000}; ///< See slow_queries.hpp.
 };
 
 snapshotter_actor spawn_snapshotter(caf::actor_system& system, snapshotter_environment environment,

@@ -2,6 +2,7 @@
 
 #include "actors/caf_error.hpp"
 #include "actors/kept_session.hpp"
+#include "actors/slow_queries.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
 #include "shapes/tagged_rows.hpp"
@@ -106,6 +107,28 @@ struct subset_reader_state {
   static constexpr const char* name = "subset_reader";
   explicit subset_reader_state(subset_reader_actor::pointer self) : self{self} {}
 
+  subset_outcome serve(const subset_task& task) {
+    const auto begin = steady_clock::now();
+    rows_read = 0;
+    auto outcome = read(task);
+    if (env->metrics == nullptr || task.abandoned)
+      return outcome;
+    const auto took = steady_clock::now() - begin;
+    env->metrics->subset_wait.Observe(std::chrono::duration<double>(begin - task.asked).count());
+    env->metrics->subset_seconds.Observe(std::chrono::duration<double>(took).count());
+    if (!outcome.body)
+      env->metrics->subset_failures.Increment();
+    const auto& shape = *task.shape;
+    const auto also = task.what.filter ? task.what.filter->to_sql() : std::string_view{};
+    slow_queries{env->metrics, env->slow_query}.note(
+        "subset", *shape.definition().table, also, took, rows_read,
+        {.request_id = task.name.id,
+         .trace_id = task.name.trace,
+         .handle = shape.handle(),
+         .tenant = shape.tenant() ? std::string_view{shape.tenant()->name} : std::string_view{}});
+    return outcome;
+  }
+
   subset_outcome read(const subset_task& task) {
     for (std::chrono::milliseconds pause{1}; steady_clock::now() < task.give_up;
          pause = std::min(2 * pause, retry_pause_max)) {
@@ -199,6 +222,7 @@ struct subset_reader_state {
     bool first = true;
     std::optional<error> stopped;
     const auto add_row = [&](std::span<const sql::cell> cells) {
+      ++rows_read;
       if (!std::exchange(first, false))
         out += ',';
       headers = mark_header;
@@ -241,6 +265,7 @@ struct subset_reader_state {
   cast_ptr others;
   std::optional<kept_session> session; ///< Never empty.
   std::mt19937 random{std::random_device{}()};
+  std::uint64_t rows_read = 0; ///< For the present task.
 };
 
 } // namespace
@@ -255,7 +280,7 @@ subset_reader_actor spawn_subset_reader(caf::actor_system& system,
         self->state.session.emplace(environment.url, "subset");
         self->state.others = others;
         return {
-            [self](subset_atom, const subset_task_ptr& task) { return self->state.read(*task); }};
+            [self](subset_atom, const subset_task_ptr& task) { return self->state.serve(*task); }};
       });
 }
 

@@ -18,12 +18,14 @@
 #include "app/health_check.hpp"
 #include "app/joining.hpp"
 #include "app/leading.hpp"
+#include "app/node_view.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
 #include "base/memory_budget.hpp"
 #include "http/server.hpp"
 #include "monitoring/exposer.hpp"
+#include "monitoring/logging.hpp"
 
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -129,9 +131,30 @@ cluster_settings cluster_of(const app::settings& config) {
           .grace = config.cluster_grace};
 }
 
-int serve(const app::settings& config) {
+/// What must not be logged, whatever a library or PostgreSQL makes of it. A password that is the
+/// user's or the database's name is no secret, and hiding it would hide them.
+std::vector<std::string> secrets_of(const app::settings& config) {
+  std::vector<std::string> secrets;
+  if (config.secret)
+    secrets.push_back(*config.secret);
+  if (!config.cluster_secret.empty())
+    secrets.push_back(config.cluster_secret);
+  for (const auto& text : {config.database_url, config.snapshot_database_url})
+    if (const auto url = postgres::connection_url::parse(text);
+        url && url->display().find(url->password()) == std::string::npos)
+      secrets.push_back(url->password());
+  return secrets;
+}
+
+int serve(const app::settings& config, const std::vector<std::string>& notes) {
   app::stop_signal stop; // before the first thread
-  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  monitoring::set_up_logging({.format = config.log_format == "json" ? monitoring::log_format::json
+                                                                    : monitoring::log_format::text,
+                              .level = config.log_level,
+                              .secrets = secrets_of(config)});
+  spdlog::info("configuration:\n{}", app::describe(config));
+  for (const auto& note : notes)
+    spdlog::warn("{}", note);
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   const std::size_t materializers =
       config.materializers > 0 ? config.materializers : std::max(1u, cores / 2);
@@ -196,26 +219,34 @@ int serve(const app::settings& config) {
   if (*durable > lsn{0})
     status.restart(to_number(*durable) - 1);
   piece_cache cache{config.cache_bytes / 2};
-  std::unique_ptr<monitoring::exposer> exposer;
-  if (config.metrics_port != 0) {
-    auto started = monitoring::exposer::start(config.metrics_port, metrics.registry());
-    if (!started)
-      return complain(std::move(started).error());
-    exposer = std::move(*started);
-  }
-
+  slot_report slot;
+  monitoring::tenants tenants{config.tenants_listed};
+  const tenant_rule tenant_rule{&tenants, config.tenant_column};
+  audience listeners;
   const memory_budget memory{config.memory_bytes};
-  caf::actor_system_config caf_config;
-  // Workers wait on one queue; CAF's default lets idle ones look for work in a loop.
-  caf_config.set("scheduler.policy", caf::atom("sharing"));
-  caf_config.set("scheduler.max-threads", std::max<std::size_t>(2, cores));
-  caf::actor_system system{caf_config};
   postgres::stream_settings stream{.url = *url, .stream_id = config.stream_id};
   stream.manual_publishing = config.manual_publishing;
   stream.temporary_slot = config.temporary_slot;
   stream.failover_slot = config.failover_slot;
   if (config.temporary_slot && config.random_slot_name)
     stream.slot_name = "busbar_slot_" + random_hex();
+  const app::node_view view{config, metrics, **store,   status,       index,
+                            slot,   tenants, listeners, stream.slot()};
+  monitoring::scraper scraper{metrics, app::node_collectors(view)};
+  std::unique_ptr<monitoring::exposer> exposer;
+  if (config.metrics_port != 0) {
+    auto started = monitoring::exposer::start(config.metrics_address, config.metrics_port,
+                                              app::node_pages(view, scraper));
+    if (!started)
+      return complain(std::move(started).error());
+    exposer = std::move(*started);
+  }
+
+  caf::actor_system_config caf_config;
+  // Workers wait on one queue; CAF's default lets idle ones look for work in a loop.
+  caf_config.set("scheduler.policy", caf::atom("sharing"));
+  caf_config.set("scheduler.max-threads", std::max<std::size_t>(2, cores));
+  caf::actor_system system{caf_config};
   const auto others = std::make_shared<cast>();
   for (std::uint32_t i = 0; i < materializers; ++i)
     others->materializers.push_back(
@@ -252,27 +283,44 @@ int serve(const app::settings& config) {
                                                       .control = &control,
                                                       .chunk_bytes_max = config.chunk_bytes,
                                                       .secret = secret,
-                                                      .wait_for_followers = wait_for_followers},
+                                                      .wait_for_followers = wait_for_followers,
+                                                      .slow_query = config.slow_query},
                                                      others));
   const auto budget = std::make_shared<subset_budget>(memory.subsets());
   for (std::size_t i = 0; i < subset_readers; ++i)
-    others->subset_readers.push_back(spawn_subset_reader(
-        system, {.url = *snapshot_url, .budget = budget, .status = &status, .secret = secret},
-        others));
+    others->subset_readers.push_back(spawn_subset_reader(system,
+                                                         {.url = *snapshot_url,
+                                                          .budget = budget,
+                                                          .status = &status,
+                                                          .secret = secret,
+                                                          .metrics = &metrics,
+                                                          .slow_query = config.slow_query},
+                                                         others));
   for (std::size_t i = 0; i < move_readers; ++i)
-    others->move_readers.push_back(spawn_move_reader(
-        system,
-        {.url = *url, .snapshot_url = *snapshot_url, .status = &status, .control = &control},
-        others));
-  others->directory = spawn_directory(
-      system, {.store = store->get(), .status = &status, .metrics = &metrics, .index = &index},
-      others);
+    others->move_readers.push_back(spawn_move_reader(system,
+                                                     {.url = *url,
+                                                      .snapshot_url = *snapshot_url,
+                                                      .status = &status,
+                                                      .control = &control,
+                                                      .metrics = &metrics,
+                                                      .slow_query = config.slow_query},
+                                                     others));
+  others->directory = spawn_directory(system,
+                                      {.store = store->get(),
+                                       .status = &status,
+                                       .metrics = &metrics,
+                                       .index = &index,
+                                       .tenants = tenant_rule},
+                                      others);
   others->reconciler = spawn_reconciler(system,
                                         {.url = *url,
                                          .publication = stream.publication(),
+                                         .slot = stream.slot(),
                                          .index = &index,
                                          .status = &status,
-                                         .period = config.reconcile_period},
+                                         .period = config.reconcile_period,
+                                         .report = config.metrics_port == 0 ? nullptr : &slot,
+                                         .metrics = &metrics},
                                         others);
   others->janitor =
       spawn_janitor(system,
@@ -318,6 +366,7 @@ int serve(const app::settings& config) {
     std::vector<adoption_list> shares(materializers);
     shape_list all;
     for (auto& shape : *recovered) {
+      tenant_rule.assign(*shape.shape);
       all.push_back(shape.shape);
       shares[others->number_of(shape.shape->id())].push_back(std::move(shape));
     }
@@ -407,7 +456,8 @@ int serve(const app::settings& config) {
                               .status = &status,
                               .cache = &cache,
                               .metrics = &metrics,
-                              .long_poll = config.long_poll},
+                              .long_poll = config.long_poll,
+                              .listeners = &listeners},
                              std::move(post));
       },
       metrics);
@@ -469,10 +519,7 @@ int main(int argc, char** argv) {
   case app::command::serve:
     break;
   }
-  spdlog::info("configuration:\n{}", app::describe(call->config));
-  for (const auto& note : call->notes)
-    spdlog::warn("{}", note);
-  const int outcome = serve(call->config);
+  const int outcome = serve(call->config, call->notes);
   if (outcome != begin_again)
     return outcome;
   execv("/proc/self/exe", argv);

@@ -2,6 +2,7 @@
 #include "http/accept_encoding.hpp"
 #include "http/connection.hpp"
 #include "http/json_body.hpp"
+#include "http/request_identity.hpp"
 #include "http/shape_params.hpp"
 #include "http/worker.hpp"
 
@@ -17,9 +18,6 @@ constexpr std::uint64_t unwanted_body_bytes_max = 64 * 1024;
 
 /// Bodies that are being received by one thread, together.
 constexpr std::size_t incoming_bytes_max = 64u << 20;
-
-constexpr std::size_t request_id_bytes_min = 20;
-constexpr std::size_t request_id_bytes_max = 200;
 
 prometheus::Gauge& gauge_of(monitoring::metrics& metrics, admission_class which) {
   return which == admission_class::initial ? metrics.admission_initial : metrics.admission_existing;
@@ -46,14 +44,19 @@ void connection::remember(const request_head& head) {
   } else {
     discard_ = head.content_length;
   }
-  const bool has_id = head.request_id.size() >= request_id_bytes_min &&
-                      head.request_id.size() <= request_id_bytes_max;
-  if (!has_id && head.origin.empty())
+  began_ = worker_.turn();
+  const bool has_id = is_request_id(head.request_id);
+  const auto trace = trace_id_of(head.traceparent);
+  if (!has_id && head.origin.empty() && trace.empty())
     return;
   echo_.assign(head.origin);
   echo_ += '\0';
   if (has_id)
     echo_ += head.request_id;
+  if (trace.empty())
+    return;
+  echo_ += '\0';
+  echo_ += trace;
 }
 
 void connection::begin_request(const request_head& head) {
@@ -154,6 +157,8 @@ void connection::serve_read(const query& parameters, std::string if_none_match) 
   if (sse_)
     accepts_ = coding::identity; // an event must not wait in a compressor
   read->query.accepts = accepts_;
+  if (read->query.subset) // which may be slow, and then is logged by somebody else
+    read->query.name = name_request();
   std::string why_not;
   const bool ready = worker_.session().state(why_not) == service_state::active;
   if (!ready || !read->later.empty())

@@ -110,7 +110,9 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
                                               [space = b->space, archive = b->archive] {
                                                 space->drop_ballast();
                                                 archive->clear();
-                                              }},
+                                              },
+                                          .stalled =
+                                              [stalls = b->stalls] { stalls->fetch_add(1); }},
                               .keeps_logs = b->logs_all,
                               .flushed = [archive = b->archive] { archive->trim(); }};
   const auto logs = live_logs(directory);

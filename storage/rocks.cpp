@@ -36,6 +36,10 @@ public:
       reports_.no_space();
     }
   }
+  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
+    if (info.condition.cur != rocksdb::WriteStallCondition::kNormal && reports_.stalled)
+      reports_.stalled();
+  }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
     if (log_broken_)

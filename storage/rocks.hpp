@@ -97,6 +97,7 @@ struct trouble_reports {
   std::function<void(const error&)> log_refused; ///< Part of the write-ahead log is not written.
   std::function<void(const error&)> damaged;     ///< What it meant to rewrite cannot be read.
   std::function<void()> no_space;
+  std::function<void()> stalled; ///< Writes are slowed down or stopped, as nothing else.
 };
 
 struct database_settings {

@@ -139,6 +139,21 @@ struct store_settings {
   std::function<bool()> refuses = nullptr;
 };
 
+/// How the store is; sizes in bytes.
+struct store_statistics {
+  struct part {
+    std::string_view family;
+    std::uint64_t file_bytes = 0;
+    std::uint64_t memory_bytes = 0; ///< Written, not yet in files.
+  };
+  std::vector<part> parts;
+  std::uint64_t cache_bytes = 0;
+  std::uint64_t stalls = 0;    ///< Times that writes were slowed down or stopped, since open().
+  bool is_stopped = false;     ///< Writes wait now.
+  std::uint64_t disk_free = 0; ///< 0 if it cannot be asked.
+  std::uint64_t disk_size = 0;
+};
+
 /// Any thread may call any function, except where a comment says otherwise. Reads see only whole
 /// batches. Functions return errc::unavailable when the disk refuses, errc::corrupt when bytes
 /// break a format.
@@ -191,6 +206,9 @@ public:
   /// False after a commit() or sync() that failed, until one succeeds, and while the disk is (all
   /// but) full: then nothing that grows is taken, and everything can still be read.
   bool accepts_writes() const noexcept;
+
+  /// Looked up at each call; costs a few locks.
+  store_statistics statistics() const;
 
   /// Makes a batch visible; not yet durable. Empties it, unless the disk refuses.
   result<void> commit(batch& writes);

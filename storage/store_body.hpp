@@ -45,8 +45,10 @@ struct store::body {
   std::uint64_t reserved_until = 1;
   std::mutex tables;                   ///< Guards the next.
   std::set<std::string> tables_stored; ///< By digest.
-  std::atomic<bool> refuses{false};    ///< See store::accepts_writes().
-  std::function<bool()> must_refuse;   ///< store_settings::refuses; may be empty.
+  std::shared_ptr<std::atomic<std::uint64_t>> stalls =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::atomic<bool> refuses{false};  ///< See store::accepts_writes().
+  std::function<bool()> must_refuse; ///< store_settings::refuses; may be empty.
 
   rocksdb::DB& db() const { return *rocks.db; }
   rocksdb::ColumnFamilyHandle* of(family f) const { return rocks.of(f); }
