@@ -17,6 +17,7 @@
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
 #include "base/memory_budget.hpp"
+#include "gate/gatekeeper.hpp"
 #include "http/server.hpp"
 #include "monitoring/exposer.hpp"
 
@@ -122,6 +123,13 @@ int serve(const app::settings& config) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
+  std::unique_ptr<gate::gatekeeper> gatekeeper; // before all that takes time: it may be misconfigured
+  if (config.gate.active()) {
+    auto started = gate::gatekeeper::start(config.gate, metrics.registry());
+    if (!started)
+      return complain(std::move(started).error());
+    gatekeeper = std::move(*started);
+  }
   auto store = storage::store::open({.directory = config.storage_dir,
                                      .cache_bytes = config.cache_bytes / 4,
                                      .on_fatal = [&stop](const error& why) { stop.fail(why); }});
@@ -298,6 +306,8 @@ int serve(const app::settings& config) {
        .port = config.port,
        .io_threads = io_threads,
        .secret = config.secret,
+       .more_secrets = config.more_secrets,
+       .gate = gatekeeper.get(),
        .allow_delete = config.integration_testing,
        .compression = config.compression,
        .long_poll = config.long_poll,

@@ -413,10 +413,30 @@ result<void> verify_server(std::string& url, std::string_view ca_file) {
   return {};
 }
 
+result<void> check_gate(const gate::gate_settings& gate) {
+  const bool has_token_keys = !gate.key_file.empty() || !gate.key_url.empty();
+  if (!gate.key_file.empty() && !gate.key_url.empty())
+    return fail(errc::misconfigured,
+                "BUSBAR_JWT_KEY_FILE and BUSBAR_JWT_KEY_URL are both set: tokens have one source "
+                "of keys",
+                "BUSBAR_JWT_KEY_URL");
+  if (has_token_keys && gate.policy_file.empty())
+    return fail(errc::misconfigured,
+                "BUSBAR_POLICY_FILE is not set: without a policy tokens open nothing",
+                "BUSBAR_POLICY_FILE");
+  if (!gate.policy_file.empty() && !gate.active())
+    return fail(errc::misconfigured,
+                "BUSBAR_POLICY_FILE is set, but no keys of tokens are: set BUSBAR_JWT_KEY_FILE or "
+                "BUSBAR_JWT_KEY_URL",
+                "BUSBAR_POLICY_FILE");
+  return {};
+}
+
 /// Of what only `serve` needs.
 result<void> check_service(const draft& d) {
   const auto& config = d.config;
-  if (!config.secret && !d.insecure)
+  const bool open = !config.secret && config.more_secrets.empty() && !config.gate.active();
+  if (open && !d.insecure)
     return fail(errc::misconfigured,
                 "set BUSBAR_SECRET to the secret that requests must carry, or BUSBAR_INSECURE=true "
                 "to answer requests without one",
@@ -426,6 +446,14 @@ result<void> check_service(const draft& d) {
         errc::misconfigured,
         "BUSBAR_SECRET and BUSBAR_INSECURE=true contradict each other: set only one of them",
         "BUSBAR_INSECURE");
+  if (!open && !config.secret && d.insecure)
+    return fail(errc::misconfigured,
+                "BUSBAR_INSECURE=true contradicts " +
+                    std::string{config.gate.active() ? "the keys of tokens" : "BUSBAR_SECRETS"} +
+                    ": set only one of them",
+                "BUSBAR_INSECURE");
+  if (auto sound = check_gate(config.gate); !sound)
+    return sound;
   if (config.port != 0 && config.port == config.metrics_port)
     return fail(errc::misconfigured,
                 "BUSBAR_PORT and BUSBAR_METRICS_PORT are both " + std::to_string(config.port) +

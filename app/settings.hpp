@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "gate/settings.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -53,6 +54,8 @@ struct settings {
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
   std::string log_level = "info";                  ///< BUSBAR_LOG_LEVEL
+  std::vector<std::string> more_secrets;           ///< BUSBAR_SECRETS
+  gate::gate_settings gate; ///< BUSBAR_JWT_…, BUSBAR_POLICY_FILE, BUSBAR_GRANT_KEY_FILE
 };
 
 enum class command { serve, doctor, cleanup, health, print_version, print_help };

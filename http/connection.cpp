@@ -199,7 +199,11 @@ bool connection::write(std::span<const fragment> fragments) {
   if (broken_)
     return false;
   const bool was_idle = writer_.idle();
-  switch (writer_.send(socket_.get(), fragments, worker_.sent_bytes(), worker_.held())) {
+  const auto before = worker_.sent_bytes();
+  const auto outcome = writer_.send(socket_.get(), fragments, worker_.sent_bytes(), worker_.held());
+  if (pass_)
+    pass_->sent(worker_.sent_bytes() - before);
+  switch (outcome) {
   case socket_writer::outcome::sent:
     return true;
   case socket_writer::outcome::stalled:
@@ -215,7 +219,11 @@ bool connection::write(std::span<const fragment> fragments) {
 
 void connection::flush() {
   const auto before = writer_.backlog_bytes();
-  switch (writer_.flush(socket_.get(), worker_.sent_bytes())) {
+  const auto sent_before = worker_.sent_bytes();
+  const auto outcome = writer_.flush(socket_.get(), worker_.sent_bytes());
+  if (pass_)
+    pass_->sent(worker_.sent_bytes() - sent_before);
+  switch (outcome) {
   case socket_writer::outcome::sent:
     phase_timer::disarm();
     return resume();
@@ -377,6 +385,7 @@ void connection::finish_answer() {
   leave_admission();
   free_memory(echo_);
   question_.reset();
+  pass_.reset();
   if (close_after_) {
     const bool lingers = linger_ && !peer_done_;
     if (!lingers || ::shutdown(socket_.get(), SHUT_WR) != 0)
@@ -489,6 +498,7 @@ void connection::close() {
   free_memory(echo_);
   forget_body();
   question_.reset();
+  pass_.reset();
   worker_.retire(*this);
 }
 

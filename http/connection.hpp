@@ -5,6 +5,7 @@
 #include "http/admission.hpp"
 #include "http/body_decoder.hpp"
 #include "http/event_loop.hpp"
+#include "http/gate_pass.hpp"
 #include "http/query.hpp"
 #include "http/request_head.hpp"
 #include "http/response_head.hpp"
@@ -20,6 +21,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+
+namespace busbar::gate {
+class porter;
+}
 
 namespace busbar::http {
 
@@ -76,6 +81,7 @@ public:
   void close();
   bool closed() const noexcept { return state_ == state::closed; }
   void ask_again(); ///< The service has become ready.
+  void look_at_pass(); ///< Whether the bearer of the token may stay.
 
   bool deferred = false; ///< Private to worker::defer().
 
@@ -153,13 +159,21 @@ private:
   void leave_admission() noexcept;
   void set_parked(bool parked) noexcept;
 
+  // The gate (connection_gate.cpp)
+  bool authenticate(const request_head& head, const query& parameters);
+  bool admit_bearer(gate::porter& porter, std::string_view token);
+  bool confine(shape_read& read);
+  void on_pass_ended();
+  void answer_unauthorized();
+  void answer_forbidden();
+  void answer_limited(const gate::over_limit& over);
+
   // Answers (connection_answers.cpp)
   head_writer begin_head(int status, cors methods = cors::shape);
   void end_short(head_writer& head, std::string_view body);
   void end_bodiless(head_writer& head);
   void answer_json(int status, std::string_view body);
   void answer_invalid(const field_errors& errors);
-  void answer_unauthorized();
   void answer_gone(const std::optional<std::string>& handle);
   void answer_refused(const refusal& what);
   void answer_log(const log_slice& slice);
@@ -185,6 +199,7 @@ private:
   bool parked_ : 1 = false;
   bool ending_ : 1 = false; // SSE: end the stream once what is queued is written
   bool reading_now_ : 1 = false;
+  bool personal_ : 1 = false; // what is answered is for this client alone
   head_scanner scanner_;
   std::uint64_t discard_ = 0; // bytes of the request's body still to throw away
   std::string cursor_;
@@ -194,6 +209,7 @@ private:
   std::unique_ptr<body_stream> body_;
   std::unique_ptr<incoming_request> incoming_;
   std::unique_ptr<open_question> question_;
+  std::unique_ptr<gate_pass> pass_; // of the request under way, if a token came with it
 };
 
 } // namespace busbar::http

@@ -3,6 +3,7 @@
 
 #include "actors/client_session.hpp"
 #include "base/result.hpp"
+#include "gate/gatekeeper.hpp"
 #include "monitoring/metrics.hpp"
 
 #include <chrono>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace busbar::http {
 
@@ -20,6 +22,8 @@ struct server_settings {
   std::uint16_t port = 3000;
   std::size_t io_threads = 1;
   std::optional<std::string> secret;           ///< nullopt = insecure mode.
+  std::vector<std::string> more_secrets = {};  ///< That are as good.
+  gate::gatekeeper* gate = nullptr;            ///< Borrowed; null: there are no tokens.
   bool allow_delete = false;                   ///< DELETE /v1/shape.
   bool compression = true;                     ///< Bodies, for clients that accept it.
   std::chrono::milliseconds long_poll{20'000}; ///< For cursors; the session keeps the time.
