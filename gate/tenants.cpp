@@ -38,9 +38,9 @@ std::uint64_t bucket::wait(double rate, double burst, steady_time now) noexcept 
     level_ = std::min(burst, level_ + rate * passed.count());
   }
   filled_ = std::max(now, filled_);
-  if (level_ > 0)
+  if (level_ >= 1)
     return 0;
-  return static_cast<std::uint64_t>(std::clamp(std::ceil(-level_ / rate), 1.0, 3600.0));
+  return static_cast<std::uint64_t>(std::clamp(std::ceil((1 - level_) / rate), 1.0, 3600.0));
 }
 
 std::optional<over_limit> tenant::enter(const tenant_limits& limits, steady_time now) {

@@ -30,7 +30,7 @@ struct over_limit {
 /// piece; then nothing is left until that is made up for.
 class bucket {
 public:
-  /// Seconds until something is left; 0 if something is.
+  /// Seconds until one is left; 0 if there is one.
   std::uint64_t wait(double rate, double burst, steady_time now) noexcept;
   void spend(double amount) noexcept { level_ -= amount; }
 
