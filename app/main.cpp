@@ -13,6 +13,7 @@
 #include "app/cleanup.hpp"
 #include "app/doctor.hpp"
 #include "app/health_check.hpp"
+#include "app/policy_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -376,6 +377,8 @@ int main(int argc, char** argv) {
     return app::run_cleanup(*call, std::cout, std::cerr);
   case app::command::health:
     return report_health(*call);
+  case app::command::check_policy:
+    return app::run_policy_check(*call, std::cin, std::cout, std::cerr);
   case app::command::serve:
     break;
   }

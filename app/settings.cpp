@@ -65,6 +65,7 @@ std::string help_text() {
          "  busbar doctor [--json]                  check settings, PostgreSQL and disk\n"
          "  busbar cleanup [--dry-run] [--force]    drop what Busbar made in PostgreSQL\n"
          "  busbar serve --help                     list the settings, which all three read\n"
+         "  busbar policy check --token <token>     what a token may see, and why; --help says more\n"
          "  busbar health [--active]                ask the one that runs here how it is: says "
          "active,\n"
          "                                          waiting or starting and exits with 0 if it "
@@ -111,6 +112,22 @@ std::string cleanup_help_text() {
          "\n"
          "Exit status: 0 done, or there was nothing to do; 1 it failed; 2 a Busbar leads the "
          "stream.";
+}
+
+std::string policy_help_text() {
+  return "Usage: busbar policy check --token <token> [--table <table>] [--<setting> <value>]...\n"
+         "\n"
+         "Says whether a token is good and, for each table of the policy or for one, which rows and\n"
+         "columns it opens, by which rule, and why others do not apply. Reads BUSBAR_POLICY_FILE and "
+         "the\n"
+         "keys that `busbar serve` reads; needs no database and no server.\n"
+         "\n"
+         "  --token    a JWT or a shape grant; - reads it from the standard input, where no list of\n"
+         "             processes shows it\n"
+         "  --table    a table, or schema.table, as the policy writes it\n"
+         "\n"
+         "Exit status: 0 the token opens something, 1 keys or policy cannot be read, 2 it opens "
+         "nothing.";
 }
 
 std::string serve_help_text() {
@@ -277,6 +294,18 @@ bool tells_where(const setting& s) {
   return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
 }
 
+/// What `busbar policy check` reads.
+bool is_of_gate(const setting& s) {
+  return s.name.starts_with("BUSBAR_JWT_") || s.name == "BUSBAR_POLICY_FILE" ||
+         s.name == "BUSBAR_GRANT_KEY_FILE";
+}
+
+bool is_read_by(command what, const setting& s) {
+  return what == command::health         ? tells_where(s)
+         : what == command::check_policy ? is_of_gate(s)
+                                         : true;
+}
+
 struct command_line {
   command what = command::serve;
   std::string text = {};
@@ -285,6 +314,9 @@ struct command_line {
   bool dry_run = false;
   bool force = false;
   bool must_be_active = false; ///< For health.
+  std::string verb = {};       ///< For check_policy, as are the next two.
+  std::string token = {};
+  std::string table = {};
 };
 
 /// A command that reads the settings, and what CLI11 found of it.
@@ -312,10 +344,15 @@ void declare(CLI::App& app, subcommand& sub, command_line& line) {
                                                      : line.force);
   sub.values.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i)
-    sub.options.push_back(sub.what == command::health && !tells_where(table[i]) ? nullptr
+    sub.options.push_back(!is_read_by(sub.what, table[i]) ? nullptr
                           : table[i].is_switch
                               ? sub.parser->add_flag(table[i].flag(), sub.values[i])
                               : sub.parser->add_option(table[i].flag(), sub.values[i]));
+  if (sub.what == command::check_policy) {
+    sub.parser->add_option("verb", line.verb);
+    sub.parser->add_option("--token", line.token);
+    sub.parser->add_option("--table", line.table);
+  }
 }
 
 result<command_line> read_command_line(const std::vector<std::string>& arguments) {
@@ -329,11 +366,12 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   app.allow_extras();
   app.require_subcommand(0, 1);
   command_line out;
-  std::array<subcommand, 4> subs{
+  std::array<subcommand, 5> subs{
       subcommand{"serve", command::serve, serve_help_text, {}},
       subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
       subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
-      subcommand{"health", command::health, help_text, {"--active"}}};
+      subcommand{"health", command::health, help_text, {"--active"}},
+      subcommand{"policy", command::check_policy, policy_help_text, {}}};
   for (auto& sub : subs)
     declare(app, sub, out);
   try {
@@ -365,6 +403,9 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
     return fail(unknown_arguments(sub->name, known, remaining));
   }
   out.what = sub->what;
+  if (out.what == command::check_policy && (out.verb != "check" || out.token.empty()))
+    return fail(errc::misconfigured, "what there is of `busbar policy` is `busbar policy check "
+                                     "--token <token>`; `busbar policy --help` says more");
   for (std::size_t i = 0; i < table.size(); ++i)
     if (sub->options[i] != nullptr && sub->options[i]->count() > 0)
       out.flags.emplace(table[i].name, sub->values[i]);
@@ -489,12 +530,12 @@ result<void> finish_database(settings& config) {
 result<settings> read_settings(const command_line& line, const environment_map& variables,
                                result<void>& service) {
   // Whether the rest of the settings is sound is for the server to say, which has them all.
-  const bool only_where = line.what == command::health;
-  if (auto known = refuse_unknown(variables); !known && !only_where)
+  const bool only_part = line.what == command::health || line.what == command::check_policy;
+  if (auto known = refuse_unknown(variables); !known && !only_part)
     return fail(std::move(known).error());
   draft read;
   for (const auto& s : setting_table()) {
-    if (only_where && !tells_where(s))
+    if (!is_read_by(line.what, s))
       continue;
     source from;
     if (const auto flag = line.flags.find(s.name); flag != line.flags.end()) {
@@ -510,7 +551,10 @@ result<settings> read_settings(const command_line& line, const environment_map& 
     if (auto done = s.read(read, from.value); !done)
       return fail(errc::misconfigured, from.name + ": " + done.error().message, s.name);
   }
-  if (only_where)
+  if (line.what == command::check_policy)
+    if (auto sound = check_gate(read.config.gate); !sound)
+      return fail(std::move(sound).error());
+  if (only_part)
     return std::move(read.config);
   service = check_service(read);
   if (auto done = finish_database(read.config); !done)
@@ -532,6 +576,8 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
   out.dry_run = line->dry_run;
   out.force = line->force;
   out.must_be_active = line->must_be_active;
+  out.token = std::move(line->token);
+  out.table = std::move(line->table);
   const auto variables = read_environment(environment);
   result<void> service;
   auto config = read_settings(*line, variables, service);
@@ -543,7 +589,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     return fail(std::move(service).error());
   if (config)
     out.config = std::move(*config);
-  if (out.what != command::health)
+  if (out.what != command::health && out.what != command::check_policy)
     out.notes = notes_on_unused(variables);
   return out;
 }
