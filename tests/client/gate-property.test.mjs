@@ -131,12 +131,12 @@ scenario(
       })
       const position = await server.walPosition()
       await server.query('UPDATE marker SET n = n + 1')
-      for (const member of members) {
-        const { tenant, shape, reader } = member
-        if (member.closed || !(await catchUp(member, position))) {
-          member.closed = true
-          continue
-        }
+      await Promise.all(
+        members.map(async (member) => {
+          if (!member.closed) member.closed = !(await catchUp(member, position))
+        }),
+      )
+      for (const { tenant, shape, reader } of members.filter(({ closed }) => !closed)) {
         const lines = differences(shape, reader.rows.values, await selected(clients[tenant], shape))
         assert.deepEqual(lines.slice(0, 10), [], `round ${round}: ${tenant}: ${reader.name}: ${lines.length} differences`)
         totals.compared++
