@@ -18,7 +18,6 @@
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
 #include "base/memory_budget.hpp"
-#include "gate/gatekeeper.hpp"
 #include "http/server.hpp"
 #include "monitoring/exposer.hpp"
 
@@ -33,6 +32,8 @@
 #include <random>
 #include <string>
 #include <thread>
+
+#include "gate/gatekeeper.hpp"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -124,7 +125,8 @@ int serve(const app::settings& config) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
-  std::unique_ptr<gate::gatekeeper> gatekeeper; // before all that takes time: it may be misconfigured
+  std::unique_ptr<gate::gatekeeper>
+      gatekeeper; // before all that takes time: it may be misconfigured
   if (config.gate.active()) {
     auto started = gate::gatekeeper::start(config.gate, metrics.registry());
     if (!started)

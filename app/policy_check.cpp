@@ -1,14 +1,14 @@
 #include "app/policy_check.hpp"
 
-#include "gate/gatekeeper.hpp"
-#include "gate/porter.hpp"
-
 #include <chrono>
 #include <ctime>
 #include <istream>
 #include <ostream>
 #include <string>
 #include <thread>
+
+#include "gate/gatekeeper.hpp"
+#include "gate/porter.hpp"
 
 namespace busbar::app {
 
@@ -56,7 +56,8 @@ bool explain_table(std::ostream& out, const std::string& name, const std::vector
   out << name << "\n";
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const auto& one = rules[i];
-    const auto number = rules.size() == 1 ? std::string{"the rule"} : "rule " + std::to_string(i + 1);
+    const auto number =
+        rules.size() == 1 ? std::string{"the rule"} : "rule " + std::to_string(i + 1);
     if (const auto why = why_not_met(one, bearer); !why.empty()) {
       out << "  " << number << " does not apply: " << why << "\n";
       continue;

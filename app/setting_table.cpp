@@ -198,7 +198,9 @@ setting more_secrets() {
     }
     return {};
   };
-  out.write = [](const settings& s) { return std::string{s.more_secrets.empty() ? "" : "********"}; };
+  out.write = [](const settings& s) {
+    return std::string{s.more_secrets.empty() ? "" : "********"};
+  };
   return out;
 }
 
@@ -264,21 +266,23 @@ std::vector<setting> gate_table() {
               &gate_settings::key_file, "the path of a file", refuse_nothing),
       of_gate({"BUSBAR_JWT_KEY_URL", {}, "Where the issuer of tokens publishes its keys, a JWKS."},
               &gate_settings::key_url, "an https:// URL", refuse_key_url),
-      of_gate({"BUSBAR_JWT_KEY_PERIOD",
-               {},
-               "How often that URL is asked; sooner, though at most every 30 seconds, when a token "
-               "names a key that is not known."},
-              [](gate_settings& s) -> seconds& { return s.key_period; }, 1s, 24h),
+      of_gate(
+          {"BUSBAR_JWT_KEY_PERIOD",
+           {},
+           "How often that URL is asked; sooner, though at most every 30 seconds, when a token "
+           "names a key that is not known."},
+          [](gate_settings& s) -> seconds& { return s.key_period; }, 1s, 24h),
       expected({"BUSBAR_JWT_ISSUER", {}, "What a token's `iss` must be; not asked if not set."},
                &gate::expectations::issuer),
       expected({"BUSBAR_JWT_AUDIENCE",
                 {},
                 "What a token's `aud` must be or hold; not asked if not set."},
                &gate::expectations::audience),
-      of_gate({"BUSBAR_JWT_CLOCK_SKEW",
-               {},
-               "By how much the clock of the issuer may differ from ours."},
-              [](gate_settings& s) -> seconds& { return s.expected.clock_skew; }, 0s, 10min),
+      of_gate(
+          {"BUSBAR_JWT_CLOCK_SKEW",
+           {},
+           "By how much the clock of the issuer may differ from ours."},
+          [](gate_settings& s) -> seconds& { return s.expected.clock_skew; }, 0s, 10min),
       of_gate({"BUSBAR_POLICY_FILE",
                {},
                "What tokens open: per table for whom, which columns, which rows; and limits per "

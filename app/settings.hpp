@@ -4,7 +4,6 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "gate/settings.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -12,6 +11,8 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "gate/settings.hpp"
 
 namespace busbar::app {
 
@@ -72,8 +73,8 @@ struct invocation {
   bool dry_run = false; ///< For cleanup, as is `force`.
   bool force = false;
   bool must_be_active = false; ///< For health: it is not enough that it serves.
-  std::string token = {}; ///< For check_policy; "-" = from the standard input.
-  std::string table = {}; ///< For check_policy; empty = all.
+  std::string token = {};      ///< For check_policy; "-" = from the standard input.
+  std::string table = {};      ///< For check_policy; empty = all.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after

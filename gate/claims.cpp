@@ -78,9 +78,8 @@ result<claims> claims::read(std::string_view text, const expectations& expected,
     const auto audience = members.find("aud");
     const bool meant = audience != members.end() &&
                        (*audience == expected.audience ||
-                        (audience->is_array() &&
-                         std::find(audience->begin(), audience->end(), expected.audience) !=
-                             audience->end()));
+                        (audience->is_array() && std::find(audience->begin(), audience->end(),
+                                                           expected.audience) != audience->end()));
     if (!meant)
       return refused("is not for the audience " + expected.audience);
   }

@@ -98,9 +98,9 @@ guard_result<void> confine(asked& what, const policy& rules, const claims& beare
   auto rest = *own;
   if (auto columns = confine_columns(shape, rest); !columns)
     return columns;
-  auto clause = sql::guard_clause(
-      shape.where, shape.parameters, *own,
-      [&](const sql::table_name& name) { return find(name.schema, name.name); });
+  auto clause =
+      sql::guard_clause(shape.where, shape.parameters, *own,
+                        [&](const sql::table_name& name) { return find(name.schema, name.name); });
   if (!clause)
     return tl::unexpected{std::move(clause).error()};
   shape.where = std::move(clause->where);

@@ -2,14 +2,15 @@
 // behind this nobody needs to know of tokens.
 #pragma once
 
-#include "gate/claims.hpp"
-#include "gate/grant.hpp"
-#include "gate/policy.hpp"
 #include "shapes/shape_request.hpp"
 #include "shapes/subset.hpp"
 #include "sql/guard.hpp"
 
 #include <optional>
+
+#include "gate/claims.hpp"
+#include "gate/grant.hpp"
+#include "gate/policy.hpp"
 
 namespace busbar::gate {
 

@@ -2,12 +2,6 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "gate/key_source.hpp"
-#include "gate/policy.hpp"
-#include "gate/renewed.hpp"
-#include "gate/settings.hpp"
-#include "gate/tenants.hpp"
-#include "gate/watched_file.hpp"
 
 #include <prometheus/registry.h>
 
@@ -18,6 +12,13 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+
+#include "gate/key_source.hpp"
+#include "gate/policy.hpp"
+#include "gate/renewed.hpp"
+#include "gate/settings.hpp"
+#include "gate/tenants.hpp"
+#include "gate/watched_file.hpp"
 
 namespace busbar::gate {
 

@@ -1,11 +1,11 @@
 #include "gate/grant.hpp"
 
-#include "gate/policy.hpp"
-
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <utility>
+
+#include "gate/policy.hpp"
 
 namespace busbar::gate {
 
@@ -71,7 +71,8 @@ result<grant> read_grant(const claims& bearer) {
   if (!rows)
     return refused("has a where that cannot be read: " + rows.error().message);
   auto [schema, name] = table_named(table);
-  return grant{std::move(schema), std::move(name),
+  return grant{std::move(schema),
+               std::move(name),
                {*std::move(rows), std::move(params), std::move(columns)}};
 }
 

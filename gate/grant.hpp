@@ -3,10 +3,11 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "gate/claims.hpp"
 #include "sql/guard.hpp"
 
 #include <string>
+
+#include "gate/claims.hpp"
 
 namespace busbar::gate {
 

@@ -2,6 +2,7 @@
 
 #include "base/result.hpp"
 
+#include <nlohmann/json.hpp>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -12,8 +13,6 @@
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -120,8 +119,8 @@ pkey_ptr p256_of(const json& jwk) {
   const auto point = '\x04' + *x + *y;
   const builder_ptr builder{OSSL_PARAM_BLD_new()};
   if (!builder ||
-      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1",
-                                      0) != 1 ||
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) !=
+          1 ||
       OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
                                        point.size()) != 1)
     return nullptr;
@@ -203,8 +202,7 @@ result<key> key::of_public(void* raw, std::string id) {
   const int size = i2d_PUBKEY(pkey.get(), &der);
   if (size <= 0)
     return unusable("the key is damaged");
-  made->fingerprint =
-      sha256({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+  made->fingerprint = sha256({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
   OPENSSL_free(der);
   made->id = std::move(id);
   made->pkey = std::move(pkey);
@@ -294,15 +292,14 @@ bool key::verifies(const token& what) const {
     return what.signature.size() == size &&
            CRYPTO_memcmp(mac.data(), what.signature.data(), size) == 0;
   }
-  const auto signature =
-      body_->with == algorithm::es256 ? der_of(what.signature) : what.signature;
+  const auto signature = body_->with == algorithm::es256 ? der_of(what.signature) : what.signature;
   const digest_context_ptr context{EVP_MD_CTX_new()};
   const auto* digest = body_->with == algorithm::eddsa ? nullptr : EVP_sha256();
   const bool good =
       !signature.empty() && context &&
       EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, body_->pkey.get()) == 1 &&
-      EVP_DigestVerify(context.get(), bytes(signature), signature.size(),
-                       bytes(what.signed_part), what.signed_part.size()) == 1;
+      EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(what.signed_part),
+                       what.signed_part.size()) == 1;
   ERR_clear_error();
   return good;
 }
@@ -324,9 +321,8 @@ bool key_set::knows(const token& what) const {
 }
 
 bool key_set::has(std::string_view fingerprint) const {
-  return std::any_of(keys.begin(), keys.end(), [&](const key& candidate) {
-    return candidate.fingerprint() == fingerprint;
-  });
+  return std::any_of(keys.begin(), keys.end(),
+                     [&](const key& candidate) { return candidate.fingerprint() == fingerprint; });
 }
 
 result<key_set> read_keys(std::string_view text, bool may_be_secret) {
@@ -362,8 +358,8 @@ result<key_set> read_keys(std::string_view text, bool may_be_secret) {
   if (!may_be_secret)
     return unusable("this is no key set in JSON");
   const auto end = text.find_last_not_of("\r\n");
-  auto made = key::of_secret(
-      std::string{text.substr(0, end == std::string_view::npos ? 0 : end + 1)});
+  auto made =
+      key::of_secret(std::string{text.substr(0, end == std::string_view::npos ? 0 : end + 1)});
   if (!made)
     return fail(std::move(made).error());
   out.keys.push_back(*std::move(made));

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "gate/token.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -10,6 +9,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "gate/token.hpp"
 
 namespace busbar::gate {
 

@@ -44,8 +44,7 @@ result<bool> key_source::renew(steady_clock::time_point now, const std::atomic<b
   last_try_ = now;
   const auto text = fetch(url_, {}, stop);
   auto outcome = text ? take(*text, false) : result<bool>{fail(text.error())};
-  back_off_ = outcome ? seconds{0}
-                      : std::clamp(2 * back_off_, back_off_least, back_off_most);
+  back_off_ = outcome ? seconds{0} : std::clamp(2 * back_off_, back_off_least, back_off_most);
   if (outcome) {
     wanted_.store(false);
     looked_.store(steady_clock::now());

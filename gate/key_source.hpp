@@ -2,16 +2,17 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "gate/fetch.hpp"
-#include "gate/key.hpp"
-#include "gate/renewed.hpp"
-#include "gate/watched_file.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+
+#include "gate/fetch.hpp"
+#include "gate/key.hpp"
+#include "gate/renewed.hpp"
+#include "gate/watched_file.hpp"
 
 namespace busbar::gate {
 

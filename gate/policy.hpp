@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "gate/claims.hpp"
 #include "sql/guard.hpp"
 
 #include <cstddef>
@@ -13,6 +12,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "gate/claims.hpp"
 
 namespace busbar::gate {
 
@@ -32,9 +33,9 @@ struct rule {
   /// Each of these claims must be, or hold, one of its values.
   std::vector<std::pair<std::string, std::vector<std::string>>> when;
   std::optional<std::vector<std::string>> columns; ///< Sorted; nullopt: all.
-  std::string written;          ///< The clause as it stands in the file.
-  sql::condition rows;          ///< With $1, $2 … for the claims below.
-  std::vector<std::string> claims; ///< What $1, $2 … stand for: paths of claims.
+  std::string written;                             ///< The clause as it stands in the file.
+  sql::condition rows;                             ///< With $1, $2 … for the claims below.
+  std::vector<std::string> claims;                 ///< What $1, $2 … stand for: paths of claims.
 };
 
 /// Immutable; any thread.
@@ -54,8 +55,8 @@ bool meets(const rule& what, const claims& bearer);
 /// parameter.
 std::optional<sql::table_guard> bind(const rule& what, const claims& bearer);
 
-/// `schema.table`, or a table of `public`: exactly as the catalog has it. Nothing is folded, so that
-/// what is written is what is meant.
+/// `schema.table`, or a table of `public`: exactly as the catalog has it. Nothing is folded, so
+/// that what is written is what is meant.
 std::pair<std::string, std::string> table_named(const std::string& name);
 
 inline constexpr std::size_t policy_bytes_max = 1u << 20;

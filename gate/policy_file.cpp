@@ -1,7 +1,5 @@
 // From YAML to a policy. Whatever is not understood is an error: a misspelt word in a policy must
 // not be silently without effect.
-#include "gate/policy.hpp"
-
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -9,6 +7,8 @@
 #include <charconv>
 #include <set>
 #include <span>
+
+#include "gate/policy.hpp"
 
 namespace busbar::gate {
 
@@ -75,8 +75,7 @@ void read_rows(rule& out, const YAML::Node& node) {
       complain(node, "after ${ comes claim.NAME}, and nothing else");
     if (out.claims.size() == claims_max)
       complain(node, "the clause names too many claims");
-    clause +=
-        "$" + std::to_string(first_claim + static_cast<std::int32_t>(out.claims.size()));
+    clause += "$" + std::to_string(first_claim + static_cast<std::int32_t>(out.claims.size()));
     clause += ' ';
     out.claims.emplace_back(rest.substr(open.size(), end - open.size()));
     rest.remove_prefix(end + 1);
@@ -146,16 +145,16 @@ tenant_limits read_limits(const YAML::Node& node) {
       {"requests_per_second", &tenant_limits::requests_per_second},
       {"bytes_per_second", &tenant_limits::bytes_per_second},
   }};
-  members(node, "limits",
-          [&](const std::string& name, const YAML::Node& at, const YAML::Node& is) {
-            const auto known = std::find_if(names.begin(), names.end(),
-                                            [&](const auto& n) { return n.first == name; });
-            if (known == names.end())
-              complain(at, "'" + name + "' is no limit: there are live, shapes, "
-                                        "snapshots_per_minute, requests_per_second and "
-                                        "bytes_per_second");
-            out.*(known->second) = number(is);
-          });
+  members(node, "limits", [&](const std::string& name, const YAML::Node& at, const YAML::Node& is) {
+    const auto known =
+        std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.first == name; });
+    if (known == names.end())
+      complain(at, "'" + name +
+                       "' is no limit: there are live, shapes, "
+                       "snapshots_per_minute, requests_per_second and "
+                       "bytes_per_second");
+    out.*(known->second) = number(is);
+  });
   return out;
 }
 

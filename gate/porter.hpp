@@ -1,9 +1,6 @@
 // gate/porter.hpp: the gate as one I/O thread meets it.
 #pragma once
 
-#include "gate/gatekeeper.hpp"
-#include "gate/visitor.hpp"
-
 #include <tl/expected.hpp>
 
 #include <cstdint>
@@ -11,6 +8,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+
+#include "gate/gatekeeper.hpp"
+#include "gate/visitor.hpp"
 
 namespace busbar::gate {
 

@@ -1,10 +1,10 @@
 // gate/settings.hpp: what an operator says of the gate.
 #pragma once
 
-#include "gate/claims.hpp"
-
 #include <chrono>
 #include <string>
+
+#include "gate/claims.hpp"
 
 namespace busbar::gate {
 

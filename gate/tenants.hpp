@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/keyed_hash.hpp"
-#include "gate/policy.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -12,6 +11,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+
+#include "gate/policy.hpp"
 
 namespace busbar::gate {
 

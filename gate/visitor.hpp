@@ -2,15 +2,16 @@
 #pragma once
 
 #include "base/keyed_hash.hpp"
-#include "gate/claims.hpp"
-#include "gate/confine.hpp"
-#include "gate/tenants.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+
+#include "gate/claims.hpp"
+#include "gate/confine.hpp"
+#include "gate/tenants.hpp"
 
 namespace busbar::gate {
 
@@ -20,7 +21,7 @@ struct visitor {
   std::optional<gate::grant> grant; ///< Then the policy has no say.
   std::shared_ptr<const policy> rules;
   std::shared_ptr<gate::tenant> tenant; ///< Null if there are none, or the token names none.
-  std::string key; ///< The fingerprint of the key that has signed the token.
+  std::string key;                      ///< The fingerprint of the key that has signed the token.
   bool by_grant_key = false;
   // What it was found good by.
   std::uint64_t policy_version = 0;

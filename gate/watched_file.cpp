@@ -24,8 +24,7 @@ result<std::optional<std::string>> watched_file::read_if_changed() {
     return fail(errc::misconfigured, "cannot be read");
   bytes.resize(static_cast<std::size_t>(file.gcount()));
   if (bytes.size() > bytes_max_)
-    return fail(errc::misconfigured,
-                "is larger than " + std::to_string(bytes_max_) + " bytes");
+    return fail(errc::misconfigured, "is larger than " + std::to_string(bytes_max_) + " bytes");
   seen_ = state.str();
   return std::optional{std::move(bytes)};
 }

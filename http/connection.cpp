@@ -416,6 +416,8 @@ void connection::on_phase_expired() {
     question_.reset();
     return answer_refused({{errc::unavailable, std::move(why_not)}, cause::not_ready});
   }
+  case phase::limited:
+    return answer_limited(gate::over_limit{*question_->over});
   case phase::keepalive: {
     const auto comment =
         http_1_1_ ? chunk_head(keepalive_comment.size()) + std::string{keepalive_comment} + "\r\n"

@@ -32,8 +32,8 @@ class worker;
 
 /// What the connection waits for now, with a limit of time; none while a long poll is parked, whose
 /// time the session keeps.
-enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive, readiness };
-inline constexpr std::size_t phases = 7;
+enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive, readiness, limited };
+inline constexpr std::size_t phases = 8;
 
 struct phase_timer : timer {
   phase in = phase::idle;
@@ -80,7 +80,7 @@ public:
   void close_if_idle();
   void close();
   bool closed() const noexcept { return state_ == state::closed; }
-  void ask_again(); ///< The service has become ready.
+  void ask_again();    ///< The service has become ready.
   void look_at_pass(); ///< Whether the bearer of the token may stay.
 
   bool deferred = false; ///< Private to worker::defer().
@@ -116,6 +116,7 @@ private:
   struct open_question {
     std::optional<shape_query> query; // to be asked again once the service is ready
     field_errors later;               // see shape_read::later
+    std::optional<gate::over_limit> over = std::nullopt; // to be told after a while
   };
 
   // Input (connection.cpp)
@@ -166,6 +167,7 @@ private:
   void on_pass_ended();
   void answer_unauthorized();
   void answer_forbidden();
+  void limit(const gate::over_limit& over);
   void answer_limited(const gate::over_limit& over);
 
   // Answers (connection_answers.cpp)

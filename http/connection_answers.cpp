@@ -234,10 +234,11 @@ void connection::add_log_headers_of(head_writer& head, const log_slice& slice, c
     cursor =
         next_cursor(cursor_, std::chrono::floor<std::chrono::seconds>(settings.long_poll),
                     worker_.wall_clock(), static_cast<std::int64_t>(1 + worker_.random() % 3600));
-  add_log_headers(head, slice,
-                  {live_, sse_, verb_ == method::post, in, worker_.session().stale_since(), personal_},
-                  {settings.cache_max_age, settings.cache_stale_age, settings.sse_lifetime}, cursor,
-                  worker_.random() >> 1, not_modified);
+  add_log_headers(
+      head, slice,
+      {live_, sse_, verb_ == method::post, in, worker_.session().stale_since(), personal_},
+      {settings.cache_max_age, settings.cache_stale_age, settings.sse_lifetime}, cursor,
+      worker_.random() >> 1, not_modified);
 }
 
 void connection::answer_log(const log_slice& slice) {

@@ -76,7 +76,7 @@ bool connection::admit_bearer(gate::porter& porter, std::string_view token) {
   const auto& who = **bearer;
   if (who.tenant)
     if (const auto over = who.tenant->enter(who.limits(), worker_.now())) {
-      answer_limited(*over);
+      limit(*over);
       return false;
     }
   pass_ = std::make_unique<gate_pass>(*this, *std::move(bearer));
@@ -111,7 +111,7 @@ bool connection::confine(shape_read& read) {
     if (!over && query.live && !query.subset)
       over = pass_->begin_live();
     if (over) {
-      answer_limited(*over);
+      limit(*over);
       return false;
     }
   }
@@ -124,9 +124,8 @@ void connection::answer_unauthorized() {
   head.add("cache-control", default_cache_control).add("content-type", json_type);
   if (worker_.porter())
     head.add("www-authenticate", "Bearer");
-  end_short(head, message_body(worker_.porter()
-                                   ? "the token or the secret is missing or not valid"
-                                   : "the secret is missing or wrong"));
+  end_short(head, message_body(worker_.porter() ? "the token or the secret is missing or not valid"
+                                                : "the secret is missing or wrong"));
 }
 
 /// The same whatever was asked for: nobody learns what there is.
@@ -138,10 +137,19 @@ void connection::answer_forbidden() {
   end_short(head, forbidden_body);
 }
 
-void connection::answer_limited(const gate::over_limit& over) {
+/// The answer comes after a pause: who asks again as soon as he has it would otherwise take from
+/// the others with refusals what he is denied in rows.
+void connection::limit(const gate::over_limit& over) {
   auto& keeper = worker_.porter()->keeper();
   keeper.count(gate::outcome::limited);
   keeper.count(over.which);
+  leave_admission(); // whoever waits for nothing holds no place
+  question_ = std::make_unique<open_question>(open_question{std::nullopt, {}, over});
+  state_ = state::waiting;
+  worker_.arm(*this, phase::limited);
+}
+
+void connection::answer_limited(const gate::over_limit& over) {
   auto head = begin_head(429);
   add_error_cache_headers(head, verb_);
   head.add("content-type", json_type)

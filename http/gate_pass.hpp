@@ -1,12 +1,12 @@
 // http/gate_pass.hpp: what a connection keeps of the bearer of a token while it serves it.
 #pragma once
 
-#include "gate/visitor.hpp"
-
 #include <boost/intrusive/list.hpp>
 
 #include <cstddef>
 #include <utility>
+
+#include "gate/visitor.hpp"
 
 namespace busbar::http {
 

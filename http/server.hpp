@@ -3,7 +3,6 @@
 
 #include "actors/client_session.hpp"
 #include "base/result.hpp"
-#include "gate/gatekeeper.hpp"
 #include "monitoring/metrics.hpp"
 
 #include <chrono>
@@ -14,6 +13,8 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "gate/gatekeeper.hpp"
 
 namespace busbar::http {
 

@@ -12,6 +12,8 @@ namespace busbar::http {
 namespace {
 
 constexpr std::chrono::milliseconds readiness_look_period{50};
+/// A refusal for a tenant's limit comes after so long.
+constexpr std::chrono::milliseconds limit_pause{500};
 /// For so long at most a token outlives its end.
 constexpr std::chrono::milliseconds pass_look_period{1'000};
 /// Who takes nothing for as long as this may be given up when memory runs short.
@@ -34,7 +36,8 @@ worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
               deadline_list<phase_timer>{shared.settings.send_timeout},
               deadline_list<phase_timer>{std::chrono::seconds{2}},
               deadline_list<phase_timer>{shared.settings.sse_keepalive},
-              deadline_list<phase_timer>{shared.settings.readiness_timeout}},
+              deadline_list<phase_timer>{shared.settings.readiness_timeout},
+              deadline_list<phase_timer>{limit_pause}},
       lifetimes_{shared.settings.sse_lifetime}, random_{std::random_device{}()},
       read_buffer_(64 * 1024) {
   if (shared.settings.gate != nullptr)

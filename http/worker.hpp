@@ -2,7 +2,6 @@
 #pragma once
 
 #include "actors/client_session.hpp"
-#include "gate/porter.hpp"
 #include "http/admission.hpp"
 #include "http/body_files.hpp"
 #include "http/connection.hpp"
@@ -22,6 +21,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "gate/porter.hpp"
 
 namespace busbar::http {
 

@@ -40,7 +40,7 @@ packages_test=(
 )
 packages_package=(dpkg-dev file) # CPack reads the dependencies off the binary
 packages_format=(clang-format)
-packages_bench=(nginx-light wrk)
+packages_bench=(nginx-light wrk openssl)
 packages_lint=(clang-tidy)
 packages_fresh=(debootstrap)
 

@@ -151,8 +151,7 @@ private:
     auto out = e;
     check_names(e.args[0], guard);
     auto& select = out.args[1];
-    const auto* inner =
-        others_ ? (*others_)(table_name{select.qualifier, select.text}) : nullptr;
+    const auto* inner = others_ ? (*others_)(table_name{select.qualifier, select.text}) : nullptr;
     if (inner == nullptr) {
       forbid();
       return {};

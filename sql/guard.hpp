@@ -50,7 +50,7 @@ bool says_the_same(const condition& a, std::span<const std::string> a_values, co
 /// What may be read of a table.
 struct table_guard {
   condition rows;
-  std::vector<std::string> values = {}; ///< $1, $2 … of `rows`.
+  std::vector<std::string> values = {};                           ///< $1, $2 … of `rows`.
   std::optional<std::vector<std::string>> columns = std::nullopt; ///< Sorted; nullopt: all.
 };
 /// Null: nothing may be read of that table, and nobody is told whether it exists.

@@ -233,11 +233,11 @@ scenario('a grant opens its shape and no other', async () => {
 scenario('a token that expires ends streams and long polls', async () => {
   const first = await server.as(a, all)
   const at = { table: 'notes', offset: first.header('electric-offset'), handle: first.header('electric-handle'), live: 'true' }
-  const brief = issuer.token({ agency: 'a' }, { exp: now() + 2 })
+  const brief = issuer.token({ agency: 'a' }, { exp: now() + 4 })
   const stream = await RawConnection.open(server.port)
   stream.request('GET', target({ ...at, live_sse: 'true' }), { authorization: `Bearer ${brief}` })
   assert.equal((await stream.readHead()).status, 200)
-  for (let chunk = ''; chunk !== undefined; ) chunk = await stream.readChunk(8_000)
+  for (let chunk = ''; chunk !== undefined; ) chunk = await stream.readChunk(15_000)
   stream.request('GET', target({ ...at, live_sse: 'true' }), { authorization: `Bearer ${brief}` })
   expectUnauthorized(await stream.readResponse())
   stream.destroy()

@@ -70,8 +70,8 @@ public:
       EVP_PKEY_get_octet_string_param(key_.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
                                       point.size(), &size);
       const std::string bytes{reinterpret_cast<const char*>(point.data()), size};
-      return R"({"kty":"EC","crv":"P-256","x":")" + base64url(bytes.substr(1, 32)) +
-             R"(","y":")" + base64url(bytes.substr(33)) + '"' + named;
+      return R"({"kty":"EC","crv":"P-256","x":")" + base64url(bytes.substr(1, 32)) + R"(","y":")" +
+             base64url(bytes.substr(33)) + '"' + named;
     }
     std::array<unsigned char, 32> raw{};
     std::size_t size = raw.size();

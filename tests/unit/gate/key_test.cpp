@@ -1,12 +1,12 @@
 // Tokens and keys: what is signed is believed, by its own kind of key, and nothing else is.
-#include "gate/key.hpp"
-
-#include "gate/token.hpp"
 #include "tests/unit/gate/issuer.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
+
+#include "gate/key.hpp"
+#include "gate/token.hpp"
 
 namespace busbar::gate {
 namespace {
@@ -74,9 +74,9 @@ TEST(Key, IsNeverTakenForAKeyOfAnotherAlgorithm) {
   for (const auto& who : issuers())
     for (const auto* alg : {"none", "None", "HS256", "HS384", "RS256", "RS512", "PS256", "ES256",
                             "ES384", "EdDSA", "hs256", ""})
-      EXPECT_EQ(is_good(who.token_of(R"({"alg":")" + std::string{alg} + R"("})", claims),
-                        keys_of(who)),
-                alg == who.alg())
+      EXPECT_EQ(
+          is_good(who.token_of(R"({"alg":")" + std::string{alg} + R"("})", claims), keys_of(who)),
+          alg == who.alg())
           << alg << " by " << who.alg();
 }
 
@@ -119,8 +119,9 @@ TEST(Key, IsRefusedIfItIsPrivateSmallOrUnknown) {
   EXPECT_NE(why("too short").find("32 bytes"), std::string::npos);
   EXPECT_NE(why("-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----").find("public half"),
             std::string::npos);
-  EXPECT_NE(why("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----").find("cannot be read"),
-            std::string::npos);
+  EXPECT_NE(
+      why("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----").find("cannot be read"),
+      std::string::npos);
   EXPECT_NE(why("{").find("JSON"), std::string::npos);
   EXPECT_NE(why(R"({"keys":[]})").find("no keys"), std::string::npos);
   EXPECT_NE(why(R"({"keys":[{"kty":"EC","crv":"P-521"}]})").find("cannot be used"),
@@ -142,13 +143,13 @@ TEST(Token, IsReadStrictly) {
     const auto read = parse_token(text);
     return read ? std::string{"(accepted)"} : read.error().message;
   };
-  for (const auto* header :
-       {"", "[]", "null", "{", "{}", R"({"alg":1})", R"({"alg":"none"})", R"({"alg":"HS256 "})",
-        R"({"alg":"HS256","crit":[]})", R"({"alg":"HS256","b64":true})",
-        R"({"alg":"HS256","kid":5})", R"({"alg":"HS256","typ":"JWE"})",
-        R"({"alg":"HS256","typ":5})"})
+  for (const auto* header : {"", "[]", "null", "{", "{}", R"({"alg":1})", R"({"alg":"none"})",
+                             R"({"alg":"HS256 "})", R"({"alg":"HS256","crit":[]})",
+                             R"({"alg":"HS256","b64":true})", R"({"alg":"HS256","kid":5})",
+                             R"({"alg":"HS256","typ":"JWE"})", R"({"alg":"HS256","typ":5})"})
     EXPECT_NE(why(who.token_of(header, claims)), "(accepted)") << header;
-  for (const auto* text : {"", ".", "..", "...", "a.b", "a.b.c.d.e", "AA==.AA.AA", "A.A.A", "\xff.."})
+  for (const auto* text :
+       {"", ".", "..", "...", "a.b", "a.b.c.d.e", "AA==.AA.AA", "A.A.A", "\xff.."})
     EXPECT_NE(why(text), "(accepted)") << text;
   EXPECT_NE(why(std::string(token_bytes_max + 1, 'A')), "(accepted)");
   EXPECT_EQ(why(who.token_of(R"({"alg":"HS256","typ":"at+jwt","x5u":"http://x"})", claims)),

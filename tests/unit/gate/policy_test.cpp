@@ -1,11 +1,11 @@
 // Claims and policies: what a token says is bound as it is, and what a policy says is understood or
 // refused.
+#include <gtest/gtest.h>
+
 #include "gate/confine.hpp"
 #include "gate/grant.hpp"
 #include "gate/policy.hpp"
 #include "gate/tenants.hpp"
-
-#include <gtest/gtest.h>
 
 namespace busbar::gate {
 namespace {
@@ -52,9 +52,9 @@ TEST(Claims, AreForOneIssuerAndAudience) {
   const auto with = [](const std::string& rest) { return R"({"exp":1900000000)" + rest + "}"; };
   EXPECT_EQ(why(with(R"(,"iss":"i","aud":"a")"), expected), "(accepted)");
   EXPECT_EQ(why(with(R"(,"iss":"i","aud":["b","a"])"), expected), "(accepted)");
-  for (const auto* rest :
-       {"", R"(,"iss":"i")", R"(,"aud":"a")", R"(,"iss":"I","aud":"a")", R"(,"iss":["i"],"aud":"a")",
-        R"(,"iss":"i","aud":"ab")", R"(,"iss":"i","aud":{"a":"a"})", R"(,"iss":"i","aud":[["a"]])"})
+  for (const auto* rest : {"", R"(,"iss":"i")", R"(,"aud":"a")", R"(,"iss":"I","aud":"a")",
+                           R"(,"iss":["i"],"aud":"a")", R"(,"iss":"i","aud":"ab")",
+                           R"(,"iss":"i","aud":{"a":"a"})", R"(,"iss":"i","aud":[["a"]])"})
     EXPECT_NE(why(with(rest), expected), "(accepted)") << rest;
 }
 
@@ -88,7 +88,8 @@ tables:
   other.notes: {where: "x = ${claim.deep.er} OR y = ${claim.agency}"}
 )");
   ASSERT_TRUE(rules) << rules.error().message;
-  const auto* admin = rules->rule_for("public", "notes", bearer(R"("role":["x","owner"],"plan":"pro")"));
+  const auto* admin =
+      rules->rule_for("public", "notes", bearer(R"("role":["x","owner"],"plan":"pro")"));
   ASSERT_NE(admin, nullptr);
   EXPECT_TRUE(admin->rows.is_true());
   EXPECT_EQ(rules->rule_for("public", "notes", bearer(R"("role":"owner")")), nullptr);
@@ -111,20 +112,34 @@ TEST(Policy, IsRefusedWithTheLineThatIsWrong) {
             "(accepted)");
   EXPECT_EQ(why_policy("tables:\n  t: {where: true, column: [a]}"),
             "line 2: 'column' is none of when, columns and where");
-  for (const auto* yaml :
-       {"", "- a", "tables: {t: }", "tables: {t: []}\nx: 1", "tables: {t: {columns: [a]}}",
-        "tables: {t: {where: 'a ='}}", "tables: {t: {where: \"a = '${claim.x}'\"}}",
-        "tables: {t: {where: 'a = 1 -- ${claim.x}'}}", "tables: {t: {where: 'a = $1'}}",
-        "tables: {t: {where: 'a = $30000 AND b = ${claim.x}'}}", "tables: {t: {where: 'a = ${x}'}}",
-        "tables: {t: {where: 'a = ${claim.}'}}", "tables: {t: {where: 'a = ${claim.x'}}",
-        "tables: {t: {where: 'a = ${claim.x}${claim.y}'}}", "tables: {t: {where: [true]}}",
-        "tables: {t: {where: true, columns: a}}", "tables: {t: {where: true, columns: []}}",
-        "tables: {t: {where: true, when: x}}", "tables: {t: {where: true}, public.t: {where: true}}",
-        "version: 2\ntables: {t: {where: true}}", "tables: {t: {where: true}}\nlimits: {live: 1}",
-        "tables: {t: {where: true}}\ntenant: x\nlimits: {lives: 1}",
-        "tables: {t: {where: true}}\ntenant: x\nlimits: {live: -1}",
-        "tables: {t: {where: true}}\n---\ntables: {u: {where: true}}", "tables: {t: {where: &a *a}}",
-        "tables: [", "\t", "tables: {t: {where: true}, <<: {u: {where: true}}}"})
+  for (const auto* yaml : {"",
+                           "- a",
+                           "tables: {t: }",
+                           "tables: {t: []}\nx: 1",
+                           "tables: {t: {columns: [a]}}",
+                           "tables: {t: {where: 'a ='}}",
+                           "tables: {t: {where: \"a = '${claim.x}'\"}}",
+                           "tables: {t: {where: 'a = 1 -- ${claim.x}'}}",
+                           "tables: {t: {where: 'a = $1'}}",
+                           "tables: {t: {where: 'a = $30000 AND b = ${claim.x}'}}",
+                           "tables: {t: {where: 'a = ${x}'}}",
+                           "tables: {t: {where: 'a = ${claim.}'}}",
+                           "tables: {t: {where: 'a = ${claim.x'}}",
+                           "tables: {t: {where: 'a = ${claim.x}${claim.y}'}}",
+                           "tables: {t: {where: [true]}}",
+                           "tables: {t: {where: true, columns: a}}",
+                           "tables: {t: {where: true, columns: []}}",
+                           "tables: {t: {where: true, when: x}}",
+                           "tables: {t: {where: true}, public.t: {where: true}}",
+                           "version: 2\ntables: {t: {where: true}}",
+                           "tables: {t: {where: true}}\nlimits: {live: 1}",
+                           "tables: {t: {where: true}}\ntenant: x\nlimits: {lives: 1}",
+                           "tables: {t: {where: true}}\ntenant: x\nlimits: {live: -1}",
+                           "tables: {t: {where: true}}\n---\ntables: {u: {where: true}}",
+                           "tables: {t: {where: &a *a}}",
+                           "tables: [",
+                           "\t",
+                           "tables: {t: {where: true}, <<: {u: {where: true}}}"})
     EXPECT_NE(why_policy(yaml), "(accepted)") << yaml;
 }
 
@@ -157,19 +172,21 @@ TEST(Grant, SaysWhatIsUnderstoodOnly) {
   EXPECT_TRUE(granted(R"({"table":"t"})"));
   EXPECT_TRUE(granted(R"({"table":"s.t","where":"a = $1","params":["x"],"columns":["a"]})"));
   EXPECT_TRUE(granted(R"({"table":"t","where":"a = $1","params":{"1":"x"}})"));
-  for (const auto* shape :
-       {"{}", "[]", "\"t\"", R"({"table":5})", R"({"table":"t","where":5})",
-        R"({"table":"t","where":"a ="})", R"({"table":"t","columns":[]})",
-        R"({"table":"t","columns":"a"})", R"({"table":"t","columns":[1]})",
-        R"({"table":"t","params":[1]})", R"({"table":"t","params":{"2":"x"}})",
-        R"({"table":"t","rows":"all"})"})
+  for (const auto* shape : {"{}", "[]", "\"t\"", R"({"table":5})", R"({"table":"t","where":5})",
+                            R"({"table":"t","where":"a ="})", R"({"table":"t","columns":[]})",
+                            R"({"table":"t","columns":"a"})", R"({"table":"t","columns":[1]})",
+                            R"({"table":"t","params":[1]})", R"({"table":"t","params":{"2":"x"}})",
+                            R"({"table":"t","rows":"all"})"})
     EXPECT_FALSE(granted(shape)) << shape;
 }
 
 TEST(Tenant, HasSoMuchAtOnceAndThenAtItsRate) {
   tenant one;
-  const tenant_limits limits{.live = 2, .shapes = 2, .snapshots_per_minute = 3,
-                             .requests_per_second = 2, .bytes_per_second = 100};
+  const tenant_limits limits{.live = 2,
+                             .shapes = 2,
+                             .snapshots_per_minute = 3,
+                             .requests_per_second = 2,
+                             .bytes_per_second = 100};
   steady_time now{1h};
   for (int i = 0; i < 4; ++i)
     EXPECT_FALSE(one.enter(limits, now)) << i;

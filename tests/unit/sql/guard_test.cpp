@@ -1,8 +1,7 @@
-// Clauses joined as trees: the outcome says both, says nothing else, and no error of the one tells of
-// rows that the other hides.
-#include "sql/guard.hpp"
-
+// Clauses joined as trees: the outcome says both, says nothing else, and no error of the one tells
+// of rows that the other hides.
 #include "sql/expression_text.hpp"
+#include "sql/guard.hpp"
 #include "sql/parse.hpp"
 #include "tests/unit/sql/random_clause.hpp"
 #include "tests/unit/sql/subquery_clause.hpp"
@@ -30,8 +29,7 @@ std::string joined(std::string_view where, const table_guard& own,
 
 TEST(Guard, IsJoinedToTheClauseByAnd) {
   const auto own = guard_of("agency = 'x'");
-  EXPECT_EQ(joined("id = 1 OR true", own),
-            R"((("agency" = 'x') AND (("id" = 1) OR TRUE)))");
+  EXPECT_EQ(joined("id = 1 OR true", own), R"((("agency" = 'x') AND (("id" = 1) OR TRUE)))");
   EXPECT_EQ(joined("id = 1 -- the end", own), R"((("agency" = 'x') AND ("id" = 1)))");
   EXPECT_EQ(joined("", own), R"(("agency" = 'x'))");
   EXPECT_EQ(joined("id = 1", guard_of("true")), R"(("id" = 1))");
@@ -39,7 +37,8 @@ TEST(Guard, IsJoinedToTheClauseByAnd) {
 
 TEST(Guard, RefusesWhatIsNotOneClauseByItself) {
   const auto own = guard_of("agency = 'x'");
-  for (const auto* clause : {"id = 1) OR (true", "true; SELECT 1", "id = 1 /*", "", "true ORDER BY 1"})
+  for (const auto* clause :
+       {"id = 1) OR (true", "true; SELECT 1", "id = 1 /*", "", "true ORDER BY 1"})
     EXPECT_EQ(joined(clause, own).find("OR TRUE"), std::string::npos) << clause;
   EXPECT_NE(joined("id = 1) OR (true", own).find("syntax error"), std::string::npos);
 }
@@ -78,11 +77,13 @@ TEST(Guard, ConfinesTheTablesOfSubqueriesToo) {
   };
   const auto out = guard_clause("team IN (SELECT id FROM teams)", {}, own, find);
   ASSERT_TRUE(out);
-  EXPECT_EQ(out->where,
-            R"((("agency" = $2) AND (("team") IN (SELECT "id" FROM "public"."teams" WHERE ("owner" = $1)))))");
+  EXPECT_EQ(
+      out->where,
+      R"((("agency" = $2) AND (("team") IN (SELECT "id" FROM "public"."teams" WHERE ("owner" = $1)))))");
   EXPECT_EQ(out->parameters, (std::vector<std::string>{"y", "x"}));
-  EXPECT_EQ(joined("team IN (SELECT id FROM teams WHERE id > 1 OR true)", own, {}, find),
-            R"((("agency" = $2) AND (("team") IN (SELECT "id" FROM "public"."teams" WHERE (("owner" = $1) AND (("id" > 1) OR TRUE))))))");
+  EXPECT_EQ(
+      joined("team IN (SELECT id FROM teams WHERE id > 1 OR true)", own, {}, find),
+      R"((("agency" = $2) AND (("team") IN (SELECT "id" FROM "public"."teams" WHERE (("owner" = $1) AND (("id" > 1) OR TRUE))))))");
   for (const auto* clause :
        {"team IN (SELECT id FROM vault)", "team IN (SELECT id FROM other.teams)",
         "team IN (SELECT secret FROM teams)", "team IN (SELECT id FROM teams WHERE secret = 1)",
