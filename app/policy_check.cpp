@@ -66,7 +66,7 @@ bool explain_table(std::ostream& out, const std::string& name, const std::vector
     if (!bound) {
       std::string missing;
       for (const auto& path : one.claims)
-        if (!bearer.text(path))
+        if (missing.empty() && !bearer.text(path))
           missing = path;
       out << "  refused: " << number << " applies, but claim " << missing
           << " is not there or is no text, whole number, boolean or list of these\n";

@@ -421,3 +421,28 @@ scenario('the secret is enough in the header where there is no gate, and then th
   const refused = await request(plain, target(params), { headers: { authorization: 'Bearer neither' } })
   assert.equal(refused.status, 401)
 })
+
+scenario('busbar policy check says what a token may see, and why', async () => {
+  const env = {
+    BUSBAR_JWT_KEY_FILE: server.keyFile,
+    BUSBAR_POLICY_FILE: server.policyFile,
+    BUSBAR_GRANT_KEY_FILE: fileOf('grants', grants.keyFile),
+  }
+  const check = (token, ...more) => runToExit(['policy', 'check', '--token', token, ...more], env)
+  const member = await check(issuer.token({ agency: 'a', role: 'member' }))
+  assert.equal(member.code, 0, member.stderr)
+  assert.match(member.stdout, /^token +good until 2\d{3}-/)
+  assert.match(member.stdout, /^tenant +a \(claim agency\)$/m)
+  assert.match(member.stdout, /rule 1 does not apply: claim role is member, wanted is admin\n +open by rule 2/)
+  assert.match(member.stdout, /columns +agency, body, id\n/)
+  assert.match(member.stdout, /public\.teams\n +refused: the rule applies, but claim teams is not there/)
+  const hidden = await check(issuer.token({ agency: 'a' }), '--table', 'hidden')
+  assert.deepEqual([hidden.code, /does not list it/.test(hidden.stdout)], [2, true])
+  const expired = await check(issuer.token({ agency: 'a' }, { exp: now() - 1000 }))
+  assert.deepEqual([expired.code, expired.stdout], [2, 'token    refused: the token has expired\n'])
+  const granted = await check(grants.token({ shape: { table: 'notes', where: 'agency = $1', params: ['b'] } }))
+  assert.equal(granted.code, 0)
+  assert.match(granted.stdout, /rows +\("agency" = \$1\)\n +\$1 is b\n/)
+  const lost = await runToExit(['policy', 'check', '--token', 'x'], { ...env, BUSBAR_POLICY_FILE: '/nowhere' })
+  assert.deepEqual([lost.code, lost.stderr], [1, 'busbar: BUSBAR_POLICY_FILE: /nowhere: cannot be read\n'])
+})
