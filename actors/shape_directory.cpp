@@ -330,9 +330,10 @@ struct directory_state {
   /// The mapping goes first, then the readers are told: who reacts to a 409 at once must not be
   /// given the dead handle again.
   void remove(const shape_ptr& shape, std::string_view reason) {
+    if (!env.index->remove(shape->handle()))
+      return; // several who ask it, or read it, may have come upon the same fault
     const auto [askers, idle_sets] = links.remove(shape);
     unready.erase(shape);
-    env.index->remove(shape->handle());
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
     env.metrics->shapes_removed.Add({{"reason", std::string{reason}}}).Increment();
     shape->update([](shape_progress& p) { p.gone = true; });

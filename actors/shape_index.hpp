@@ -48,11 +48,12 @@ public:
     else
       ++same->shapes;
   }
-  void remove(const std::string& handle) {
+  /// False if it has been removed already.
+  bool remove(const std::string& handle) {
     const std::unique_lock guard{mutex_};
     const auto found = number_of(handle);
     if (found == number_table::none)
-      return;
+      return false;
     const auto shape = std::move(shapes_[found]);
     free_.push_back(found);
     by_handle_.erase(hash_of(shape->handle()), found);
@@ -66,6 +67,7 @@ public:
       known->second.erase(same);
     if (known->second.empty())
       tables_.erase(known);
+    return true;
   }
   shape_ptr find(const std::string& handle) const {
     const std::shared_lock guard{mutex_};

@@ -33,7 +33,7 @@ std::vector<std::string> removal(const belongings& ours, const stream_settings& 
 
 pg_result_of<bool> take_lead(connection& session, const stream_settings& stream, deadline until) {
   auto tried = session.command("SELECT pg_catalog.pg_try_advisory_lock(" +
-                                   std::to_string(leader_lock(stream.slot())) + ")",
+                                   std::to_string(leader_lock(stream.lock_name())) + ")",
                                until);
   if (!tried)
     return broken(std::move(tried).error());
@@ -41,7 +41,7 @@ pg_result_of<bool> take_lead(connection& session, const stream_settings& stream,
 }
 
 pg_result_of<void> end_leader(connection& session, const stream_settings& stream, deadline until) {
-  const auto bits = static_cast<std::uint64_t>(leader_lock(stream.slot()));
+  const auto bits = static_cast<std::uint64_t>(leader_lock(stream.lock_name()));
   auto ended = session.command(
       "SELECT pg_catalog.pg_terminate_backend(pid) FROM ("
       "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d"

@@ -3,10 +3,7 @@
 #include "postgres/session.hpp"
 
 #include <libpq-fe.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <utility>
 
@@ -16,15 +13,6 @@ namespace {
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
-}
-
-/// A machine that is gone acknowledges nothing, while one that is busy does.
-void limit_silence(int socket) {
-  constexpr unsigned silence_max_ms = 20'000;
-  unsigned given = 0;
-  socklen_t size = sizeof given;
-  if (getsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &given, &size) == 0 && given == 0)
-    (void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_max_ms, sizeof silence_max_ms);
 }
 
 std::string with_session_options(const connection_url& url, std::string_view purpose) {
@@ -114,7 +102,6 @@ pg_result_of<connection> connection::open_replication(const connection_url& url,
     return broken(std::move(why));
   }
   connection opened{*session};
-  limit_silence(PQsocket(opened.raw()));
   // Rows must read the same here as in a snapshot (spec 1.17), whatever the role or the database
   // has set. The keepalives let the server notice that we are gone: this session holds the lock.
   auto pinned = opened.command("SET bytea_output = 'hex'; SET DateStyle = 'ISO, DMY'; "

@@ -107,8 +107,7 @@ public:
                                        deadline until);
   /// The same for a walsender session (replication=database), which is ours alone: it has the text
   /// formats of spec 1.17, an empty search_path, no timeouts, and TCP keepalives on the server
-  /// side. What we send must be acknowledged by the other machine within 20 seconds, unless the
-  /// URL has a tcp_user_timeout of its own.
+  /// side; those on ours are in every connection_url.
   static pg_result_of<connection> open_replication(const connection_url& url, deadline until);
 
   connection(connection&&) noexcept;

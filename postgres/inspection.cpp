@@ -275,9 +275,9 @@ pg_result_of<bool> is_same_database(connection& direct, connection& pooled, dead
   return seen->at(0, 0) == "1";
 }
 
-std::int64_t leader_lock(std::string_view slot) {
+std::int64_t leader_lock(std::string_view name) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-  SHA256(reinterpret_cast<const unsigned char*>(slot.data()), slot.size(), digest.data());
+  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data());
   return static_cast<std::int64_t>(read_be64(reinterpret_cast<const char*>(digest.data())));
 }
 

@@ -109,7 +109,8 @@ pg_result_of<system_inspection> inspect_system(connection& walsender, deadline u
 /// that the first holds. Needs no privilege, and tells a standby or a copy from the original.
 pg_result_of<bool> is_same_database(connection& direct, connection& pooled, deadline until);
 
-/// The advisory lock that the leader of the slot's stream holds, in the database of the slot.
-std::int64_t leader_lock(std::string_view slot);
+/// The advisory lock that the leader of a stream holds, by stream_settings::lock_name(). Derived
+/// here, because hashtext() may change from one major version to the next.
+std::int64_t leader_lock(std::string_view name);
 
 } // namespace busbar::postgres

@@ -1,12 +1,12 @@
 #include "postgres/takeover.hpp"
 
 #include "base/bytes.hpp"
+#include "postgres/inspection.hpp"
 #include "postgres/session.hpp"
 #include "postgres/slot_sql.hpp"
 #include "postgres/slot_watch.hpp"
 
 #include <libpq-fe.h>
-#include <openssl/sha.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 
@@ -114,13 +114,6 @@ pg_result_of<void> dialogue::identify() {
   return {};
 }
 
-/// Derived here, because hashtext() may change from one major version to the next.
-std::int64_t lock_key(const std::string& slot) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-  SHA256(reinterpret_cast<const unsigned char*>(slot.data()), slot.size(), digest.data());
-  return static_cast<std::int64_t>(read_be64(reinterpret_cast<const char*>(digest.data())));
-}
-
 /// Ends a session that holds the lock, has done nothing for lock_idle_max, and does not stream
 /// although the slot is there: a leader streams as soon as it has the lock. All is checked again in
 /// the same statement that ends it. (Its TCP keepalives should have ended such a session long
@@ -157,7 +150,7 @@ void dialogue::break_lock(std::int64_t key) {
 pg_result_of<void> dialogue::wait_for_lock() {
   // Tries again and again instead of queueing inside the server, so that `stop` is seen, and a
   // waiting session holds no transaction open.
-  const auto key = lock_key(settings.lock_name());
+  const auto key = leader_lock(settings.lock_name());
   const auto attempt = "SELECT pg_try_advisory_lock(" + std::to_string(key) + ")";
   const auto period = std::min(breaker_period, settings.lock_idle_max);
   auto next_breaker = clock::now() + period;
