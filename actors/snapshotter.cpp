@@ -175,7 +175,7 @@ struct snapshotter_state {
 
   result<void> copy(const shape_list& list) {
     auto& session = reader ? *reader : *admin;
-    const auto give_up = steady_clock::now() + visibility_patience;
+    auto give_up = steady_clock::now() + visibility_patience;
     obstacle = commits_invisible;
     auto left = list;
     for (auto pause = first_pause; steady_clock::now() < give_up;
@@ -194,6 +194,7 @@ struct snapshotter_state {
           session.drop();
           return copied;
         }
+        give_up = steady_clock::now() + visibility_patience; // it may have taken long
       } else if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended) {
         session.drop();
       }
