@@ -106,6 +106,7 @@ caf::result<std::string> materializer_state::join(shape_id id, const snapshot& s
       check_attached(owned.log, relation);
   if (owned.log.accepting())
     go_on(owned, *upto);
+  trim_used_journals();
   trim_aside();
   if (disk_refuses || !write_out()) {
     give_up(owned.log, "storage refuses writes");
