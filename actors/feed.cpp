@@ -81,6 +81,9 @@ void feed::run() {
                            : spdlog::level::warn;
     spdlog::log(level, "replication: {}; trying again in {} ms", ended.message, jittered.count());
     env_.metrics->reconnects.Increment();
+    monitoring::counter_of(env_.metrics->disconnects, "cause",
+                           std::string{ended.why_no_stream().name})
+        .Increment();
     const auto until = steady_clock::now() + jittered;
     while (!stopped() && steady_clock::now() < until)
       std::this_thread::sleep_for(
@@ -127,6 +130,8 @@ postgres::pg_error feed::stream_once() {
     env_.status->set_phase(node_status::phase::waiting,
                            {"another_leader", "another node leads the stream"});
   };
+  settings.may_lead = env_.may_lead;
+  settings.may_depose = env_.may_depose;
   auto opened = postgres::replication_stream::open(settings, stop_);
   if (!opened)
     return opened.error();
@@ -166,6 +171,7 @@ postgres::pg_error feed::stream_once() {
   env_.metrics->term.Set(static_cast<double>(leader.term));
   env_.metrics->leader.Set(1);
   env_.status->set_phase(node_status::phase::streaming);
+  commits_.forget();
   streaming_since_ = steady_clock::now();
   must_renew_.store(false, std::memory_order_release);
   caf::anon_send(others_->reconciler, tick_atom_v); // tables may have gone while nobody looked
@@ -180,7 +186,7 @@ postgres::pg_error feed::stream_once() {
     if (flushed > lsn{0}) {
       if (auto told = stream.confirm(flushed); !told)
         return told.error();
-      env_.metrics->confirmed_lsn.Set(static_cast<double>(to_number(flushed)));
+      note_durable(flushed);
     }
     const auto until = steady_clock::now() + wait_max;
     if (credits_.full()) {
@@ -236,6 +242,10 @@ result<void> feed::accept(const postgres::leadership& leader) const {
 /// begins anew, all shapes were removed. An error is for a human.
 result<bool> feed::take_over(postgres::replication_stream& stream) {
   const auto& leader = stream.leader();
+  if (env_.on_lead)
+    if (auto leads = env_.on_lead(leader.term); !leads)
+      return fail(std::move(leads).error());
+  (void)stream.touch();
   auto before = past();
   if (!before)
     return fail(std::move(before).error());
@@ -322,22 +332,40 @@ bool feed::reset_materializers(postgres::replication_stream& stream) {
   return all;
 }
 
+void feed::note_durable(lsn flushed) {
+  env_.metrics->confirmed_lsn.Set(static_cast<double>(to_number(flushed)));
+  commits_.durable(to_number(flushed), postgres_micros(std::chrono::system_clock::now()), lags_);
+  lags_.hand_to(env_.metrics->commit_to_durable);
+}
+
 void feed::send_frame(const frame& next) {
   const auto root = next.read();
   const auto transactions = root.getTransactions();
   const auto term = env_.status->term.load(std::memory_order_relaxed);
   auto newest_xid = env_.status->newest_xid.load(std::memory_order_relaxed);
-  double ended = 0;
+  const auto now = postgres_micros(std::chrono::system_clock::now());
+  std::uint32_t ended = 0;
+  std::uint64_t end_lsn = 0;
+  std::int64_t first_commit = 0;
   for (const auto transaction : transactions) {
     if (!transaction.getEnds())
       continue;
-    ++ended;
+    const auto committed = transaction.getCommitMicros();
+    if (++ended == 1)
+      first_commit = committed;
+    end_lsn = transaction.getEndLsn();
+    lags_.add(seconds_between(committed, now));
     newest_xid = std::max(newest_xid, widen_xid(transaction.getXid(), term));
-    env_.metrics->received_lsn.Set(static_cast<double>(transaction.getEndLsn()));
+  }
+  if (ended > 0) {
+    env_.metrics->received_lsn.Set(static_cast<double>(end_lsn));
+    lags_.hand_to(env_.metrics->receive_lag);
+    commits_.received(end_lsn, first_commit, ended);
   }
   env_.status->newest_xid.store(newest_xid, std::memory_order_release);
   env_.metrics->transactions.Increment(ended);
   env_.metrics->changes.Increment(root.getChanges().size());
+  env_.metrics->received_bytes.Increment(static_cast<double>(next.size_bytes()));
   credits_.sent(next.size_bytes());
   for (const auto& materializer : others_->materializers)
     caf::anon_send(materializer, apply_atom_v, next);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/cast.hpp"
+#include "actors/commit_clock.hpp"
 #include "actors/continuity.hpp"
 #include "actors/frame_credits.hpp"
 #include "actors/node_status.hpp"
@@ -31,6 +32,12 @@ struct feed_environment {
   std::size_t frame_bytes_max = 64u << 20; ///< Of frames that are not applied yet, all together.
   /// Called once, from the feed thread, if a first start needs a human's hand. The process stops.
   std::function<void(const error&)> on_fatal;
+  /// Of a cluster's node: whether it may try to lead now, …
+  std::function<bool()> may_lead = nullptr;
+  std::function<bool()> may_depose = nullptr; ///< See postgres::stream_settings.
+  /// … and what is to be done as soon as it does, before anything else, in this term. By the feed
+  /// thread, at each take-over.
+  std::function<result<void>(std::uint64_t term)> on_lead = nullptr;
 };
 
 /// The thread and what it shares with the REPLICATOR, which owns it.
@@ -60,6 +67,7 @@ private:
   /// After that, so that nobody writes positions of the time before any more.
   result<void> begin_anew(const postgres::leadership& leader);
   void send_frame(const frame& next);
+  void note_durable(lsn flushed);
   bool stopped() const noexcept { return stop_.load(std::memory_order_acquire); }
   void wake() noexcept;
 
@@ -77,7 +85,9 @@ private:
   bool must_begin_anew_ = false; ///< The shapes were removed; storage may not know yet.
   std::string unpurged_;         ///< Why they must be, while they could not.
   std::optional<std::chrono::steady_clock::time_point>
-      streaming_since_;      ///< In the last connection.
+      streaming_since_;  ///< In the last connection.
+  commit_clock commits_; ///< Since the stream began.
+  monitoring::seconds_tally lags_;
   bool is_stranger_ = false; ///< The last connection led to another database than storage's.
   std::thread thread_;
 };

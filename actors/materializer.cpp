@@ -12,6 +12,18 @@ namespace {
 
 constexpr std::chrono::seconds disk_retry{1};
 
+double seconds(std::chrono::steady_clock::duration took) {
+  return std::chrono::duration<double>(took).count();
+}
+
+/// 0 if nothing of the frame has committed.
+std::int64_t first_commit(const frame& whole) {
+  for (const auto transaction : whole.read().getTransactions())
+    if (transaction.getEnds())
+      return transaction.getCommitMicros();
+  return 0;
+}
+
 } // namespace
 
 materializer_state::~materializer_state() {
@@ -29,6 +41,7 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](idle_atom, lsn position) { idle(position); },
       [this](reset_atom) { return reset(); },
       [this](adopt_atom, const adoption_list& shapes) { return adopt(shapes); },
+      [this](follow_atom, const move_list& moves) { follow(moves); },
       [this](expect_atom, const shape_list& list) { return expect(list); },
       [this](splice_atom, const shape_list& list, const snapshot& sees, const facts_ptr& facts) {
         return splice(list, sees, facts);
@@ -42,7 +55,10 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](covers_atom, const snapshot& sees, lsn upto) {
         return sees_commits(sees, to_number(upto));
       },
-      [this](note_atom, const catalog_ptr& found) { note(*found); },
+      [this](note_atom, const catalog_ptr& found) {
+        if (leads)
+          note(*found);
+      },
       [this](forget_atom, const shape_ptr& shape) { forget(shape); },
       [this](check_atom, const id_list& ids) { tell_watchers(ids); },
       [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
@@ -65,12 +81,21 @@ void materializer_state::drain_backlog() {
   if (backlog.empty() && write_out())
     report(); // what came of a splice, of moves or of the catalog
   while (!disk_refuses && !backlog.empty()) {
-    if (!applied_front) {
+    const auto begin = std::chrono::steady_clock::now();
+    const bool is_new = !applied_front;
+    if (is_new) {
+      committing = first_commit(backlog.front());
       apply(backlog.front(), nullptr);
       applied_front = true;
     }
+    const auto applied_at = std::chrono::steady_clock::now();
     if (!write_out())
       return;
+    if (is_new)
+      env.metrics->frame_apply_seconds.Observe(seconds(applied_at - begin));
+    env.metrics->frame_write_seconds.Observe(
+        seconds(std::chrono::steady_clock::now() - applied_at));
+    committing = 0;
     finish_frame(backlog.front());
     const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
@@ -123,9 +148,12 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
       if (!only)
         next_relation = take_relations(root, next_relation, i);
       present = {.whole = &whole, .transaction = t, .index = i, .only = only};
+      const auto before = entries_made;
       route(root, changes[i], at, only);
-      if (!only)
+      if (!only) {
+        ++(entries_made == before ? gone_over.changes_passed : gone_over.changes_stored);
         write_early();
+      }
     }
     if (!only)
       for (; next_message < messages.size() && messages[next_message].getTransaction() <= t;
@@ -217,6 +245,7 @@ void materializer_state::commit(std::uint64_t tx, std::uint32_t xid, const late_
     }
     return;
   }
+  ++(touched.empty() ? gone_over.transactions_passed : gone_over.transactions_stored);
   last_commit = tx;
   open_tx = 0;
   end_sets(tx);
@@ -265,6 +294,8 @@ bool materializer_state::write_out() {
       writes.close_transaction(env.number);
     open_on_disk = in_parts ? unfinished : 0;
   }
+  if (env.has_followers)
+    note_heads();
   if (!writes.empty()) {
     auto done = env.store->commit(writes);
     if (!done) {
@@ -283,20 +314,57 @@ bool materializer_state::write_out() {
   return true;
 }
 
+void materializer_state::note_heads() {
+  std::vector<cluster::replicated_head> heads;
+  const auto behind_of = [](const owned_shape& owned) {
+    return owned.asks && owned.asks->behind != ~std::uint64_t{0} ? owned.asks->behind : 0;
+  };
+  const auto add = [&](shape_id id) {
+    if (const auto found = shapes.find(id); found != shapes.end()) {
+      const auto& log = found->second->log;
+      heads.push_back({.shape = id,
+                       .head = log.next_head(),
+                       .has_boundaries = log.next_has_boundaries(),
+                       .behind = behind_of(*found->second)});
+    }
+  };
+  for (const auto* log : moved)
+    add(log->shape()->id());
+  for (const auto id : less_behind)
+    add(id);
+  for (const auto id : more_behind)
+    add(id);
+  more_behind.clear();
+  if (!heads.empty())
+    writes.note(env.number, cluster::encode(heads));
+}
+
 void materializer_state::finish_frame(const frame& done) {
   const auto transactions = done.read().getTransactions();
   std::uint64_t end = 0;
   for (const auto transaction : transactions)
     if (transaction.getEnds())
       end = transaction.getEndLsn();
-  env.metrics->log_entries.Increment(static_cast<double>(entries_made));
-  env.metrics->log_bytes.Increment(static_cast<double>(bytes_made));
-  entries_made = bytes_made = bytes_written = 0;
+  tell_metrics();
   if (end > 0) {
     applied = lsn{std::max(to_number(applied), end)};
     report();
   }
   keep_aside(done);
+}
+
+void materializer_state::tell_metrics() {
+  const auto tell = [](prometheus::Counter& counter, std::uint64_t& count) {
+    if (count > 0)
+      counter.Increment(static_cast<double>(std::exchange(count, 0)));
+  };
+  tell(env.metrics->log_entries, entries_made);
+  tell(env.metrics->log_bytes, bytes_made);
+  tell(env.metrics->transactions_stored, gone_over.transactions_stored);
+  tell(env.metrics->transactions_passed, gone_over.transactions_passed);
+  tell(env.metrics->changes_stored, gone_over.changes_stored);
+  tell(env.metrics->changes_passed, gone_over.changes_passed);
+  bytes_written = 0;
 }
 
 bool materializer_state::reset() {

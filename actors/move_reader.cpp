@@ -2,6 +2,7 @@
 
 #include "actors/fence_maker.hpp"
 #include "actors/kept_session.hpp"
+#include "actors/slow_queries.hpp"
 #include "postgres/snapshot_reader.hpp"
 
 #include <algorithm>
@@ -113,12 +114,17 @@ struct move_reader_state {
     bool too_many = false;
     const postgres::snapshot_query query{
         .table = task.table.get(), .columns = task.columns, .where = task.condition};
+    const auto begin = steady_clock::now();
     const auto copied = snap.copy_one(query, steady_clock::now() + first_row_patience,
                                       stall_patience, [&](std::span<const sql::cell> cells) {
                                         outcome.rows.add(cells);
                                         too_many = outcome.rows.size_bytes() > bytes_max;
                                         return !too_many;
                                       });
+    const auto took = steady_clock::now() - begin;
+    metrics->move_seconds.Observe(std::chrono::duration<double>(took).count());
+    slow_queries{metrics, slow_query}.note("moves", *task.table, task.condition, took,
+                                           copied ? *copied : 0, {});
     if (copied && !too_many) {
       outcome.is = state::read;
       return std::nullopt;
@@ -139,6 +145,8 @@ struct move_reader_state {
 
   move_reader_actor::pointer self;
   const node_status* status = nullptr;
+  monitoring::metrics* metrics = nullptr;
+  std::chrono::milliseconds slow_query{};
   cast_ptr others;
   std::optional<kept_session> session; ///< Never empty.
   std::optional<fence_maker> fence;    ///< Never empty.
@@ -154,6 +162,8 @@ move_reader_actor spawn_move_reader(caf::actor_system& system, move_reader_envir
           -> move_reader_actor::behavior_type {
         auto& state = self->state;
         state.status = environment.status;
+        state.metrics = environment.metrics;
+        state.slow_query = environment.slow_query;
         state.others = others;
         state.session.emplace(environment.snapshot_url, "moves");
         state.fence.emplace(self->system(), environment.url, *environment.control);

@@ -5,7 +5,10 @@
 #include "actors/cast.hpp"
 #include "actors/node_status.hpp"
 #include "cluster/control_message.hpp"
+#include "monitoring/metrics.hpp"
 #include "postgres/connection.hpp"
+
+#include <chrono>
 
 namespace busbar {
 
@@ -15,6 +18,8 @@ struct move_reader_environment {
   postgres::connection_url snapshot_url; ///< For reading rows; may go through a pooler.
   const node_status* status = nullptr;
   const cluster::control_codec* control = nullptr;
+  monitoring::metrics* metrics = nullptr;
+  std::chrono::milliseconds slow_query{1'000}; ///< See slow_queries.hpp.
 };
 
 move_reader_actor spawn_move_reader(caf::actor_system& system, move_reader_environment environment,

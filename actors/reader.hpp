@@ -23,6 +23,12 @@ class move_body;
 class shape_state;
 struct subset_task;
 
+/// What the log calls a request.
+struct request_name {
+  std::string id;    ///< As in the answer's x-request-id.
+  std::string trace; ///< Of `traceparent`, 32 digits; may be empty.
+};
+
 /// A shape read request, all parameters checked.
 struct shape_query {
   shape_request shape;
@@ -36,6 +42,7 @@ struct shape_query {
   /// Given: part of the present rows is asked for instead of the log. `sse` and `if_none_match`
   /// mean nothing then, and `live` never waits.
   std::optional<subset_request> subset = {};
+  request_name name = {}; ///< For the log, if it has to speak of the request.
 };
 
 /// How entries are framed in a piece of a body.

@@ -2,6 +2,7 @@
 
 #include "actors/kept_session.hpp"
 #include "postgres/catalog.hpp"
+#include "postgres/inspection.hpp"
 #include "postgres/publication.hpp"
 
 #include <spdlog/spdlog.h>
@@ -22,6 +23,8 @@ constexpr std::size_t tables_at_once = 200;
 /// A single table is looked at no more often than this …
 constexpr std::chrono::milliseconds check_pause{500};
 constexpr std::size_t checked_max = 1'000; ///< … as long as so many are remembered.
+constexpr std::chrono::seconds observe_period{10};
+constexpr std::chrono::seconds observe_patience{3};
 
 struct reconciler_state {
   static constexpr const char* name = "reconciler";
@@ -32,6 +35,7 @@ struct reconciler_state {
     check_publication();
     if (env.status->streaming() && env.index->size() > 0)
       look();
+    look_at_slot();
     if (now >= next_period) {
       next_period = now + env.period;
       self->delayed_send(self, env.period, tick_atom_v);
@@ -120,6 +124,24 @@ struct reconciler_state {
     return {};
   }
 
+  void observe() {
+    self->delayed_send(self, observe_period, observe_atom_v);
+    look_at_slot();
+  }
+
+  /// Nobody is told of it but who asks: how much WAL PostgreSQL keeps for us.
+  void look_at_slot() {
+    if (env.report == nullptr || !env.report->is_wanted())
+      return;
+    auto found = session->use(
+        std::chrono::steady_clock::now() + observe_patience,
+        [&](auto& open, auto until) { return postgres::inspect_slot(open, env.slot, until); });
+    if (found)
+      env.report->note(*std::move(found));
+    else
+      env.metrics->slot_looks_failed.Increment();
+  }
+
   reconciler_actor::pointer self;
   reconciler_environment env;
   cast_ptr others;
@@ -140,9 +162,12 @@ reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environm
         self->state.env = environment;
         self->state.session.emplace(*environment.url, "reconciler");
         self->state.others = others;
+        if (environment.report != nullptr)
+          self->send(self, observe_atom_v);
         return {[self](tick_atom) { self->state.tick(); },
                 [self](check_atom, const shape_ptr& shape) { self->state.check(shape); },
-                [self](renew_atom) { self->state.check_publication(); }};
+                [self](renew_atom) { self->state.check_publication(); },
+                [self](observe_atom) { self->state.observe(); }};
       });
 }
 

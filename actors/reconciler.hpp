@@ -7,6 +7,8 @@
 #include "actors/node_status.hpp"
 #include "actors/protocol.hpp"
 #include "actors/shape_index.hpp"
+#include "actors/slot_report.hpp"
+#include "monitoring/metrics.hpp"
 #include "postgres/connection.hpp"
 
 #include <chrono>
@@ -19,9 +21,12 @@ namespace busbar {
 struct reconciler_environment {
   std::optional<postgres::connection_url> url;
   std::string publication;
+  std::string slot; ///< Its name.
   const shape_index* index = nullptr;
   const node_status* status = nullptr;
   std::chrono::milliseconds period{60'000};
+  slot_report* report = nullptr;          ///< May be left out, by tests, …
+  monitoring::metrics* metrics = nullptr; ///< … together with this.
 };
 
 reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environment environment,

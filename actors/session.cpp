@@ -1,6 +1,7 @@
 #include "actors/session.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/commit_clock.hpp"
 #include "actors/deletion_desk.hpp"
 #include "actors/entity_tag.hpp"
 #include "actors/io_execution_unit.hpp"
@@ -69,6 +70,7 @@ public:
         [this](moved_atom, const move_list& moves, std::uint32_t materializer) {
           for (const auto& move : moves)
             moved(move);
+          shown_.hand_to(env_.metrics->commit_to_shown);
           send(env_.others->materializers[materializer], ready_atom_v, session_actor{this});
         },
         [this](check_atom, const id_list& ids) {
@@ -82,12 +84,17 @@ public:
   // -- requests -----------------------------------------------------------------------------------
 
   void read(shape_reader& reader, shape_query query) {
-    const auto key = query.shape.cache_key();
-    if (const auto shape = words_.recall(key, query)) {
+    auto key = query.shape.cache_key();
+    // A node that follows may know the shape by the handle that it had before.
+    const bool may_be_behind = env_.status->now() == node_status::phase::following &&
+                               is_positioned(query) && !env_.index->find(query.handle);
+    if (may_be_behind)
+      key += query.handle;
+    else if (const auto shape = words_.recall(key, query)) {
       begin(reader, query, shape);
       return;
     }
-    if (!env_.status->streaming()) {
+    if (!env_.status->serving()) {
       // Nothing new can be made, so PostgreSQL, which may be away, is not asked either.
       if (const auto kept = words_.defined_by(key, query.shape))
         begin(reader, query, kept);
@@ -102,7 +109,8 @@ public:
     waiting.push_back({&reader, std::move(query)});
     if (!unasked)
       return;
-    request(env_.others->directory, caf::infinite, find_atom_v, waiting.front().query.shape)
+    request(env_.others->directory, caf::infinite, find_atom_v, waiting.front().query.shape,
+            may_be_behind ? waiting.front().query.handle : std::string{})
         .then(
             [this, key](const shape_ptr& shape) {
               words_.remember(key, shape);
@@ -128,7 +136,7 @@ public:
                   begin(*reader, query, kept);
                 else
                   refuse(*reader, what,
-                         env_.status->streaming() ? cause::creation : cause::not_ready);
+                         env_.status->serving() ? cause::creation : cause::not_ready);
               }
             });
   }
@@ -161,6 +169,9 @@ public:
     auto piece = read_piece(*env_.store, *env_.cache, cursor);
     if (!piece)
       return fail(give_up_damaged(env_.index->find(cursor.shape->handle()), piece.error()));
+    if (auto* tenant = cursor.shape->tenant(); tenant && piece->bytes)
+      tenant->note_sent(piece->in == coding::identity ? piece->bytes->size()
+                                                      : piece->sum.text_bytes);
     return piece;
   }
 
@@ -200,6 +211,7 @@ public:
   }
 
   const session_environment& environment() const noexcept { return env_; }
+  void count_waiting(audience::by_shape& readers) const { room_.count(readers); }
 
 private:
   waiting_room::bell bell() {
@@ -258,6 +270,10 @@ private:
     return {*this, std::move(waiting)};
   }
 
+  static bool is_positioned(const shape_query& query) {
+    return !query.now && query.offset != log_offset::start();
+  }
+
   void begin(shape_reader& reader, const shape_query& query, const shape_ptr& shape) {
     std::optional<subset_definition> subset;
     if (query.subset) {
@@ -268,12 +284,13 @@ private:
       }
       subset = std::move(*defined);
     }
-    const bool positioned = !query.now && query.offset != log_offset::start();
-    if (positioned && query.handle != shape->handle()) {
+    if (is_positioned(query) && query.handle != shape->handle()) {
       reader.on_gone(shape->handle());
       return;
     }
     shape->note_read();
+    if (auto* tenant = shape->tenant())
+      tenant->note_request();
     reader.shape_ = shape;
     reader.requested_ = query.offset;
     reader.now_ = query.now;
@@ -288,6 +305,7 @@ private:
       reader.subset_->shape = shape;
       reader.subset_->what = *std::move(subset);
       reader.subset_->accepts = query.accepts;
+      reader.subset_->name = query.name;
       answer_or_wait(reader);
       return;
     }
@@ -432,7 +450,10 @@ private:
       refuse(reader, {errc::unavailable, "the snapshot takes too long to start"}, cause::snapshot);
       return;
     case shape_reader::wait::out_of_bounds:
-      if (reader.requested_ > p.head)
+      if (reader.requested_ > p.head && env_.others->line && reader.requested_.tx > last_seen)
+        // Another node may have shown it that; this one has not come so far.
+        refuse(reader, {errc::unavailable, "this node is behind the one that was asked before"});
+      else if (reader.requested_ > p.head)
         refuse(reader, {errc::invalid_argument, "out of bounds for this shape", "offset"});
       else
         answer_or_wait(reader);
@@ -457,6 +478,8 @@ private:
 
   void moved(const head_move& move) {
     auto readers = room_.take(move.shape);
+    const auto whose = readers.empty() ? nullptr : readers.front().shape_;
+    std::uint64_t told = 0;
     while (!readers.empty()) {
       auto& reader = readers.front();
       const bool was_at_head =
@@ -476,7 +499,13 @@ private:
         stream(reader, slice);
       else
         finish(reader, slice);
+      if (++told == 1 && move.committed != 0)
+        shown_.add(
+            seconds_between(move.committed, postgres_micros(std::chrono::system_clock::now())));
     }
+    if (told > 0)
+      if (auto* tenant = whose->tenant())
+        tenant->note_sent(told * move.body->json_elements()->size());
   }
 
   void check(storage::shape_id id) {
@@ -537,6 +566,7 @@ private:
   waiting_list* taken_ = nullptr;
   subset_desk subsets_;
   waiting_room room_;
+  monitoring::seconds_tally shown_; ///< Of the message that is being dealt with.
 };
 
 namespace {
@@ -545,13 +575,18 @@ class session_door final : public client_session {
 public:
   session_door(caf::actor_system& system, const session_environment& environment,
                io_execution_unit::post_function post)
-      : unit_{std::make_shared<io_execution_unit>(system, std::move(post))} {
+      : unit_{std::make_shared<io_execution_unit>(system, post)} {
     caf::actor_config config{unit_.get()};
     handle_ = system.spawn_impl<session_core, caf::no_spawn_options>(config, environment, unit_);
     core_ = static_cast<session_core*>(caf::actor_cast<caf::abstract_actor*>(handle_));
     unit_->adopt(core_);
+    if (environment.listeners != nullptr)
+      seat_ = environment.listeners->join(
+          {.post = std::move(post),
+           .count = [core = core_](audience::by_shape& readers) { core->count_waiting(readers); }});
   }
   ~session_door() override {
+    seat_.reset();
     caf::anon_send_exit(handle_, caf::exit_reason::user_shutdown);
     unit_->run_to_the_end(); // the I/O thread's loop may not turn any more
   }
@@ -580,7 +615,7 @@ public:
       why_not = "storage does not accept writes";
       return service_state::starting;
     }
-    if (phase == node_status::phase::streaming)
+    if (status.serving())
       return service_state::active;
     why_not = status.why_not().text;
     return phase == node_status::phase::waiting ? service_state::waiting : service_state::starting;
@@ -603,6 +638,7 @@ private:
   std::shared_ptr<io_execution_unit> unit_;
   session_actor handle_;
   session_core* core_ = nullptr; ///< Kept alive by handle_.
+  audience::seat seat_;
 };
 
 } // namespace

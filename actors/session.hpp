@@ -1,6 +1,7 @@
 // actors/session.hpp: starts a CLIENT SESSION on an I/O thread.
 #pragma once
 
+#include "actors/audience.hpp"
 #include "actors/cast.hpp"
 #include "actors/client_session.hpp"
 #include "actors/node_status.hpp"
@@ -24,6 +25,7 @@ struct session_environment {
   piece_cache* cache = nullptr;
   monitoring::metrics* metrics = nullptr;
   std::chrono::milliseconds long_poll{20'000};
+  audience* listeners = nullptr; ///< Where the session says who waits; may be left out.
 };
 
 /// `post` runs a task on the I/O thread; any thread may call it as long as the session lives. The

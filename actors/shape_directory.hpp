@@ -5,6 +5,7 @@
 #include "actors/node_status.hpp"
 #include "actors/protocol.hpp"
 #include "actors/shape_index.hpp"
+#include "actors/tenant_rule.hpp"
 #include "cluster/control_message.hpp"
 #include "monitoring/metrics.hpp"
 #include "storage/store.hpp"
@@ -17,6 +18,7 @@ struct directory_environment {
   node_status* status = nullptr;
   monitoring::metrics* metrics = nullptr;
   shape_index* index = nullptr; ///< Only the directory writes it.
+  tenant_rule tenants = {};     ///< For shapes that it makes.
 };
 
 directory_actor spawn_directory(caf::actor_system& system, directory_environment environment,

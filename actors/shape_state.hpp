@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "monitoring/tenants.hpp"
 #include "shapes/definition.hpp"
 #include "shapes/offset.hpp"
 #include "shapes/upkeep.hpp"
@@ -89,6 +90,10 @@ public:
     return progress_;
   }
 
+  /// Whose load it is part of; null if nobody's. Said once, before others know of the shape.
+  void belong_to(monitoring::tenant_ptr tenant) { tenant_ = std::move(tenant); }
+  monitoring::tenant_load* tenant() const noexcept { return tenant_.get(); }
+
   // What expiry goes by; roughly kept over restarts.
   static std::uint64_t seconds_now() noexcept { return static_cast<std::uint64_t>(std::time({})); }
   std::uint64_t read_at() const noexcept { return read_at_.load(std::memory_order_relaxed); }
@@ -98,6 +103,8 @@ public:
   std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
   void add_bytes(std::uint64_t more) noexcept {
     bytes_.fetch_add(more, std::memory_order_relaxed);
+    if (tenant_)
+      tenant_->note_logged(more);
     has_grown_.store(true, std::memory_order_relaxed);
   }
   void recall(std::uint64_t read_at, std::uint64_t bytes) noexcept {
@@ -112,6 +119,7 @@ private:
   const std::string handle_;
   const shape_definition definition_;
   const std::vector<storage::shape_id> inner_;
+  monitoring::tenant_ptr tenant_;
   std::atomic<std::uint64_t> bytes_{0}; ///< Of snapshot and log, as they were written.
   std::atomic<std::uint32_t> read_at_{static_cast<std::uint32_t>(seconds_now())};
   std::atomic<bool> has_grown_{false};

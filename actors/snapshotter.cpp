@@ -3,7 +3,9 @@
 #include "actors/caf_error.hpp"
 #include "actors/fence_maker.hpp"
 #include "actors/kept_session.hpp"
+#include "actors/slow_queries.hpp"
 #include "actors/snapshot_writer.hpp"
+#include "monitoring/seconds_tally.hpp"
 #include "postgres/catalog.hpp"
 #include "postgres/publication.hpp"
 #include "postgres/snapshot_reader.hpp"
@@ -43,6 +45,7 @@ struct snapshotter_state {
   explicit snapshotter_state(snapshotter_actor::pointer self) : self{self} {}
 
   void create(const shape_list& list) {
+    note_wait(list);
     const auto begin = steady_clock::now();
     const auto done = make(list);
     const auto took = std::chrono::duration<double>(steady_clock::now() - begin).count();
@@ -53,6 +56,27 @@ struct snapshotter_state {
         env.metrics->snapshot_seconds.Observe(took);
     }
     self->send(others->directory, finished_atom_v, list, snapshotter_actor{self});
+  }
+
+  void note_wait(const shape_list& list) const {
+    const auto now = std::chrono::duration_cast<std::chrono::microseconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
+    monitoring::seconds_tally waits;
+    for (const auto& shape : list)
+      waits.add(static_cast<double>(now - static_cast<std::int64_t>(made_at(shape->handle()))) /
+                1e6);
+    waits.hand_to(env.metrics->snapshot_wait);
+  }
+
+  void note_slow(const shape_ptr& shape, steady_clock::time_point begin, std::uint64_t rows) const {
+    const auto& definition = shape->definition();
+    const auto where = definition.filter ? definition.filter->to_sql() : std::string_view{};
+    const std::string_view tenant =
+        shape->tenant() ? std::string_view{shape->tenant()->name} : std::string_view{};
+    slow_queries{env.metrics, env.slow_query}.note(
+        "snapshot", *definition.table, where, steady_clock::now() - begin, rows,
+        {.request_id = {}, .trace_id = {}, .handle = shape->handle(), .tenant = tenant});
   }
 
   /// The first reason counts.
@@ -81,6 +105,7 @@ struct snapshotter_state {
       return postgres::complete_identity(session, env.publication, table, until, env.by_hand);
     };
     const auto done = admin->use(steady_clock::now() + publish_patience, complete);
+    (done ? env.metrics->publications_done : env.metrics->publications_failed).Increment();
     if (!done)
       spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
@@ -121,6 +146,7 @@ struct snapshotter_state {
           return postgres::ensure_published(session, env.publication, table,
                                             !barriers.contains(table.oid), until, env.by_hand);
         });
+    (done ? env.metrics->publications_done : env.metrics->publications_failed).Increment();
     if (!done) {
       if (done.error().sqlstate == "42704" || done.error().sqlstate == "55000")
         self->send(others->reconciler, renew_atom_v);
@@ -418,6 +444,8 @@ struct snapshotter_state {
     }
     if (auto stored = env.store->finish_snapshots(finished, flush); !stored)
       return stored;
+    if (env.wait_for_followers)
+      env.wait_for_followers();
     for (const auto& shape : copied)
       shape->update([](shape_progress& p) { p.complete = true; });
     tell_readers(copied);
@@ -453,6 +481,7 @@ struct snapshotter_state {
                                                                     : std::string_view{},
                                          .expressions = tagged.expressions()};
     result<void> stored;
+    const auto begin = steady_clock::now();
     auto copied = snap.copy_one(query, steady_clock::now() + first_row_patience, stall_patience,
                                 [&](std::span<const sql::cell> cells) {
                                   if (shape->progress().gone)
@@ -476,6 +505,7 @@ struct snapshotter_state {
     if (!copied)
       return failed("copy a table's rows", copied.error());
     env.metrics->snapshot_rows.Increment(static_cast<double>(*copied));
+    note_slow(shape, begin, *copied);
     return {};
   }
 

@@ -22,6 +22,7 @@ bool subset_desk::read(shape_reader& reader, const shape_progress& progress) {
   const auto task = reader.subset_;
   task->seen = lsn{end.tx};
   task->give_up = std::chrono::steady_clock::now() + subset_patience;
+  task->asked = std::chrono::steady_clock::now();
   task->ticket = ++last_ticket_;
   waiting_.emplace(task->ticket, &reader);
   // Not in turn: one that works on a large sort should not be waited for.
@@ -66,12 +67,15 @@ void subset_desk::finish(std::uint64_t ticket, log_offset end, const subset_outc
   else if (!outcome.body)
     reader.on_refused({outcome.why, outcome.unreachable ? cause::database : cause::busy,
                        outcome.said_by_postgres});
-  else
+  else {
+    if (auto* tenant = shape->tenant())
+      tenant->note_sent(outcome.body->size());
     reader.on_subset({.handle = shape->handle(),
                       .schema_json = reader.live_ ? nullptr : shape->schema_json(),
                       .end = end,
                       .body = outcome.body,
                       .in = outcome.in});
+  }
 }
 
 } // namespace busbar

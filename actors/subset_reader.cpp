@@ -2,6 +2,7 @@
 
 #include "actors/caf_error.hpp"
 #include "actors/kept_session.hpp"
+#include "actors/slow_queries.hpp"
 #include "postgres/snapshot_reader.hpp"
 #include "shapes/entry.hpp"
 #include "shapes/tagged_rows.hpp"
@@ -9,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <random>
 #include <thread>
@@ -105,6 +107,28 @@ struct subset_reader_state {
   static constexpr const char* name = "subset_reader";
   explicit subset_reader_state(subset_reader_actor::pointer self) : self{self} {}
 
+  subset_outcome serve(const subset_task& task) {
+    const auto begin = steady_clock::now();
+    rows_read = 0;
+    auto outcome = read(task);
+    if (env->metrics == nullptr || task.abandoned)
+      return outcome;
+    const auto took = steady_clock::now() - begin;
+    env->metrics->subset_wait.Observe(std::chrono::duration<double>(begin - task.asked).count());
+    env->metrics->subset_seconds.Observe(std::chrono::duration<double>(took).count());
+    if (!outcome.body)
+      env->metrics->subset_failures.Increment();
+    const auto& shape = *task.shape;
+    const auto also = task.what.filter ? task.what.filter->to_sql() : std::string_view{};
+    slow_queries{env->metrics, env->slow_query}.note(
+        "subset", *shape.definition().table, also, took, rows_read,
+        {.request_id = task.name.id,
+         .trace_id = task.name.trace,
+         .handle = shape.handle(),
+         .tenant = shape.tenant() ? std::string_view{shape.tenant()->name} : std::string_view{}});
+    return outcome;
+  }
+
   subset_outcome read(const subset_task& task) {
     for (std::chrono::milliseconds pause{1}; steady_clock::now() < task.give_up;
          pause = std::min(2 * pause, retry_pause_max)) {
@@ -140,6 +164,8 @@ struct subset_reader_state {
   /// A commit can be streamed before new snapshots see it: its backend may wait for a synchronous
   /// standby. A client that has its changes must not get rows without them.
   result<bool> sees_all(const subset_task& task, const snapshot& visibility) {
+    if (env->status->now() == node_status::phase::following)
+      return leader_says(task, visibility);
     caf::scoped_actor waiting{self->system()};
     result<bool> outcome = false;
     waiting
@@ -148,6 +174,24 @@ struct subset_reader_state {
         .receive([&](bool all) { outcome = all; },
                  [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
+  }
+
+  /// Only the leader knows which transactions have been streamed of late.
+  result<bool> leader_says(const subset_task& task, const snapshot& visibility) {
+    const auto said = std::make_shared<std::promise<result<bool>>>();
+    auto answer = said->get_future();
+    others->line->ask(
+        cluster::covers_question{
+            .shape = task.shape->id(), .sees = visibility, .upto = to_number(task.seen)},
+        steady_clock::now() + covers_patience, [said](const result<cluster::answer>& word) {
+          if (!word)
+            said->set_value(fail(word.error()));
+          else if (word->why.code != errc::ok)
+            said->set_value(fail(word->why));
+          else
+            said->set_value(word->yes);
+        });
+    return answer.get();
   }
 
   /// Nullopt if another snapshot is needed.
@@ -178,6 +222,7 @@ struct subset_reader_state {
     bool first = true;
     std::optional<error> stopped;
     const auto add_row = [&](std::span<const sql::cell> cells) {
+      ++rows_read;
       if (!std::exchange(first, false))
         out += ',';
       headers = mark_header;
@@ -220,6 +265,7 @@ struct subset_reader_state {
   cast_ptr others;
   std::optional<kept_session> session; ///< Never empty.
   std::mt19937 random{std::random_device{}()};
+  std::uint64_t rows_read = 0; ///< For the present task.
 };
 
 } // namespace
@@ -234,7 +280,7 @@ subset_reader_actor spawn_subset_reader(caf::actor_system& system,
         self->state.session.emplace(environment.url, "subset");
         self->state.others = others;
         return {
-            [self](subset_atom, const subset_task_ptr& task) { return self->state.read(*task); }};
+            [self](subset_atom, const subset_task_ptr& task) { return self->state.serve(*task); }};
       });
 }
 

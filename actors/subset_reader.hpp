@@ -4,10 +4,13 @@
 #pragma once
 
 #include "actors/cast.hpp"
+#include "actors/node_status.hpp"
 #include "actors/protocol.hpp"
+#include "monitoring/metrics.hpp"
 #include "postgres/connection.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string_view>
@@ -25,8 +28,11 @@ struct subset_budget {
 struct subset_reader_environment {
   postgres::connection_url url; ///< May go through a pooler.
   std::shared_ptr<subset_budget> budget;
-  std::string_view secret = {};           ///< As the materializers have it.
-  std::size_t body_bytes_max = 64u << 20; ///< Of one answer; larger: 400.
+  const node_status* status = nullptr;
+  std::string_view secret = {};                ///< As the materializers have it.
+  std::size_t body_bytes_max = 64u << 20;      ///< Of one answer; larger: 400.
+  monitoring::metrics* metrics = nullptr;      ///< May be left out, by tests.
+  std::chrono::milliseconds slow_query{1'000}; ///< See slow_queries.hpp.
 };
 
 subset_reader_actor spawn_subset_reader(caf::actor_system& system,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/body_piece.hpp"
+#include "actors/reader.hpp"
 #include "actors/shape_state.hpp"
 #include "base/lsn.hpp"
 #include "shapes/subset.hpp"
@@ -20,6 +21,8 @@ struct subset_task {
   coding accepts = coding::identity;
   lsn seen{}; ///< The client may know of every change up to here, so the rows must show them all.
   std::chrono::steady_clock::time_point give_up{};
+  std::chrono::steady_clock::time_point asked{};
+  request_name name = {};
   std::uint64_t ticket = 0;            ///< The session's.
   std::atomic<bool> abandoned = false; ///< Nobody waits for the answer any more.
 };

@@ -69,6 +69,12 @@ shape_ptr waiting_room::shape(storage::shape_id id) const {
   return found == watched_.end() ? nullptr : found->second.shape;
 }
 
+void waiting_room::count(std::unordered_map<storage::shape_id, std::size_t>& readers) const {
+  for (const auto& [id, entry] : watched_)
+    if (!entry.readers.empty())
+      readers[id] += entry.readers.size();
+}
+
 void waiting_room::forget_if_empty(storage::shape_id id) {
   const auto found = watched_.find(id);
   if (found != watched_.end() && found->second.readers.empty())

@@ -62,6 +62,8 @@ public:
   }
 
   shape_ptr shape(storage::shape_id id) const;
+  /// Adds how many wait for each shape. Goes over all of them.
+  void count(std::unordered_map<storage::shape_id, std::size_t>& readers) const;
   /// The shape is gone; nothing more will be heard of it.
   void forget_if_empty(storage::shape_id id);
   /// Whether this is the reader that parked last for this shape, and it still waits.

@@ -131,6 +131,20 @@ std::string refuse_stream_id(std::string_view value) {
          std::to_string(bytes_max) + " characters long";
 }
 
+setting choice(headline head, std::string settings::*field, std::vector<std::string> words) {
+  auto out = row(std::move(head));
+  for (std::size_t i = 0; i < words.size(); ++i)
+    out.takes += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+  out.read = [field, takes = out.takes, words](draft& d, std::string_view value) -> result<void> {
+    if (std::ranges::find(words, value) == words.end())
+      return fail(errc::misconfigured, "'" + std::string{value} + "' is not " + takes);
+    d.config.*field = std::string{value};
+    return {};
+  };
+  out.write = [field](const settings& s) { return s.*field; };
+  return out;
+}
+
 setting log_level() {
   auto out = row({"BUSBAR_LOG_LEVEL", {"ELECTRIC_LOG_LEVEL"}, "The least important lines to log."});
   out.takes = "error, warning, info, debug or trace";
@@ -229,6 +243,16 @@ setting certificate_file() {
                    "Root certificates to verify PostgreSQL's certificate and host name against; "
                    "the connection is then always encrypted."},
                   &settings::database_ca_file, "the path of a PEM file", refuse_nothing);
+  out.shown_default = "none";
+  return out;
+}
+
+setting tenant_column() {
+  auto out = text({"BUSBAR_TENANT_COLUMN",
+                   {},
+                   "The column by which tenants are told apart: a shape belongs to the one that "
+                   "its where clause sets this column equal to."},
+                  &settings::tenant_column, "a column's name", refuse_nothing);
   out.shown_default = "none";
   return out;
 }
@@ -399,6 +423,30 @@ std::vector<setting> make_table() {
            "needs at rest, come on top."},
           &settings::memory_bytes, {64u << 20, std::uint64_t{1} << 40}),
       log_level(),
+      choice({"BUSBAR_LOG_FORMAT",
+              {},
+              "How lines are logged: as text for humans, or one JSON object a line."},
+             &settings::log_format, {"text", "json"}),
+      duration({"BUSBAR_SLOW_QUERY",
+                {},
+                "Snapshots and subsets that take PostgreSQL longer than this are logged; 0 logs "
+                "none."},
+               &settings::slow_query, 1ms, 0ms, 24h),
+      text({"BUSBAR_METRICS_ADDRESS",
+            {},
+            "The address on which metrics and status page are served. Whoever reaches it sees "
+            "the names of tables, and where clauses with their values."},
+           &settings::metrics_address, "an IPv4 or IPv6 address", refuse_address),
+      on_or_off(row({"BUSBAR_STATUS_PAGE",
+                     {},
+                     "Shows what the node does as a web page, at / of the metrics port."}),
+                &settings::status_page),
+      tenant_column(),
+      count({"BUSBAR_TENANTS_LISTED",
+             {},
+             "How many tenants, those with the largest load of late, have series of their own; "
+             "all others are summed up."},
+            &settings::tenants_listed, {0, 1'000}),
   };
 }
 

@@ -53,6 +53,12 @@ struct settings {
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
   std::string log_level = "info";                  ///< BUSBAR_LOG_LEVEL
+  std::string log_format = "text";                 ///< BUSBAR_LOG_FORMAT: text or json
+  std::chrono::milliseconds slow_query{1'000};     ///< BUSBAR_SLOW_QUERY; 0 = none is slow
+  std::string metrics_address = "0.0.0.0";         ///< BUSBAR_METRICS_ADDRESS
+  bool status_page = true;                         ///< BUSBAR_STATUS_PAGE
+  std::string tenant_column;                       ///< BUSBAR_TENANT_COLUMN; empty = none
+  std::size_t tenants_listed = 20;                 ///< BUSBAR_TENANTS_LISTED
   std::vector<std::string> cluster_peers;          ///< BUSBAR_CLUSTER_PEERS: host:port of each
   std::string cluster_dns;                         ///< BUSBAR_CLUSTER_DNS: host:port
   std::string cluster_address;                     ///< BUSBAR_CLUSTER_ADDRESS: host:port

@@ -56,7 +56,7 @@ constexpr std::array names{
     unused_name{"ELECTRIC_DROP_EMPTY_RESPONSE_SPANS"},
     unused_name{"ELECTRIC_EXCLUDE_SPANS"},
     unused_name{"ELECTRIC_OTEL_DEBUG"},
-    unused_name{"ELECTRIC_LIVE_DASHBOARD_PORT", "there is no dashboard"},
+    unused_name{"ELECTRIC_LIVE_DASHBOARD_PORT", "the status page is on BUSBAR_METRICS_PORT"},
     unused_name{"ELECTRIC_LOG_COLORS"},
     unused_name{"ELECTRIC_LOG_OTP_REPORTS"},
     unused_name{"ELECTRIC_PROFILE_WHERE_CLAUSES"},

@@ -93,11 +93,10 @@ start_busbar() {
   local database=$1 stream=$2 storage=$3
   shift 3
   HTTP_PORT=$(free_port)
-  local metrics_port
-  metrics_port=$(free_port)
+  METRICS_PORT=$(free_port)
   BUSBAR_BEGAN_NS=$(now_ns)
   env DATABASE_URL="postgresql://postgres@127.0.0.1:$PG_PORT/$database" BUSBAR_INSECURE=true \
-    BUSBAR_PORT="$HTTP_PORT" BUSBAR_METRICS_PORT="$metrics_port" BUSBAR_STORAGE_DIR="$storage" \
+    BUSBAR_PORT="$HTTP_PORT" BUSBAR_METRICS_PORT="$METRICS_PORT" BUSBAR_STORAGE_DIR="$storage" \
     BUSBAR_REPLICATION_STREAM_ID="$stream" "$@" "$BUSBAR" serve >> "$WORK/busbar-$stream.log" 2>&1 &
   BUSBAR_PID=$!
   note_process "$BUSBAR_PID"

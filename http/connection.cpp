@@ -184,6 +184,8 @@ void connection::reject(int status) {
   http_1_1_ = true;
   close_after_ = true;
   linger_ = true;
+  live_ = false;
+  began_ = worker_.turn();
   free_memory(echo_);
   forget_body();
   auto head = begin_head(status, cors::elsewhere);
@@ -375,6 +377,8 @@ void connection::finish_stream() {
 void connection::finish_answer() {
   phase_timer::disarm();
   leave_admission();
+  worker_.count_answered(route_, status_, live_, began_);
+  log_answer();
   free_memory(echo_);
   question_.reset();
   if (close_after_) {

@@ -147,6 +147,8 @@ private:
   void serve_deletion(const query& parameters);
   void serve_preflight(std::string_view requested_headers);
   void serve_health();
+  void serve_cluster(std::string_view raw_query);
+  bool has_secret(const query& parameters) const;
   void serve_probe();
   bool admit(const query& parameters);
   void leave_session() noexcept;
@@ -164,6 +166,9 @@ private:
   void answer_refused(const refusal& what);
   void answer_log(const log_slice& slice);
   void stream_slice(const log_slice& slice);
+  /// As the log and the answer name the request; made up now if it has no name yet.
+  request_name name_request();
+  void log_answer() const;
   void add_log_headers_of(head_writer& head, const log_slice& slice, coding in, bool not_modified);
 
   worker& worker_;
@@ -185,11 +190,15 @@ private:
   bool parked_ : 1 = false;
   bool ending_ : 1 = false; // SSE: end the stream once what is queued is written
   bool reading_now_ : 1 = false;
+  std::uint16_t status_ = 0; // of the answer under way
+  steady_time began_{};      // the request, roughly
   head_scanner scanner_;
   std::uint64_t discard_ = 0; // bytes of the request's body still to throw away
   std::string cursor_;
   std::string pending_; // input not yet used: part of a head, or pipelined requests
-  std::string echo_;    // the request's origin, a zero byte and its x-request-id; or empty
+  // The request's origin, a zero byte, its x-request-id, and behind another one its trace; or
+  // empty.
+  std::string echo_;
   socket_writer writer_;
   std::unique_ptr<body_stream> body_;
   std::unique_ptr<incoming_request> incoming_;

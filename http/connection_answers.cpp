@@ -3,23 +3,40 @@
 #include "http/connection.hpp"
 #include "http/cursor.hpp"
 #include "http/event_frame.hpp"
+#include "http/request_identity.hpp"
 #include "http/worker.hpp"
+#include "monitoring/logging.hpp"
 
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
 #include <array>
 
 namespace busbar::http {
 
 namespace {
 
-std::string make_request_id(std::uint64_t a, std::uint64_t b) {
-  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef";
-  std::string id(20, 'A');
-  for (std::size_t i = 0; i < id.size(); ++i) {
-    auto& source = i < 10 ? a : b;
-    id[i] = letters[source % letters.size()];
-    source /= letters.size();
+/// What connection::echo_ holds.
+struct echo_parts {
+  explicit echo_parts(std::string_view echo) : origin{take(echo)}, id{take(echo)}, trace{echo} {}
+  std::string_view origin;
+  std::string_view id;
+  std::string_view trace;
+
+private:
+  static std::string_view take(std::string_view& text) {
+    const auto end = std::min(text.find('\0'), text.size());
+    const auto part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return part;
   }
-  return id;
+};
+
+void log_refusal(spdlog::level::level_enum level, int status, const error& why,
+                 const request_name& name) {
+  const monitoring::log_scope scope{
+      {.request_id = name.id, .trace_id = name.trace, .handle = {}, .tenant = {}}};
+  spdlog::log(level, "a request was answered {}: {}", status, why.message);
 }
 
 } // namespace
@@ -139,10 +156,13 @@ void connection::on_dropped(bool found) {
 
 head_writer connection::begin_head(int status, cors methods) {
   worker_.count_request(route_, status);
-  const std::string_view echo = echo_;
-  const auto origin = echo.substr(0, echo.find('\0'));
+  status_ = static_cast<std::uint16_t>(status);
+  // A refusal names the request in its body and in the log.
+  if (status >= 500 || spdlog::should_log(spdlog::level::debug))
+    name_request();
+  const echo_parts echo{echo_};
   std::string made_up;
-  auto request_id = echo.empty() ? echo : echo.substr(origin.size() + 1);
+  auto request_id = echo.id;
   if (request_id.empty()) {
     made_up = make_request_id(worker_.random(), worker_.random());
     request_id = made_up;
@@ -153,9 +173,38 @@ head_writer connection::begin_head(int status, cors methods) {
                            .keep_alive = !close_after_,
                            .date = worker_.date(),
                            .server = worker_.server_name(),
-                           .origin = origin,
+                           .origin = echo.origin,
                            .request_id = request_id},
           methods};
+}
+
+request_name connection::name_request() {
+  const echo_parts echo{echo_};
+  request_name name{std::string{echo.id}, std::string{echo.trace}};
+  if (!name.id.empty())
+    return name;
+  name.id = make_request_id(worker_.random(), worker_.random());
+  std::string named{echo.origin};
+  named += '\0';
+  named += name.id;
+  if (!name.trace.empty())
+    named += '\0' + name.trace;
+  echo_ = std::move(named);
+  return name;
+}
+
+/// Not what was asked: parameters hold secrets, and values that are nobody's business.
+void connection::log_answer() const {
+  if (!spdlog::should_log(spdlog::level::debug))
+    return;
+  const echo_parts echo{echo_};
+  const monitoring::log_scope scope{
+      {.request_id = echo.id, .trace_id = echo.trace, .handle = {}, .tenant = {}}};
+  spdlog::debug("{}{} was answered {} after {} ms", name_of(route_), live_ ? ", live," : "",
+                status_,
+                std::chrono::duration_cast<std::chrono::milliseconds>(
+                    std::chrono::steady_clock::now() - began_)
+                    .count());
 }
 
 /// Writes head and body in one go.
@@ -217,18 +266,22 @@ void connection::answer_refused(const refusal& what) {
     return answer_gone(std::nullopt);
   case errc::unavailable:
   case errc::misconfigured: {
+    const auto name = name_request();
+    log_refusal(spdlog::level::info, 503, what.why, name);
     auto head = begin_head(503);
     // Also after a POST: spec 17.2 says so, and 13.2 speaks of errors in general.
     add_error_cache_headers(head, what.because == cause::database ? method::get : verb_);
     add_trouble_headers(head, what);
-    return end_short(head, trouble_body(what));
+    return end_short(head, trouble_body(what, name.id));
   }
   case errc::ok:
   case errc::corrupt:
     break;
   }
   // What exactly is broken is for our log, not for clients.
-  answer_json(500, message_body("something is broken inside: the server's log says what"));
+  const auto name = name_request();
+  log_refusal(spdlog::level::err, 500, what.why, name);
+  answer_json(500, message_body("something is broken inside: the server's log says what", name.id));
 }
 
 void connection::add_log_headers_of(head_writer& head, const log_slice& slice, coding in,

@@ -2,6 +2,7 @@
 #include "http/accept_encoding.hpp"
 #include "http/connection.hpp"
 #include "http/json_body.hpp"
+#include "http/request_identity.hpp"
 #include "http/shape_params.hpp"
 #include "http/worker.hpp"
 
@@ -17,9 +18,6 @@ constexpr std::uint64_t unwanted_body_bytes_max = 64 * 1024;
 
 /// Bodies that are being received by one thread, together.
 constexpr std::size_t incoming_bytes_max = 64u << 20;
-
-constexpr std::size_t request_id_bytes_min = 20;
-constexpr std::size_t request_id_bytes_max = 200;
 
 prometheus::Gauge& gauge_of(monitoring::metrics& metrics, admission_class which) {
   return which == admission_class::initial ? metrics.admission_initial : metrics.admission_existing;
@@ -46,14 +44,19 @@ void connection::remember(const request_head& head) {
   } else {
     discard_ = head.content_length;
   }
-  const bool has_id = head.request_id.size() >= request_id_bytes_min &&
-                      head.request_id.size() <= request_id_bytes_max;
-  if (!has_id && head.origin.empty())
+  began_ = worker_.turn();
+  const bool has_id = is_request_id(head.request_id);
+  const auto trace = trace_id_of(head.traceparent);
+  if (!has_id && head.origin.empty() && trace.empty())
     return;
   echo_.assign(head.origin);
   echo_ += '\0';
   if (has_id)
     echo_ += head.request_id;
+  if (trace.empty())
+    return;
+  echo_ += '\0';
+  echo_ += trace;
 }
 
 void connection::begin_request(const request_head& head) {
@@ -67,6 +70,8 @@ void connection::begin_request(const request_head& head) {
     return serve_health();
   if ((route_ == route::live || route_ == route::ready) && reads)
     return serve_probe();
+  if (route_ == route::cluster && reads && worker_.settings().cluster_report)
+    return serve_cluster(target.query);
   if (route_ == route::root && reads) {
     auto answer = begin_head(200, cors::elsewhere);
     answer.add("cache-control", default_cache_control);
@@ -88,19 +93,34 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
     add_error_cache_headers(answer, verb_);
     return end_short(answer, {});
   }
-  if (const auto& secret = worker_.settings().secret) {
-    const auto* given = parameters->find("secret");
-    if (!given)
-      given = parameters->find("api_secret");
-    if (!given || given->is != query_value::form::text || !secret_matches(given->text, *secret))
-      return answer_unauthorized();
-  }
+  if (!has_secret(*parameters))
+    return answer_unauthorized();
   if (head.verb == method::delete_)
     return serve_deletion(*parameters);
   if (head.verb == method::post)
     return receive_body(head, std::move(*parameters));
   if (admit(*parameters))
     serve_read(*parameters, head.if_none_match.text());
+}
+
+bool connection::has_secret(const query& parameters) const {
+  const auto& secret = worker_.settings().secret;
+  if (!secret)
+    return true;
+  const auto* given = parameters.find("secret");
+  if (!given)
+    given = parameters.find("api_secret");
+  return given && given->is == query_value::form::text && secret_matches(given->text, *secret);
+}
+
+/// Names and addresses of machines are not for everybody.
+void connection::serve_cluster(std::string_view raw_query) {
+  const auto parameters = query::parse(raw_query);
+  if (!parameters || !has_secret(*parameters))
+    return answer_unauthorized();
+  auto answer = begin_head(200, cors::elsewhere);
+  answer.add("cache-control", "no-store").add("content-type", json_type);
+  end_short(answer, worker_.settings().cluster_report());
 }
 
 /// False if the request was refused for want of room.
@@ -137,6 +157,8 @@ void connection::serve_read(const query& parameters, std::string if_none_match) 
   if (sse_)
     accepts_ = coding::identity; // an event must not wait in a compressor
   read->query.accepts = accepts_;
+  if (read->query.subset) // which may be slow, and then is logged by somebody else
+    read->query.name = name_request();
   std::string why_not;
   const bool ready = worker_.session().state(why_not) == service_state::active;
   if (!ready || !read->later.empty())

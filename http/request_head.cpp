@@ -102,6 +102,10 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
     if (equals_ignoring_case(name, "connection"))
       return parse_connection(value, head);
     return {};
+  case 11:
+    if (equals_ignoring_case(name, "traceparent"))
+      head.traceparent = value;
+    return {};
   case 12:
     if (equals_ignoring_case(name, "x-request-id"))
       head.request_id = value;

@@ -61,6 +61,7 @@ struct request_head {
   header_list if_none_match;
   header_list accept_encoding;
   std::string_view request_id;
+  std::string_view traceparent;
   std::string_view preflight_headers; ///< access-control-request-headers
 };
 

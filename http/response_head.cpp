@@ -180,11 +180,13 @@ void add_trouble_headers(head_writer& head, const refusal& what) {
   head.add("retry-after", seconds);
 }
 
-std::string trouble_body(const refusal& what) {
+std::string trouble_body(const refusal& what, std::string_view request_id) {
   if (what.because != cause::database)
-    return message_body(what.why.message);
+    return message_body(what.why.message, request_id);
   std::string body = R"({"code":"database_unreachable","error":)";
   append_json_string(body, what.why.message);
+  body += R"(,"request_id":)";
+  append_json_string(body, request_id);
   body += '}';
   return body;
 }
@@ -212,9 +214,13 @@ std::string up_to_date_message(std::uint64_t last_seen_lsn) {
   return text;
 }
 
-std::string message_body(std::string_view message) {
+std::string message_body(std::string_view message, std::string_view request_id) {
   std::string body = R"({"message":)";
   append_json_string(body, message);
+  if (!request_id.empty()) {
+    body += R"(,"request_id":)";
+    append_json_string(body, request_id);
+  }
   body += '}';
   return body;
 }

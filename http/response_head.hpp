@@ -79,12 +79,14 @@ void add_error_cache_headers(head_writer& head, method verb);
 void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb);
 /// content-type and retry-after of a 503 that the session asks for; says if we know the trouble.
 void add_trouble_headers(head_writer& head, const refusal& what);
-std::string trouble_body(const refusal& what);
+/// Of what goes wrong on our side, bodies name the request, so that it can be found in the log.
+std::string trouble_body(const refusal& what, std::string_view request_id);
 
 /// The status, and what is known of the outage.
 std::string health_body(std::string_view status, const std::optional<outage>& away);
 std::string up_to_date_message(std::uint64_t last_seen_lsn);
-std::string message_body(std::string_view message);      ///< {"message":…}
+/// {"message":…}, and the request's id if it is not empty.
+std::string message_body(std::string_view message, std::string_view request_id = {});
 std::string error_body(std::string_view message);        ///< {"error":…}
 std::string validation_body(const field_errors& errors); ///< {"message":…,"errors":…}
 

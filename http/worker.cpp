@@ -236,6 +236,24 @@ void worker::count_request(route where, int status) {
   counter->Increment();
 }
 
+void worker::count_answered(route where, int status, bool live, steady_time began) {
+  const auto status_class =
+      std::min<std::size_t>(static_cast<std::size_t>(status) / 100, status_classes - 1);
+  const auto number =
+      (static_cast<std::size_t>(where) * status_classes + status_class) * 2 + (live ? 1 : 0);
+  auto& one = answered_[number];
+  if (one.times.empty())
+    answered_now_.push_back(static_cast<std::uint8_t>(number));
+  if (one.series == nullptr)
+    one.series = &shared_.metrics.http_seconds.Add(
+        {{"route", std::string{name_of(where)}},
+         {"class", std::to_string(status_class) + "xx"},
+         {"live", live ? "true" : "false"}},
+        prometheus::Histogram::BucketBoundaries{monitoring::second_bounds.begin(),
+                                                monitoring::second_bounds.end()});
+  one.times.add(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+}
+
 void worker::count_must_refetch(bool names_handle) noexcept {
   auto& metrics = shared_.metrics;
   (names_handle ? metrics.must_refetch_handle : metrics.must_refetch_removed).Increment();
@@ -248,6 +266,9 @@ void worker::publish_metrics() {
     shared_.metrics.waiting_readers.Increment(parked_change_);
   sent_bytes_ = 0;
   parked_change_ = 0;
+  for (const auto number : answered_now_)
+    answered_[number].times.hand_to(*answered_[number].series);
+  answered_now_.clear();
 }
 
 } // namespace busbar::http

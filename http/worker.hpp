@@ -8,6 +8,7 @@
 #include "http/event_loop.hpp"
 #include "http/server.hpp"
 #include "http/timers.hpp"
+#include "monitoring/seconds_tally.hpp"
 
 #include <array>
 #include <atomic>
@@ -80,7 +81,10 @@ public:
   /// A slice as one chunk of an SSE stream, built once for all clients that get it in this turn.
   shared_bytes event_frame(const log_slice& slice);
 
+  /// When this turn of the loop began.
+  steady_time turn() const noexcept { return now_; }
   void count_request(route where, int status);
+  void count_answered(route where, int status, bool live, steady_time began);
   std::uint64_t& sent_bytes() noexcept { return sent_bytes_; }
   std::size_t& incoming_bytes() noexcept { return incoming_bytes_; } ///< Of bodies half received.
   held_pieces& held() noexcept { return held_; }
@@ -138,6 +142,15 @@ private:
     shared_bytes frame;
   } event_frame_;
 
+  /// How long answers took, by route, class of status and whether they were live.
+  struct answered {
+    prometheus::Histogram* series = nullptr;
+    monitoring::seconds_tally times = {};
+  };
+  static constexpr std::size_t routes = 6;
+  static constexpr std::size_t status_classes = 6;
+  std::array<answered, routes * status_classes * 2> answered_;
+  std::vector<std::uint8_t> answered_now_; // those of this turn
   std::unordered_map<int, prometheus::Counter*> request_counters_;
   std::uint64_t sent_bytes_ = 0;
   std::size_t incoming_bytes_ = 0;

@@ -1,27 +1,34 @@
-// monitoring/exposer.hpp: the HTTP port from which Prometheus scrapes the series of metrics.hpp.
+// monitoring/exposer.hpp: the HTTP port for those who operate the process: Prometheus' series, and
+// whatever else main() wants to show there.
 #pragma once
 
 #include "base/result.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-
-namespace prometheus {
-class Collectable;
-class Exposer;
-} // namespace prometheus
+#include <string>
+#include <vector>
 
 namespace busbar::monitoring {
 
-/// Serves `GET /metrics` on all IPv4 addresses.
-/// Life: start() opens the port, the destructor closes it and joins the two threads behind it.
-/// Threads: any; a scrape never blocks those who count.
+/// What `GET path` answers.
+struct page {
+  std::string path;
+  std::string type; ///< content-type
+  /// Made for each request, on a thread of the exposer's; two may run at once. What it borrows must
+  /// outlive the exposer.
+  std::function<std::string()> body;
+};
+
+/// Serves pages, compressed for whom it helps; 404 for everything else.
+/// Life: start() opens the port, the destructor closes it and joins the threads behind it.
+/// Threads: any; a request never blocks those who count.
 class exposer {
 public:
-  /// Port 0 takes any free port. Borrows nothing: the exposer keeps only a weak reference, and a
-  /// scrape after the registry's end is empty.
-  static result<std::unique_ptr<exposer>>
-  start(std::uint16_t port, const std::shared_ptr<prometheus::Collectable>& registry);
+  /// Port 0 takes any free port.
+  static result<std::unique_ptr<exposer>> start(const std::string& address, std::uint16_t port,
+                                                std::vector<page> pages);
 
   ~exposer();
   exposer(const exposer&) = delete;
@@ -30,10 +37,11 @@ public:
   std::uint16_t port() const noexcept { return port_; } ///< The port that was opened.
 
 private:
-  exposer(std::unique_ptr<prometheus::Exposer> server, std::uint16_t port);
+  struct server;
+  explicit exposer(std::unique_ptr<server> running);
 
-  std::unique_ptr<prometheus::Exposer> server_;
-  std::uint16_t port_;
+  std::unique_ptr<server> server_;
+  std::uint16_t port_ = 0;
 };
 
 } // namespace busbar::monitoring

@@ -1,5 +1,7 @@
 #include "monitoring/metrics.hpp"
 
+#include "monitoring/seconds_tally.hpp"
+
 namespace busbar::monitoring {
 namespace {
 
@@ -28,11 +30,12 @@ Gauge& gauge(Registry& registry, const char* name, const char* help, const Label
   return BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
 }
 
-/// Buckets from 1 ms to 10 min: a sync on a local disk and the snapshot of a large table both fit.
+Histogram::BucketBoundaries bounds() {
+  return {second_bounds.begin(), second_bounds.end()};
+}
+
 Histogram& seconds(Registry& registry, const char* name, const char* help) {
-  return BuildHistogram().Name(name).Help(help).Register(registry).Add(
-      {}, Histogram::BucketBoundaries{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
-                                      2.5, 5, 10, 30, 60, 120, 300, 600});
+  return BuildHistogram().Name(name).Help(help).Register(registry).Add({}, bounds());
 }
 
 constexpr auto in_use = "busbar_admission_in_use";
@@ -43,6 +46,18 @@ constexpr auto rejected_help = "Requests answered 503 because their admission cl
 constexpr auto refetch = "busbar_must_refetch_total";
 constexpr auto refetch_help = "Requests answered 409: they named a handle that is not (or no "
                               "longer) the shape's, or the shape was removed meanwhile.";
+
+constexpr auto applied_transactions = "busbar_applied_transactions_total";
+constexpr auto applied_transactions_help =
+    "Transactions gone over by the materializers, each of which counts for itself: stored if a "
+    "shape of its took something of them, else passed.";
+constexpr auto applied_changes = "busbar_applied_changes_total";
+constexpr auto applied_changes_help =
+    "Row changes gone over by the materializers, each of which counts for itself: stored if a "
+    "shape of its took them, else passed.";
+constexpr auto publications = "busbar_publication_operations_total";
+constexpr auto publications_help =
+    "Times that a table's membership in the publication was seen to, by result.";
 
 } // namespace
 
@@ -99,7 +114,59 @@ metrics::metrics()
       snapshot_failures{
           counter(*registry_, "busbar_snapshot_failures_total", "Initial snapshots that failed.")},
       storage_sync_seconds{
-          seconds(*registry_, "busbar_storage_sync_seconds", "Duration of a storage sync.")} {}
+          seconds(*registry_, "busbar_storage_sync_seconds", "Duration of a storage sync.")},
+      http_seconds{BuildHistogram()
+                       .Name("busbar_http_request_seconds")
+                       .Help("From a request's head to the last byte of its answer, by route, "
+                             "class of status, and whether it was to wait for news.")
+                       .Register(*registry_)},
+      received_bytes{counter(*registry_, "busbar_replication_received_bytes_total",
+                             "Bytes of decoded changes received from PostgreSQL.")},
+      receive_lag{seconds(*registry_, "busbar_replication_receive_lag_seconds",
+                          "From PostgreSQL's commit to our receipt of the transaction.")},
+      commit_to_shown{seconds(
+          *registry_, "busbar_commit_to_client_seconds",
+          "From PostgreSQL's commit to the first byte for the first client that waits, by shape "
+          "and I/O thread; of transactions that come together, the first one's commit.")},
+      disconnects{counters(*registry_, "busbar_replication_disconnects_total",
+                           "Times the replication stream ended or could not begin, by cause.")},
+      transactions_stored{counter(*registry_, applied_transactions, applied_transactions_help,
+                                  {{"outcome", "stored"}})},
+      transactions_passed{counter(*registry_, applied_transactions, applied_transactions_help,
+                                  {{"outcome", "passed"}})},
+      changes_stored{
+          counter(*registry_, applied_changes, applied_changes_help, {{"outcome", "stored"}})},
+      changes_passed{
+          counter(*registry_, applied_changes, applied_changes_help, {{"outcome", "passed"}})},
+      frame_apply_seconds{seconds(*registry_, "busbar_frame_apply_seconds",
+                                  "Matching a frame's changes with the shapes' filters and "
+                                  "encoding what they take, by one materializer.")},
+      frame_write_seconds{seconds(*registry_, "busbar_frame_write_seconds",
+                                  "Writing what came of a frame into storage, without a sync.")},
+      snapshots_queued{gauge(*registry_, "busbar_snapshots_queued",
+                             "Shapes that wait for their initial snapshot to begin.")},
+      snapshots_running{gauge(*registry_, "busbar_snapshots_running",
+                              "Database sessions that read initial snapshots now; at most "
+                              "BUSBAR_SNAPSHOT_CONNECTIONS.")},
+      snapshot_wait{seconds(*registry_, "busbar_snapshot_wait_seconds",
+                            "From a shape's creation to the beginning of its snapshot.")},
+      publications_done{counter(*registry_, publications, publications_help, {{"result", "ok"}})},
+      publications_failed{
+          counter(*registry_, publications, publications_help, {{"result", "failed"}})},
+      subset_wait{seconds(*registry_, "busbar_subset_wait_seconds",
+                          "How long a subset query waits for a database session.")},
+      subset_seconds{
+          seconds(*registry_, "busbar_subset_seconds", "Reading a subset from PostgreSQL.")},
+      subset_failures{
+          counter(*registry_, "busbar_subset_failures_total", "Subset queries that failed.")},
+      move_seconds{seconds(*registry_, "busbar_move_read_seconds",
+                           "Reading rows that a subquery moves into shapes.")},
+      slot_looks_failed{counter(*registry_, "busbar_slot_observation_failures_total",
+                                "Times that PostgreSQL could not be asked about the slot.")},
+      slow_queries{counter(*registry_, "busbar_slow_queries_total",
+                           "Snapshots and subsets that took longer than BUSBAR_SLOW_QUERY.")},
+      collector_failures{counters(*registry_, "busbar_collector_failures_total",
+                                  "Groups of series that could not be collected.")} {}
 
 metrics::~metrics() = default;
 

@@ -2,15 +2,34 @@
 // postgres-and-operations 3.6). Any thread.
 #pragma once
 
+#include "monitoring/journal.hpp"
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace busbar::monitoring {
+
+/// A shape that was removed, and why.
+struct removal_note {
+  std::string handle; ///< Empty: all shapes at once.
+  std::string table;
+  std::string reason; ///< As the label of busbar_shapes_removed_total.
+  std::string why;    ///< A sentence.
+};
+/// A query of ours that took PostgreSQL longer than BUSBAR_SLOW_QUERY.
+struct slow_query_note {
+  std::string kind; ///< "snapshot", "subset" or "moves"
+  std::string table;
+  std::string what; ///< Its condition.
+  double seconds = 0;
+  std::uint64_t rows = 0;
+};
 
 /// Owns the registry and the series; the rest of the process borrows them by reference and only
 /// adds to them. Base units, closed label sets; nothing grows with the number of shapes or clients.
@@ -61,6 +80,47 @@ public:
   prometheus::Counter& snapshot_rows;          ///< busbar_snapshot_rows_total
   prometheus::Counter& snapshot_failures;      ///< busbar_snapshot_failures_total
   prometheus::Histogram& storage_sync_seconds; ///< busbar_storage_sync_seconds
+
+  // More of HTTP
+  prometheus::Family<prometheus::Histogram>&
+      http_seconds; ///< busbar_http_request_seconds{route,class,live}
+  // More of replication
+  prometheus::Counter& received_bytes;    ///< busbar_replication_received_bytes_total
+  prometheus::Histogram& receive_lag;     ///< busbar_replication_receive_lag_seconds
+  prometheus::Histogram& commit_to_shown; ///< busbar_commit_to_client_seconds
+  prometheus::Family<prometheus::Counter>&
+      disconnects; ///< busbar_replication_disconnects_total{cause}
+  // busbar_applied_transactions_total{outcome} and busbar_applied_changes_total{outcome}
+  prometheus::Counter& transactions_stored;
+  prometheus::Counter& transactions_passed;
+  prometheus::Counter& changes_stored;
+  prometheus::Counter& changes_passed;
+  prometheus::Histogram& frame_apply_seconds; ///< busbar_frame_apply_seconds
+  prometheus::Histogram& frame_write_seconds; ///< busbar_frame_write_seconds
+  // Reading from PostgreSQL
+  prometheus::Gauge& snapshots_queued;      ///< busbar_snapshots_queued
+  prometheus::Gauge& snapshots_running;     ///< busbar_snapshots_running
+  prometheus::Histogram& snapshot_wait;     ///< busbar_snapshot_wait_seconds
+  prometheus::Counter& publications_done;   ///< busbar_publication_operations_total{result="ok"}
+  prometheus::Counter& publications_failed; ///< busbar_publication_operations_total{…="failed"}
+  prometheus::Histogram& subset_wait;       ///< busbar_subset_wait_seconds
+  prometheus::Histogram& subset_seconds;    ///< busbar_subset_seconds
+  prometheus::Counter& subset_failures;     ///< busbar_subset_failures_total
+  prometheus::Histogram& move_seconds;      ///< busbar_move_read_seconds
+  prometheus::Counter& slot_looks_failed;   ///< busbar_slot_observation_failures_total
+  prometheus::Counter& slow_queries;        ///< busbar_slow_queries_total
+  prometheus::Family<prometheus::Counter>&
+      collector_failures; ///< busbar_collector_failures_total{collector}
+
+  // For the status page
+  journal<removal_note> removals;
+  journal<slow_query_note, 50> slow;
 };
+
+/// The counter of this family with one label; made if it is new.
+inline prometheus::Counter& counter_of(prometheus::Family<prometheus::Counter>& family,
+                                       const char* label, const std::string& value) {
+  return family.Add({{label, value}});
+}
 
 } // namespace busbar::monitoring

@@ -31,12 +31,15 @@ public:
   /// For logs: user, host, port and database only.
   const std::string& display() const noexcept { return display_; }
   const std::string& database() const noexcept { return database_; }
+  /// What a log must not hold: for those who see to that. May be empty.
+  const std::string& password() const noexcept { return password_; }
   /// For libpq only.
   const std::string& conninfo() const noexcept { return conninfo_; }
 
 private:
   std::string conninfo_;
   std::string display_;
+  std::string password_;
   std::string database_;
 };
 

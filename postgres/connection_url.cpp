@@ -199,6 +199,7 @@ result<connection_url> connection_url::parse(std::string_view url) {
       append_option(checked.conninfo_, keyword, value);
   }
   checked.database_ = database;
+  checked.password_ = given.value("password");
   checked.display_ = std::string{user} + "@";
   for (std::size_t i = 0; i < host_list.size(); ++i) {
     const auto port = ports.size() == 1 ? ports[0] : ports[i];

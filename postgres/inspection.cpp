@@ -89,7 +89,11 @@ std::string slot_question(int version, std::string_view slot) {
          "   THEN pg_catalog.pg_last_wal_receive_lsn() ELSE pg_catalog.pg_current_wal_lsn() END,"
          "   s.restart_lsn), s.confirmed_flush_lsn, " +
          invalidated +
-         " FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = " + quote_literal(slot);
+         ", pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
+         "   THEN pg_catalog.pg_last_wal_receive_lsn() ELSE pg_catalog.pg_current_wal_lsn() END,"
+         "   s.confirmed_flush_lsn)"
+         " FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = " +
+         quote_literal(slot);
 }
 
 std::string publication_question(int version, std::string_view publication) {
@@ -197,6 +201,7 @@ pg_result_of<std::optional<slot_inspection>> inspect_slot(connection& session,
   out.retained_bytes = number<std::int64_t>(*found, 0, 8);
   out.confirmed = parse_lsn(found->text(0, 9));
   out.invalidated = found->text(0, 10);
+  out.unconfirmed_bytes = std::max<std::int64_t>(0, number<std::int64_t>(*found, 0, 11));
   return std::optional{std::move(out)};
 }
 

@@ -51,6 +51,7 @@ struct slot_inspection {
   std::string wal_status;                     ///< reserved, extended, unreserved, lost
   std::optional<std::int64_t> safe_wal_bytes; ///< Until it is lost; nullopt = without limit.
   std::int64_t retained_bytes = 0;            ///< WAL that the server keeps for it.
+  std::int64_t unconfirmed_bytes = 0;         ///< WAL that we have not confirmed yet.
   std::optional<lsn> confirmed;               ///< Nullopt while it is being made.
   std::string invalidated;                    ///< Why (16 and newer); empty if it is not.
 };

@@ -1,6 +1,7 @@
 #include "shapes/definition.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace busbar {
 
@@ -320,6 +321,17 @@ std::string shape_definition::identity() const {
 
 std::string make_handle(std::string_view identity, std::uint64_t micros) {
   return std::to_string(fnv1a(identity) & ((1u << 27) - 1)) + '-' + std::to_string(micros);
+}
+
+std::uint64_t made_at(std::string_view handle) noexcept {
+  const auto dash = handle.find('-');
+  if (dash == std::string_view::npos)
+    return 0;
+  const auto digits = handle.substr(dash + 1);
+  std::uint64_t micros = 0;
+  const auto* end = digits.data() + digits.size();
+  const auto read = std::from_chars(digits.data(), end, micros);
+  return read.ec == std::errc{} && read.ptr == end ? micros : 0;
 }
 
 } // namespace busbar

@@ -83,5 +83,7 @@ std::vector<std::uint16_t> key_columns(const table_info& table);
 /// A handle that no other incarnation of any shape has or had, if `micros` (since 1970) rises with
 /// every call for the same identity.
 std::string make_handle(std::string_view identity, std::uint64_t micros);
+/// When the shape of this handle was made; 0 if it is no handle.
+std::uint64_t made_at(std::string_view handle) noexcept;
 
 } // namespace busbar

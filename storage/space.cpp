@@ -12,17 +12,12 @@ namespace busbar::storage {
 
 namespace {
 
-struct disk_room {
-  std::uint64_t size = 0;
-  std::uint64_t free = 0;
-};
-
-std::optional<disk_room> look_at(const std::string& directory) noexcept {
+std::optional<space_guard::room> look_at(const std::string& directory) noexcept {
   struct statvfs disk {};
   if (::statvfs(directory.c_str(), &disk) != 0 || disk.f_blocks == 0)
     return std::nullopt;
-  return disk_room{std::uint64_t{disk.f_blocks} * disk.f_frsize,
-                   std::uint64_t{disk.f_bavail} * disk.f_frsize};
+  return space_guard::room{std::uint64_t{disk.f_blocks} * disk.f_frsize,
+                           std::uint64_t{disk.f_bavail} * disk.f_frsize};
 }
 
 /// A batch goes into the log, and later once more into a table file.
@@ -40,6 +35,10 @@ space_guard::space_guard(std::string directory)
   const auto disk = look_at(directory_);
   marks_ = marks_for(disk ? disk->size : 0);
   has_ballast_ = ::access(ballast_file_.c_str(), F_OK) == 0;
+}
+
+std::optional<space_guard::room> space_guard::look() const noexcept {
+  return look_at(directory_);
 }
 
 bool space_guard::admits(std::size_t bytes) noexcept {

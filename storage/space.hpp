@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace busbar::storage {
@@ -30,6 +31,12 @@ public:
 
   /// True if so many bytes may be written. A disk that cannot be asked is not full.
   bool admits(std::size_t bytes) noexcept;
+  /// Of the disk; nullopt if it cannot be asked.
+  struct room {
+    std::uint64_t size = 0;
+    std::uint64_t free = 0;
+  };
+  std::optional<room> look() const noexcept;
   /// False while nothing is admitted; looks again.
   bool has_room() noexcept { return admits(0); }
   void drop_ballast() noexcept;

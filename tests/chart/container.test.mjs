@@ -162,9 +162,24 @@ test('the chart’s README is what values.yaml says', async () => {
   assert.equal(read('helm/busbar/README.md'), readme(), 'run npm --prefix tests/chart run readme')
 })
 
+test('the configuration’s page is what the binary says of its settings', async () => {
+  const { configuration } = await import('./configuration.mjs')
+  assert.equal(read('docs/configuration.md'), configuration(), 'run npm --prefix tests/chart run configuration')
+})
+
+test('every anchor of a document that another one names is a heading there', () => {
+  const anchor = (heading) => heading.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-')
+  for (const file of filesIn('docs').filter((name) => name.endsWith('.md')))
+    for (const [, path, name] of read('docs', file).matchAll(/\]\(([\w-]+\.md)#([^)]+)\)/g)) {
+      const headings = [...read('docs', path).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchor(heading))
+      assert.ok(headings.includes(name), `${file}: ${path}#${name}`)
+    }
+})
+
 test('what the documents refer to is there: files, values, settings', () => {
   const values = readYaml('helm/busbar/values.yaml')
-  for (const file of ['docs/install.md', 'docs/runbook.md', 'helm/README.md', 'deploy/README.md', 'docs/README.md']) {
+  const operating = ['install', 'runbook', 'README', 'configuration', 'moving-from-electric', 'providers', 'capacity', 'status-page', 'logs']
+  for (const file of [...operating.map((name) => `docs/${name}.md`), 'helm/README.md', 'deploy/README.md']) {
     const text = read(file)
     const folder = join(top, file, '..')
     for (const [, path] of text.matchAll(/\]\((?!https?:)([^)#]+)/g))

@@ -171,16 +171,17 @@ export function settingNames() {
   return known
 }
 
-/** The series of /metrics, as monitoring/metrics.cpp names them; a histogram's three included. */
+/** The series of /metrics, as the sources name them; a histogram's three included. */
 export function metricNames() {
-  const plain = [...read('monitoring/metrics.cpp').matchAll(/"(busbar_[a-z_]+)"/g)].map(([, name]) => name)
+  const sources = ['monitoring/metrics.cpp', 'monitoring/process.cpp', 'app/node_collectors.cpp'].map((file) => read(file))
+  const plain = [...sources.join('\n').matchAll(/"((?:busbar|process)_[a-z_]+)"/g)].map(([, name]) => name)
   return new Set(
     plain.flatMap((name) => (name.endsWith('_seconds') ? ['_bucket', '_count', '_sum'].map((s) => name + s) : [name])),
   )
 }
 
 /** Of an expression in PromQL. */
-export const metricsOf = (expression) => [...new Set(expression.match(/\bbusbar_[a-z_]+/g) ?? [])]
+export const metricsOf = (expression) => [...new Set(expression.match(/\b(?:busbar|process)_[a-z_]+/g) ?? [])]
 
 // --- The dashboard -----------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import { after } from 'node:test'
 import { ended, freePort, scratchDirectory, track, until } from '../client/harness/processes.mjs'
 import { scenario } from '../client/harness/scenario.mjs'
 import { follow, get } from '../client/harness/shapes.mjs'
+import { poll } from '../client/harness/waiting.mjs'
 import { itemColumns, itemRows, stageBusbar, stagePostgres } from '../client/harness/stage.mjs'
 import { panels, queriesOf, read } from './harness.mjs'
 
@@ -43,8 +44,11 @@ const ask = await startPrometheus()
 scenario('the dashboard’s queries have answers, and the alerts are quiet', async () => {
   // A change, a removed shape, a client with an unknown handle: so that every series has a value.
   const state = await follow(server, { table: 'items' })
+  const waiting = await poll(server, { table: 'items', handle: state.handle, offset: state.offset })
+  const isWaiting = async () => /^busbar_waiting_readers 1$/m.test(await server.metrics())
+  await until(isWaiting, 'the reader to wait')
   await server.query('UPDATE items SET done = NOT done')
-  await follow(server, { table: 'items' }, { handle: state.handle, offset: state.offset })
+  await waiting.answer
   await get(server, { table: 'items', handle: 'unknown', offset: '0_0' })
   await server.query('TRUNCATE items')
   const removed = () => get(server, { table: 'items', handle: state.handle, offset: state.offset })
@@ -67,7 +71,35 @@ scenario('the dashboard’s queries have answers, and the alerts are quiet', asy
     assert.deepEqual([health, state], ['ok', 'inactive'], `${name} ${lastError}`)
 })
 
-scenario('promtool has nothing against the series', async () => {
-  const metrics = await (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text()
-  execFileSync('promtool', ['check', 'metrics'], { input: metrics, stdio: 'pipe' })
+const check = (metrics) => execFileSync('promtool', ['check', 'metrics'], { input: metrics, stdio: 'pipe' })
+
+scenario('promtool has nothing against the series, but for names that are Electric’s', async () => {
+  const metrics = await server.metrics()
+  assert.match(metrics, /^busbar_slot_retained_bytes \d/m)
+  check(metrics.split('\n').filter((line) => !/^(# \w+ )?electric_/.test(line)).join('\n'))
+})
+
+scenario('Electric’s eight series have values, and Prometheus reads them', async () => {
+  for (const name of [
+    'electric_shapes_total_shapes_count',
+    'electric_shapes_active_shapes_count',
+    'electric_postgres_replication_slot_retained_wal_size',
+    'electric_postgres_replication_slot_confirmed_flush_lsn_lag',
+    'electric_postgres_replication_transaction_received_receive_lag_count',
+    'electric_plug_serve_shape_requests_count{status="200"}',
+    'electric_admission_control_acquire_current{kind="initial"}',
+    'electric_admission_control_reject_count{kind="existing"}',
+  ])
+    await until(
+      async () => (await ask(`query?query=${encodeURIComponent(name)}`))?.data?.result.length > 0,
+      `Prometheus to know ${name}`,
+    )
+})
+
+scenario('a scrape is small and quick, however many shapes there are', async () => {
+  const before = (await server.metrics()).length
+  await Promise.all(Array.from({ length: 200 }, (_, i) => get(server, { table: 'items', where: `id > ${i}`, offset: '-1' })))
+  const metrics = await server.metrics()
+  assert.match(metrics, /^busbar_shapes_by_state\{state="following"\} 2\d\d$/m)
+  assert.ok(metrics.length < before * 1.5 && metrics.length < 200_000, `${metrics.length} bytes, ${before} before`)
 })

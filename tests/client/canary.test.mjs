@@ -67,6 +67,8 @@ scenario('F63: no password and no secret is in anything that comes out', async (
   const outputs = new Outputs()
   const environment = {
     BUSBAR_LOG_LEVEL: 'trace',
+    BUSBAR_LOG_FORMAT: 'json',
+    BUSBAR_SLOW_QUERY: '1ms',
     BUSBAR_LONG_POLL_TIMEOUT: '300ms',
     BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
     // Another user, who is let in with any password: the URL alone is the canary's cage.
@@ -151,6 +153,11 @@ scenario('F63: no password and no secret is in anything that comes out', async (
   outputs.add('command line', readFileSync(`/proc/${server.pid}/cmdline`, 'latin1'))
   outputs.add('name', readFileSync(`/proc/${server.pid}/comm`, 'latin1'))
   outputs.add('metrics', await server.metrics())
+  const status = await fetch(`http://127.0.0.1:${server.metricsPort}/status.json`, { headers: { connection: 'close' } })
+  outputs.add('status page', await status.text())
+  // A client that sends a secret where names belong has it in its own answer only.
+  const tagged = { 'x-request-id': `${canaries.secret}-${canaries.secret}`, traceparent: canaries.secret }
+  await request(server, target({ ...items, offset: '-1', secret }), { headers: tagged })
   outputs.add('sessions', JSON.stringify(await postgres.query(database, 'SELECT * FROM pg_stat_activity')))
   const mine = { ...server.environment, BUSBAR_LOG_LEVEL: 'trace' }
   for (const args of [['doctor'], ['doctor', '--json'], ['cleanup'], ['cleanup', '--dry-run']]) await run(args.join(' '), args, mine)

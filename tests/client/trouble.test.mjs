@@ -54,7 +54,7 @@ scenario('a database that takes no connections: what exists is served, the rest 
   expectTrouble(subset, 10)
   const posted = await request(server, target(at), { method: 'POST', body: '{"where":"id = 1"}' })
   expectTrouble(posted, 10) // no cache may keep it either
-  assert.deepEqual(Object.keys(subset.json).sort(), ['code', 'error'])
+  assert.deepEqual(Object.keys(subset.json).sort(), ['code', 'error', 'request_id'])
   assert.equal(subset.json.code, 'database_unreachable')
   assert.equal((await get(server, at)).status, 200)
   assert.equal((await get(server, { ...at, live: 'true' })).status, 200)

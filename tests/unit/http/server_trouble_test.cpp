@@ -2,6 +2,8 @@
 // away.
 #include "tests/unit/http/scripted_server.hpp"
 
+#include <gmock/gmock.h>
+
 namespace busbar::http {
 namespace {
 
@@ -36,7 +38,8 @@ TEST_F(ServerTrouble, TroubleThatMayPassIs503) {
       refuse_with({{code, "not now"}, because});
       const auto answer = get(initial);
       EXPECT_EQ(answer.status, 503);
-      EXPECT_EQ(answer.body, R"({"message":"not now"})");
+      EXPECT_EQ(answer.body,
+                R"({"message":"not now","request_id":")" + answer.header("x-request-id") + "\"}");
       EXPECT_EQ(answer.header("content-type"), "application/json; charset=utf-8");
       EXPECT_EQ(answer.header("retry-after"), retry_after);
       EXPECT_EQ(answer.header("electric-internal-known-error"), known);
@@ -51,7 +54,8 @@ TEST_F(ServerTrouble, ASubsetWithoutDatabaseHasACode) {
   start();
   const auto answer = get("/v1/shape?table=items&offset=-1&subset__where=a");
   EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(answer.body, R"({"code":"database_unreachable","error":"no database"})");
+  EXPECT_EQ(answer.body, R"({"code":"database_unreachable","error":"no database","request_id":")" +
+                             answer.header("x-request-id") + "\"}");
   EXPECT_EQ(ask("POST", initial).header("cache-control"), "no-store");
   EXPECT_EQ(answer.header("retry-after"), "10");
   EXPECT_EQ(answer.header("cache-control"), "no-store");
@@ -92,7 +96,7 @@ TEST_F(ServerTrouble, AServiceThatDoesNotBecomeReadyIs503AfterAWhile) {
   const auto answer = get(initial);
   EXPECT_GE(std::chrono::steady_clock::now() - began, 900ms);
   EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(answer.body, R"({"message":"no lock yet"})");
+  EXPECT_THAT(answer.body, testing::StartsWith(R"({"message":"no lock yet","request_id":")"));
   EXPECT_EQ(answer.header("retry-after"), "5");
   EXPECT_EQ(answer.header("cache-control"), "no-store");
 }
@@ -107,7 +111,7 @@ TEST_F(ServerTrouble, WhoIsRefusedAgainAfterTheWaitIsAnsweredAtOnce) {
   script_.active = true;
   const auto answer = client.read_response();
   EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(answer.body, R"({"message":"gone again"})");
+  EXPECT_THAT(answer.body, testing::StartsWith(R"({"message":"gone again","request_id":")"));
   EXPECT_TRUE(script_.wait_for_reads(2));
 }
 

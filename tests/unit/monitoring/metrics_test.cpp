@@ -23,6 +23,12 @@ std::string text_of(const metrics& m) {
   return prometheus::TextSerializer{}.Serialize(m.registry()->Collect());
 }
 
+/// The series alone, on loopback.
+result<std::unique_ptr<exposer>> start(const metrics& m, std::uint16_t port = 0) {
+  return exposer::start("127.0.0.1", port,
+                        {{"/metrics", "text/plain", [&m] { return text_of(m); }}});
+}
+
 /// One HTTP/1.0 request over loopback, so that the server's close ends the answer.
 std::string get(std::uint16_t port, const std::string& path) {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -87,7 +93,7 @@ TEST(Metrics, TwoSetsOfMetricsShareNothing) {
 TEST(Exposer, ServesTheSeriesToAScraper) {
   metrics m;
   m.http_requests.Add({{"route", "shape"}, {"status", "200"}}).Increment(4);
-  auto server = exposer::start(0, m.registry());
+  auto server = start(m);
   ASSERT_TRUE(server) << server.error().message;
   ASSERT_NE((*server)->port(), 0);
   const auto answer = get((*server)->port(), "/metrics");
@@ -97,18 +103,18 @@ TEST(Exposer, ServesTheSeriesToAScraper) {
 
 TEST(Exposer, AnswersNothingButMetrics) {
   const metrics m;
-  auto server = exposer::start(0, m.registry());
+  auto server = start(m);
   ASSERT_TRUE(server) << server.error().message;
   const auto answer = get((*server)->port(), "/");
-  EXPECT_THAT(answer, StartsWith("HTTP/1.0 404"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(answer, Not(HasSubstr("busbar_")));
 }
 
 TEST(Exposer, ATakenPortIsOneLineThatNamesTheSetting) {
   const metrics m;
-  auto first = exposer::start(0, m.registry());
+  auto first = start(m);
   ASSERT_TRUE(first) << first.error().message;
-  auto second = exposer::start((*first)->port(), m.registry());
+  auto second = start(m, (*first)->port());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, errc::misconfigured);
   EXPECT_EQ(second.error().field, "BUSBAR_METRICS_PORT");
@@ -118,7 +124,7 @@ TEST(Exposer, ATakenPortIsOneLineThatNamesTheSetting) {
 
 TEST(Exposer, EndsPromptly) {
   const metrics m;
-  auto server = exposer::start(0, m.registry());
+  auto server = start(m);
   ASSERT_TRUE(server) << server.error().message;
   EXPECT_THAT(get((*server)->port(), "/metrics"), HasSubstr("busbar_shapes")); // It is in its loop.
   const auto begin = std::chrono::steady_clock::now();
@@ -128,11 +134,11 @@ TEST(Exposer, EndsPromptly) {
 
 TEST(Exposer, ThePortIsFreeAgainAfterItsEnd) {
   const metrics m;
-  auto first = exposer::start(0, m.registry());
+  auto first = start(m);
   ASSERT_TRUE(first) << first.error().message;
   const auto port = (*first)->port();
   first->reset();
-  const auto again = exposer::start(port, m.registry());
+  const auto again = start(m, port);
   EXPECT_TRUE(again) << again.error().message;
 }
 

@@ -1,0 +1,30 @@
+// app/command_line.hpp: which command is meant, and the settings that stand behind it. Private to
+// app/.
+#pragma once
+
+#include "app/setting_table.hpp"
+#include "app/settings.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace busbar::app {
+
+struct command_line {
+  command what = command::serve;
+  std::string text = {};
+  std::map<std::string, std::string> flags = {}; ///< Of the settings that were given, by name.
+  bool json = false;
+  bool dry_run = false;
+  bool force = false;
+  bool must_be_active = false; ///< For health.
+};
+
+/// `arguments` starts after the program's name. Errors are as parse_invocation() has them.
+result<command_line> read_command_line(const std::vector<std::string>& arguments);
+
+/// Where a Busbar is to be found: the settings that `busbar health` reads.
+bool tells_where(const setting& s);
+
+} // namespace busbar::app
