@@ -1,6 +1,7 @@
 // actors/cast.hpp: who plays which part in this process.
 #pragma once
 
+#include "actors/leader_line.hpp"
 #include "actors/protocol.hpp"
 
 #include <memory>
@@ -21,6 +22,8 @@ struct cast {
   std::vector<snapshotter_actor> snapshotters;
   std::vector<subset_reader_actor> subset_readers;
   std::vector<move_reader_actor> move_readers;
+  remote_desk_actor remote_desk;               ///< Null on a node without a cluster …
+  std::shared_ptr<leader_line> line = nullptr; ///< … as is this.
 
   /// Ids that leave the same remainder have the same one (shapes/definition.hpp, shape_groups).
   std::size_t number_of(storage::shape_id shape) const {

@@ -130,6 +130,8 @@ postgres::pg_error feed::stream_once() {
     env_.status->set_phase(node_status::phase::waiting,
                            {"another_leader", "another node leads the stream"});
   };
+  settings.may_lead = env_.may_lead;
+  settings.may_depose = env_.may_depose;
   auto opened = postgres::replication_stream::open(settings, stop_);
   if (!opened)
     return opened.error();
@@ -240,6 +242,10 @@ result<void> feed::accept(const postgres::leadership& leader) const {
 /// begins anew, all shapes were removed. An error is for a human.
 result<bool> feed::take_over(postgres::replication_stream& stream) {
   const auto& leader = stream.leader();
+  if (env_.on_lead)
+    if (auto leads = env_.on_lead(leader.term); !leads)
+      return fail(std::move(leads).error());
+  (void)stream.touch();
   auto before = past();
   if (!before)
     return fail(std::move(before).error());

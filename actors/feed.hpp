@@ -32,6 +32,12 @@ struct feed_environment {
   std::size_t frame_bytes_max = 64u << 20; ///< Of frames that are not applied yet, all together.
   /// Called once, from the feed thread, if a first start needs a human's hand. The process stops.
   std::function<void(const error&)> on_fatal;
+  /// Of a cluster's node: whether it may try to lead now, …
+  std::function<bool()> may_lead = nullptr;
+  std::function<bool()> may_depose = nullptr; ///< See postgres::stream_settings.
+  /// … and what is to be done as soon as it does, before anything else, in this term. By the feed
+  /// thread, at each take-over.
+  std::function<result<void>(std::uint64_t term)> on_lead = nullptr;
 };
 
 /// The thread and what it shares with the REPLICATOR, which owns it.

@@ -67,7 +67,10 @@ struct flusher_state {
     // Everything that ends at or before `position` is shown, and a change to come may commit there.
     for (std::size_t i = 0; i < applied.size(); ++i)
       status->processed(i, to_number(position) - 1);
-    self->send(others->replicator, flushed_atom_v, position, epoch);
+    if (on_durable)
+      on_durable(position, epoch);
+    else
+      self->send(others->replicator, flushed_atom_v, position, epoch);
   }
 
   flusher_actor::pointer self;
@@ -75,6 +78,7 @@ struct flusher_state {
   node_status* status = nullptr;
   monitoring::metrics* metrics = nullptr;
   cast_ptr others;
+  durable_callback on_durable;
   std::vector<lsn> applied;
   lsn durable{};
   std::uint64_t epoch = 0;
@@ -87,15 +91,16 @@ struct flusher_state {
 
 flusher_actor spawn_flusher(caf::actor_system& system, storage::store& store, node_status& status,
                             monitoring::metrics& metrics, std::size_t materializers,
-                            cast_ptr others) {
+                            cast_ptr others, durable_callback on_durable) {
   return system.spawn<caf::detached>(
-      [&store, &status, &metrics, materializers,
-       others = std::move(others)](flusher_actor::stateful_pointer<flusher_state> self) {
+      [&store, &status, &metrics, materializers, others = std::move(others),
+       on_durable = std::move(on_durable)](flusher_actor::stateful_pointer<flusher_state> self) {
         auto& state = self->state;
         state.store = &store;
         state.status = &status;
         state.metrics = &metrics;
         state.others = others;
+        state.on_durable = on_durable;
         state.applied.resize(materializers);
         return state.make_behavior();
       });

@@ -8,11 +8,17 @@
 #include "monitoring/metrics.hpp"
 #include "storage/store.hpp"
 
+#include <functional>
+
 namespace busbar {
 
-/// Borrows what it is given; all of it outlives the actor system.
+/// Told what is durable, in which epoch; by the flusher's thread.
+using durable_callback = std::function<void(lsn, std::uint64_t epoch)>;
+
+/// Borrows what it is given; all of it outlives the actor system. Without `on_durable` it tells the
+/// REPLICATOR itself.
 flusher_actor spawn_flusher(caf::actor_system& system, storage::store& store, node_status& status,
                             monitoring::metrics& metrics, std::size_t materializers,
-                            cast_ptr others);
+                            cast_ptr others, durable_callback on_durable = nullptr);
 
 } // namespace busbar

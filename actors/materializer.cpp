@@ -41,6 +41,7 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](idle_atom, lsn position) { idle(position); },
       [this](reset_atom) { return reset(); },
       [this](adopt_atom, const adoption_list& shapes) { return adopt(shapes); },
+      [this](follow_atom, const move_list& moves) { follow(moves); },
       [this](expect_atom, const shape_list& list) { return expect(list); },
       [this](splice_atom, const shape_list& list, const snapshot& sees, const facts_ptr& facts) {
         return splice(list, sees, facts);
@@ -54,7 +55,10 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](covers_atom, const snapshot& sees, lsn upto) {
         return sees_commits(sees, to_number(upto));
       },
-      [this](note_atom, const catalog_ptr& found) { note(*found); },
+      [this](note_atom, const catalog_ptr& found) {
+        if (leads)
+          note(*found);
+      },
       [this](forget_atom, const shape_ptr& shape) { forget(shape); },
       [this](check_atom, const id_list& ids) { tell_watchers(ids); },
       [this](watch_atom, const shape_ptr& shape, const session_actor& session) {
@@ -290,6 +294,8 @@ bool materializer_state::write_out() {
       writes.close_transaction(env.number);
     open_on_disk = in_parts ? unfinished : 0;
   }
+  if (env.has_followers)
+    note_heads();
   if (!writes.empty()) {
     auto done = env.store->commit(writes);
     if (!done) {
@@ -306,6 +312,31 @@ bool materializer_state::write_out() {
   show_behind();
   start_tasks();
   return true;
+}
+
+void materializer_state::note_heads() {
+  std::vector<cluster::replicated_head> heads;
+  const auto behind_of = [](const owned_shape& owned) {
+    return owned.asks && owned.asks->behind != ~std::uint64_t{0} ? owned.asks->behind : 0;
+  };
+  const auto add = [&](shape_id id) {
+    if (const auto found = shapes.find(id); found != shapes.end()) {
+      const auto& log = found->second->log;
+      heads.push_back({.shape = id,
+                       .head = log.next_head(),
+                       .has_boundaries = log.next_has_boundaries(),
+                       .behind = behind_of(*found->second)});
+    }
+  };
+  for (const auto* log : moved)
+    add(log->shape()->id());
+  for (const auto id : less_behind)
+    add(id);
+  for (const auto id : more_behind)
+    add(id);
+  more_behind.clear();
+  if (!heads.empty())
+    writes.note(env.number, cluster::encode(heads));
 }
 
 void materializer_state::finish_frame(const frame& done) {

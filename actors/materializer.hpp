@@ -38,6 +38,7 @@ struct materializer_environment {
   std::size_t entry_bytes_max = 32u << 20; ///< Entries beyond this are written within a frame.
   std::size_t aside_bytes_max = 64u << 20; ///< Of frames kept for shapes that will want them.
   std::string_view secret = {};            ///< For what clients are told of hidden values.
+  bool has_followers = false; ///< Other nodes show what storage has: tell them what is visible.
 };
 
 materializer_actor spawn_materializer(caf::actor_system& system,

@@ -294,6 +294,8 @@ void materializer_state::refresh_behind(owned_shape& owned) {
     less_behind.insert(id);
   else
     owned.log.shape()->update([&](shape_progress& p) { p.behind = behind; });
+  if (more && env.has_followers)
+    more_behind.insert(id);
   if (owned.set)
     for (const auto dependent : owned.set->dependents)
       if (const auto found = shapes.find(dependent); found != shapes.end() && found->second->asks)

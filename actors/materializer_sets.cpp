@@ -141,6 +141,7 @@ void materializer_state::unlink(owned_shape& owned) {
   parked.erase(id);
   unsettled.erase(id);
   less_behind.erase(id);
+  more_behind.erase(id);
   open_sets.erase(&owned);
   if (owned.asks) {
     for (const auto set : owned.asks->sets)

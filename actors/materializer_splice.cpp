@@ -125,6 +125,7 @@ void materializer_state::catch_up(const late_shapes& late) {
 }
 
 bool materializer_state::adopt(const adoption_list& adopted) {
+  leads = true;
   for (const auto& from : adopted) {
     auto& owned = own(from.shape);
     if (auto linked = link(owned); !linked) {
@@ -136,6 +137,7 @@ bool materializer_state::adopt(const adoption_list& adopted) {
     owned.log.accept(from.visibility);
     owned.known = from.known;
     owned.log.resume(from.shape->progress().head, from.open_chunk_bytes, from.splice_passed);
+    owned.log.watch(!owned.watchers.empty()); // some have waited since this node followed
     if (!from.splice_passed)
       splicing.insert(from.shape->id());
     if (owned.set || owned.asks)
@@ -143,6 +145,11 @@ bool materializer_state::adopt(const adoption_list& adopted) {
           !read)
         give_up(owned.log, read.error().message);
   }
+  id_list watched;
+  for (const auto& [id, owned] : shapes)
+    if (!owned->watchers.empty())
+      watched.push_back(id);
+  tell_watchers(watched);
   return true;
 }
 

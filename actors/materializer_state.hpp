@@ -91,6 +91,8 @@ struct materializer_state {
   void tell_metrics();
   /// Tells how far every shape is, parked ones included.
   void report();
+  /// Into the batch: what it makes visible, for nodes that follow.
+  void note_heads();
   bool reset();
 
   // -- a shape's beginning: materializer_splice.cpp -----------------------------------------------
@@ -224,6 +226,11 @@ struct materializer_state {
   // -- its readers and its end: materializer_watch.cpp --------------------------------------------
 
   void publish();
+  /// What another node's materializer has published.
+  void follow(const move_list& moves);
+  using session_news = std::unordered_map<caf::actor_addr, std::pair<session_actor, move_list>>;
+  static void add_news(session_news& news, const owned_shape& owned, const head_move& move);
+  void tell(session_news& news);
   /// A session has dealt with one message of moves. What it was not told meanwhile it is told now,
   /// in one go: however slow it is, what waits for it stays small.
   void ready(const session_actor& session);
@@ -289,6 +296,8 @@ struct materializer_state {
   set_values values_held;              ///< Of all sets.
   std::set<shape_id> parked;
   std::set<shape_id> less_behind; ///< Than their clients are told so far.
+  std::set<shape_id> more_behind; ///< Than followers are told so far.
+  bool leads = false;             ///< Otherwise nothing is written, and shapes only have watchers.
   std::set<shape_id> unsettled;   ///< They lag, and settle when the open transaction ends.
   std::deque<shape_id> to_ask;    ///< Parked shapes whose rows nobody is asked for yet …
   std::vector<bool> readers_busy; ///< … because all MOVE READERS are at work for us.

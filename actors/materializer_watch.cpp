@@ -14,7 +14,7 @@ constexpr std::size_t unread_moves_max = 8;
 } // namespace
 
 void materializer_state::publish() {
-  std::unordered_map<caf::actor_addr, std::pair<session_actor, move_list>> news;
+  session_news news;
   for (auto* log : moved) {
     auto move = log->publish();
     if (!move)
@@ -23,13 +23,32 @@ void materializer_state::publish() {
     const auto owned = shapes.find(move->shape);
     if (owned == shapes.end())
       continue;
-    for (const auto& session : owned->second->watchers) {
-      auto& [handle, moves] = news[session.address()];
-      handle = session;
-      moves.push_back(*move);
-    }
+    add_news(news, *owned->second, *move);
   }
   moved.clear();
+  tell(news);
+}
+
+void materializer_state::follow(const move_list& moves) {
+  if (leads)
+    return; // sent before the take-over: the watchers have looked since
+  session_news news;
+  for (const auto& move : moves)
+    if (const auto owned = shapes.find(move.shape); owned != shapes.end())
+      add_news(news, *owned->second, move);
+  tell(news);
+}
+
+void materializer_state::add_news(session_news& news, const owned_shape& owned,
+                                  const head_move& move) {
+  for (const auto& session : owned.watchers) {
+    auto& [handle, moves] = news[session.address()];
+    handle = session;
+    moves.push_back(move);
+  }
+}
+
+void materializer_state::tell(session_news& news) {
   for (auto& [address, letter] : news) {
     auto& [session, moves] = letter;
     auto& pace = paces[address];
@@ -143,6 +162,8 @@ void materializer_state::forget(const shape_ptr& shape) {
     }
     shapes.erase(found);
   }
+  if (!leads)
+    return; // the leader deletes what it had, here as there
   const auto p = shape->progress();
   self->send(others->janitor, forget_atom_v, id, p.complete || p.failure);
 }

@@ -42,11 +42,32 @@ public:
     starting,      ///< No replication stream.
     waiting,       ///< Another node holds the stream's lock.
     misconfigured, ///< As starting, but only a human can help; it heals once he has.
+    following,     ///< Another node leads, and what it does is done here, too.
     streaming,
   };
   using wall_time = std::chrono::sys_seconds;
-  phase now() const noexcept { return phase_.load(std::memory_order_acquire); }
+  phase now() const noexcept {
+    const auto own = phase_.load(std::memory_order_acquire);
+    return own != phase::streaming && follows_.load(std::memory_order_acquire) ? phase::following
+                                                                               : own;
+  }
+  /// This node leads, and has a stream.
   bool streaming() const noexcept { return now() == phase::streaming; }
+  /// Shapes follow the database, and new ones can be made, here or by the leader.
+  bool serving() const noexcept {
+    const auto p = now();
+    return p == phase::streaming || p == phase::following;
+  }
+  /// By the follower: whether a leader that has a stream is being followed.
+  void set_following(bool yes) {
+    const std::lock_guard guard{mutex_};
+    if (follows_.exchange(yes, std::memory_order_acq_rel) == yes)
+      return;
+    if (yes)
+      away_since_.store(0, std::memory_order_release);
+    else if (phase_.load(std::memory_order_relaxed) != phase::streaming)
+      away_since_.store(now_seconds(), std::memory_order_release);
+  }
   /// Why there is no stream: a name for programs, and for clients' humans a sentence without hosts.
   struct reason {
     std::string name;
@@ -57,7 +78,7 @@ public:
     const std::lock_guard guard{mutex_};
     if (p == phase::streaming)
       away_since_.store(0, std::memory_order_release);
-    else if (away_since_.load(std::memory_order_relaxed) == 0)
+    else if (away_since_.load(std::memory_order_relaxed) == 0 && !follows_.load())
       away_since_.store(now_seconds(), std::memory_order_release);
     phase_.store(p, std::memory_order_release);
     why_not_ = std::move(why_not);
@@ -110,6 +131,7 @@ private:
 
   std::vector<std::atomic<std::uint64_t>> processed_;
   std::atomic<phase> phase_{phase::starting};
+  std::atomic<bool> follows_{false}; ///< A leader that has a stream.
   mutable std::mutex mutex_;
   reason why_not_{"connecting", "starting: not yet connected to PostgreSQL"};
   std::atomic<std::int64_t> purge_begin_{0};

@@ -23,6 +23,8 @@ namespace busbar {
 using shape_list = std::vector<shape_ptr>;
 using definition_ptr = std::shared_ptr<const shape_definition>;
 using move_list = std::vector<head_move>;
+struct remote_task; // remote_desk.hpp
+using remote_task_ptr = std::shared_ptr<remote_task>;
 
 /// What the RESOLVER is asked. The time (steady_ticks(), resolver.hpp) says when: a burst of
 /// questions about a table needs one look, and nobody waits for an answer for ever.
@@ -53,6 +55,12 @@ struct adoption {
 };
 using adoption_list = std::vector<adoption>;
 
+/// Of a node that follows: what the leader said of a definition, once what it speaks of is here.
+struct leader_word {
+  std::string key; ///< As the DIRECTORY named the question.
+  error why;       ///< ok if the shape is there.
+};
+
 } // namespace busbar
 
 // These travel inside one process only. What crosses nodes is bytes of schema/.
@@ -73,6 +81,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::catalog_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_batch_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::move_outcomes_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::set_contents_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::leader_word)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(busbar::remote_task_ptr)
 
 CAF_BEGIN_TYPE_ID_BLOCK(busbar, caf::first_custom_type_id) // append only: newer CAF sends these ids
 CAF_ADD_TYPE_ID(busbar, (busbar::lsn))
@@ -111,6 +121,9 @@ CAF_ADD_ATOM(busbar, busbar, fence_atom, "fence")
 CAF_ADD_ATOM(busbar, busbar, join_atom, "join")
 CAF_ADD_ATOM(busbar, busbar, move_atom, "move")
 CAF_ADD_ATOM(busbar, busbar, renew_atom, "renew")
+CAF_ADD_ATOM(busbar, busbar, follow_atom, "follow")
+CAF_ADD_ATOM(busbar, busbar, answer_atom, "answer")
+CAF_ADD_ATOM(busbar, busbar, ask_atom, "ask")
 CAF_ADD_ATOM(busbar, busbar, observe_atom, "observe")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
@@ -136,8 +149,10 @@ using materializer_actor = caf::typed_actor<
     // The stream begins anew: what was applied of an unfinished transaction is taken back. Answered
     // when done.
     caf::replies_to<reset_atom>::with<bool>,
-    // Shapes that storage had; before the first frame.
+    // Shapes that storage had; before the first frame. From now on this node leads.
     caf::replies_to<adopt_atom, adoption_list>::with<bool>,
+    // By the FOLLOWER: another's batch has moved these heads in storage. Tell the watchers.
+    caf::reacts_to<follow_atom, move_list>,
     // Shapes of one table, with one creation message: answers with its commit LSN once it has come
     // by. From then on the shapes' changes are kept.
     caf::replies_to<expect_atom, shape_list>::with<lsn>,
@@ -238,8 +253,9 @@ using move_reader_actor =
 
 /// The DIRECTORY: which shapes there are; creates and removes them.
 using directory_actor = caf::typed_actor<
-    // The shape of this definition, made on the spot if there is none.
-    caf::replies_to<find_atom, shape_request>::with<shape_ptr>,
+    // The shape of this definition, made on the spot if there is none. The handle, if not empty, is
+    // what a client takes for its name: a node that follows and does not know it may be behind.
+    caf::replies_to<find_atom, shape_request, std::string>::with<shape_ptr>,
     // By a SNAPSHOTTER: done with these shapes, well or badly (progress().failure says why).
     caf::reacts_to<finished_atom, shape_list, snapshotter_actor>,
     // By a SNAPSHOTTER: the shape's table is published; its next shapes may begin. If that had to
@@ -256,7 +272,15 @@ using directory_actor = caf::typed_actor<
     caf::reacts_to<drop_atom, shape_ptr>,
     // The WAL has a gap, or is another database's: remove every shape. Answered when done.
     caf::replies_to<purge_atom, std::string>::with<bool>,
-    // Shapes that storage had.
-    caf::reacts_to<adopt_atom, shape_list>>;
+    // Shapes that storage had. From now on this node leads.
+    caf::reacts_to<adopt_atom, shape_list>,
+    // By the FOLLOWER: these shapes have come into storage, those are removed.
+    caf::reacts_to<follow_atom, shape_list, shape_list>,
+    // By the leader, over the LINE.
+    caf::reacts_to<answer_atom, leader_word>>;
+
+/// The REMOTE DESK: answers what nodes that follow ask of this one, which leads. It hears of shapes
+/// as a CLIENT SESSION does.
+using remote_desk_actor = session_actor::extend<caf::reacts_to<ask_atom, remote_task_ptr>>;
 
 } // namespace busbar

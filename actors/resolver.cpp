@@ -50,6 +50,11 @@ struct resolver_state {
     if (!definition)
       return fail(std::move(definition).error());
     resolution found{std::make_shared<const shape_definition>(std::move(*definition))};
+    if (!status->streaming()) {
+      for (auto& set : sets_below(*found.definition))
+        found.sets.emplace_back(std::move(set), storage::shape_id{});
+      return found; // nothing new is made here
+    }
     const auto group = found.definition->inner.empty()
                            ? std::nullopt
                            : std::optional<std::uint32_t>{found.definition->group};
@@ -122,6 +127,7 @@ struct resolver_state {
   resolver_actor::pointer self;
   std::optional<kept_session> session; ///< Never empty.
   storage::store* store = nullptr;
+  const node_status* status = nullptr;
   sql::program_pool* clauses = nullptr;
   struct known_table {
     std::shared_ptr<const table_info> table;
@@ -133,12 +139,14 @@ struct resolver_state {
 } // namespace
 
 resolver_actor spawn_resolver(caf::actor_system& system, postgres::connection_url url,
-                              storage::store& store, sql::program_pool& clauses) {
+                              storage::store& store, const node_status& status,
+                              sql::program_pool& clauses) {
   return system.spawn<caf::detached>(
-      [url = std::move(url), &store, &clauses](
+      [url = std::move(url), &store, &status, &clauses](
           resolver_actor::stateful_pointer<resolver_state> self) -> resolver_actor::behavior_type {
         self->state.session.emplace(url, "resolver");
         self->state.store = &store;
+        self->state.status = &status;
         self->state.clauses = &clauses;
         return {
             [self](resolve_atom, const resolve_list& tasks) { return self->state.resolve(tasks); }};

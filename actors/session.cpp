@@ -84,12 +84,17 @@ public:
   // -- requests -----------------------------------------------------------------------------------
 
   void read(shape_reader& reader, shape_query query) {
-    const auto key = query.shape.cache_key();
-    if (const auto shape = words_.recall(key, query)) {
+    auto key = query.shape.cache_key();
+    // A node that follows may know the shape by the handle that it had before.
+    const bool may_be_behind = env_.status->now() == node_status::phase::following &&
+                               is_positioned(query) && !env_.index->find(query.handle);
+    if (may_be_behind)
+      key += query.handle;
+    else if (const auto shape = words_.recall(key, query)) {
       begin(reader, query, shape);
       return;
     }
-    if (!env_.status->streaming()) {
+    if (!env_.status->serving()) {
       // Nothing new can be made, so PostgreSQL, which may be away, is not asked either.
       if (const auto kept = words_.defined_by(key, query.shape))
         begin(reader, query, kept);
@@ -104,7 +109,8 @@ public:
     waiting.push_back({&reader, std::move(query)});
     if (!unasked)
       return;
-    request(env_.others->directory, caf::infinite, find_atom_v, waiting.front().query.shape)
+    request(env_.others->directory, caf::infinite, find_atom_v, waiting.front().query.shape,
+            may_be_behind ? waiting.front().query.handle : std::string{})
         .then(
             [this, key](const shape_ptr& shape) {
               words_.remember(key, shape);
@@ -130,7 +136,7 @@ public:
                   begin(*reader, query, kept);
                 else
                   refuse(*reader, what,
-                         env_.status->streaming() ? cause::creation : cause::not_ready);
+                         env_.status->serving() ? cause::creation : cause::not_ready);
               }
             });
   }
@@ -264,6 +270,10 @@ private:
     return {*this, std::move(waiting)};
   }
 
+  static bool is_positioned(const shape_query& query) {
+    return !query.now && query.offset != log_offset::start();
+  }
+
   void begin(shape_reader& reader, const shape_query& query, const shape_ptr& shape) {
     std::optional<subset_definition> subset;
     if (query.subset) {
@@ -274,8 +284,7 @@ private:
       }
       subset = std::move(*defined);
     }
-    const bool positioned = !query.now && query.offset != log_offset::start();
-    if (positioned && query.handle != shape->handle()) {
+    if (is_positioned(query) && query.handle != shape->handle()) {
       reader.on_gone(shape->handle());
       return;
     }
@@ -441,7 +450,10 @@ private:
       refuse(reader, {errc::unavailable, "the snapshot takes too long to start"}, cause::snapshot);
       return;
     case shape_reader::wait::out_of_bounds:
-      if (reader.requested_ > p.head)
+      if (reader.requested_ > p.head && env_.others->line && reader.requested_.tx > last_seen)
+        // Another node may have shown it that; this one has not come so far.
+        refuse(reader, {errc::unavailable, "this node is behind the one that was asked before"});
+      else if (reader.requested_ > p.head)
         refuse(reader, {errc::invalid_argument, "out of bounds for this shape", "offset"});
       else
         answer_or_wait(reader);
@@ -603,7 +615,7 @@ public:
       why_not = "storage does not accept writes";
       return service_state::starting;
     }
-    if (phase == node_status::phase::streaming)
+    if (status.serving())
       return service_state::active;
     why_not = status.why_not().text;
     return phase == node_status::phase::waiting ? service_state::waiting : service_state::starting;

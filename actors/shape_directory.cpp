@@ -47,7 +47,9 @@ struct directory_state {
 
   directory_actor::behavior_type make_behavior() {
     return {
-        [this](find_atom, const shape_request& request) { return find(request); },
+        [this](find_atom, const shape_request& request, const std::string& handle) {
+          return find(request, handle);
+        },
         [this](finished_atom, const shape_list& made, const snapshotter_actor& by) {
           finished(made, by);
         },
@@ -59,34 +61,57 @@ struct directory_state {
           hand_out();
         },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
+          if (!leads) {
+            tell_leader(cluster::invalid_question{.handle = shape->handle(), .reason = why});
+            return;
+          }
           log_removal(*shape, why, removal_reason(why));
           remove(shape, removal_reason(why));
         },
         [this](drop_atom, const shape_ptr& shape) {
+          if (!leads) {
+            tell_leader(cluster::drop_question{shape->handle()});
+            return;
+          }
           log_removal(*shape, "a client asked for it", "deleted");
           remove(shape, "deleted");
         },
         [this](purge_atom, const std::string& why) { return purge(why); },
         [this](adopt_atom, const shape_list& shapes) {
+          leads = true;
           for (const auto& shape : shapes)
             register_shape(shape, shape->definition().identity());
           for (auto idle = links.idle(); !idle.empty(); idle = links.idle())
             for (const auto& set : idle)
               remove(set, "unused");
         },
+        [this](follow_atom, const shape_list& come, const shape_list& gone) { follow(come, gone); },
+        [this](answer_atom, const leader_word& word) { answered(word); },
     };
   }
 
-  caf::result<shape_ptr> find(const shape_request& request) {
+  caf::result<shape_ptr> find(const shape_request& request, const std::string& handle) {
     auto promise = self->make_response_promise<shape_ptr>();
-    const auto [entry, is_new] = resolving.try_emplace(request.cache_key());
+    // Whom we do not know may be newer than what we have of the leader's: that comes first.
+    const bool may_be_behind = !leads && !handle.empty() && !env.index->find(handle);
+    auto key = request.cache_key();
+    if (may_be_behind)
+      key += handle;
+    const auto [entry, is_new] = resolving.try_emplace(std::move(key));
     entry->second.push_back(promise);
-    if (is_new) { // one look-up serves all who ask at the same time
-      unresolved.tasks.push_back({request, steady_ticks()});
-      unresolved.keys.push_back(entry->first);
-      resolve_next();
-    }
+    if (!is_new) // one look-up serves all who ask at the same time
+      return promise;
+    if (may_be_behind)
+      ask_leader(entry->first, {request, {}}, cluster::barrier_question{});
+    else
+      resolve(entry->first, request);
     return promise;
+  }
+
+  void resolve(const std::string& key, const shape_request& request) {
+    unresolved.tasks.push_back({request, steady_ticks()});
+    unresolved.keys.push_back(key);
+    resolve_next();
   }
 
   /// What is asked while the resolver is busy goes to it together.
@@ -105,13 +130,19 @@ struct directory_state {
     }
     ++asked_resolver;
     const auto keys = std::make_shared<const std::vector<std::string>>(std::move(next.keys));
+    // What the leader may be asked in turn.
+    const auto tasks = leads ? nullptr : std::make_shared<const resolve_list>(next.tasks);
     self->request(others->resolver, caf::infinite, resolve_atom_v, std::move(next.tasks))
         .then(
-            [this, keys](const resolution_list& found) {
+            [this, keys, tasks](const resolution_list& found) {
               resolved();
               for (std::size_t i = 0; i < keys->size(); ++i)
-                deliver((*keys)[i], found[i] ? find_or_create(*found[i])
-                                             : result<shape_ptr>{fail(found[i].error())});
+                if (!found[i])
+                  deliver((*keys)[i], fail(found[i].error()));
+                else if (tasks && !leads)
+                  find_or_ask((*keys)[i], (*tasks)[i].request, *found[i]);
+                else
+                  deliver((*keys)[i], find_or_create(*found[i]));
               hand_out();
             },
             [this, keys](const caf::error& why) {
@@ -140,11 +171,81 @@ struct directory_state {
                         : std::move(node.mapped());
   }
 
+  // -- while another node leads -------------------------------------------------------------------
+
+  /// What the leader was asked about a definition.
+  struct leader_question {
+    shape_request request;
+    std::string identity; ///< Empty while the request has not been looked up.
+  };
+  static constexpr std::chrono::seconds leader_patience{30};
+
+  void find_or_ask(const std::string& key, const shape_request& request, const resolution& found) {
+    auto identity = found.definition->identity();
+    if (auto known = env.index->find_identity(identity))
+      deliver(key, known);
+    else
+      ask_leader(key, {request, std::move(identity)}, cluster::find_question{request});
+  }
+
+  void ask_leader(const std::string& key, leader_question about, const cluster::question& what) {
+    asked.insert_or_assign(key, std::move(about));
+    others->line->ask(
+        what, std::chrono::steady_clock::now() + leader_patience,
+        [to = directory_actor{self}, key](const result<cluster::answer>& said) {
+          caf::anon_send(to, answer_atom_v, leader_word{key, said ? said->why : said.error()});
+        });
+  }
+
+  void tell_leader(const cluster::question& what) {
+    others->line->ask(what, std::chrono::steady_clock::now() + leader_patience,
+                      [](const result<cluster::answer>& said) {
+                        if (!said)
+                          spdlog::warn("the leader was not told: {}", said.error().message);
+                      });
+  }
+
+  void answered(const leader_word& word) {
+    auto node = asked.extract(word.key);
+    if (node.empty())
+      return;
+    const auto& [request, identity] = node.mapped();
+    if (word.why.code != errc::ok)
+      deliver(word.key, fail(word.why));
+    else if (identity.empty() || leads)
+      resolve(word.key, request); // as any other from here on
+    else if (auto known = env.index->find_identity(identity))
+      deliver(word.key, known);
+    else
+      deliver(word.key, fail(errc::unavailable, "the shape went as soon as it was made"));
+  }
+
+  void follow(const shape_list& come, const shape_list& gone) {
+    if (leads)
+      return; // sent before the take-over, which has looked at storage since
+    for (const auto& shape : come) {
+      env.tenants.assign(*shape);
+      register_shape(shape, shape->definition().identity());
+    }
+    for (const auto& shape : gone) {
+      if (!env.index->remove(shape->handle()))
+        continue;
+      links.remove(shape);
+      if (auto* tenant = shape->tenant())
+        tenant->shapes.fetch_sub(1, std::memory_order_relaxed);
+      env.metrics->shapes.Set(static_cast<double>(env.index->size()));
+      shape->update([](shape_progress& p) { p.gone = true; });
+      self->send(others->materializer_of(shape->id()), forget_atom_v, shape);
+    }
+  }
+
+  // -- making shapes ------------------------------------------------------------------------------
+
   result<shape_ptr> find_or_create(const resolution& found) {
     auto identity = found.definition->identity();
     if (auto known = env.index->find_identity(identity))
       return known;
-    if (!env.status->streaming())
+    if (!env.status->streaming() || found.fresh_id == storage::shape_id{})
       return fail(errc::unavailable, "no new shapes at the moment: " + env.status->why_not().text);
     if (queued >= queue_max)
       return fail(errc::unavailable, "too many shapes are being made");
@@ -188,9 +289,10 @@ struct directory_state {
 
   void register_shape(const shape_ptr& shape, const std::string& identity) {
     links.add(shape);
+    if (!env.index->add(shape, identity))
+      return; // it came while we followed
     if (auto* tenant = shape->tenant())
       tenant->shapes.fetch_add(1, std::memory_order_relaxed);
-    env.index->add(shape, identity);
     env.metrics->shapes.Set(static_cast<double>(env.index->size()));
   }
 
@@ -388,6 +490,8 @@ struct directory_state {
       unready; ///< Their turn comes when the last of their sets is complete.
   shared_schemas schemas;
   std::unordered_map<std::string, std::vector<caf::typed_response_promise<shape_ptr>>> resolving;
+  std::unordered_map<std::string, leader_question> asked; ///< By key, as `resolving`.
+  bool leads = false; ///< Otherwise shapes are made and removed by another node.
   struct {
     std::vector<std::string> keys;
     resolve_list tasks; ///< One for each key.

@@ -23,11 +23,12 @@ class shape_index {
 public:
   using table_ptr = std::shared_ptr<const table_info>;
 
-  /// `identity` is that of the shape's definition.
-  void add(const shape_ptr& shape, const std::string& identity) {
+  /// `identity` is that of the shape's definition. False if a shape of this handle is there
+  /// already.
+  bool add(const shape_ptr& shape, const std::string& identity) {
     const std::unique_lock guard{mutex_};
     if (number_of(shape->handle()) != number_table::none)
-      return;
+      return false;
     std::uint32_t number = 0;
     if (free_.empty()) {
       number = static_cast<std::uint32_t>(shapes_.size());
@@ -47,6 +48,7 @@ public:
       known.push_back({table, 1});
     else
       ++same->shapes;
+    return true;
   }
   /// False if it has been removed already.
   bool remove(const std::string& handle) {

@@ -56,6 +56,10 @@ public:
   /// The open transaction will be sent again: forget it.
   void abandon() noexcept;
 
+  /// What publish() will show, for who must know it before.
+  log_offset next_head() const noexcept { return committed_; }
+  bool next_has_boundaries() const { return boundary_ || shape_->progress().has_boundaries; }
+
   /// What has been committed since the last call; nullopt if nothing. Call after the batch is
   /// visible; updates the shape's head.
   std::optional<head_move> publish();

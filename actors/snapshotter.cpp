@@ -444,6 +444,8 @@ struct snapshotter_state {
     }
     if (auto stored = env.store->finish_snapshots(finished, flush); !stored)
       return stored;
+    if (env.wait_for_followers)
+      env.wait_for_followers();
     for (const auto& shape : copied)
       shape->update([](shape_progress& p) { p.complete = true; });
     tell_readers(copied);

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,10 @@ struct snapshotter_environment {
   monitoring::metrics* metrics = nullptr;
   const cluster::control_codec* control = nullptr;
   std::uint64_t chunk_bytes_max = 0;
-  std::string_view secret = {};                ///< As the materializers have it.
+  std::string_view secret = {}; ///< As the materializers have it.
+  /// Called when a snapshot is durable, before it is said to be: waits for a moment until those
+  /// that follow this node have it, too. May be null.
+  std::function<void()> wait_for_followers = nullptr;
   std::chrono::milliseconds slow_query{1'000}; ///< See slow_queries.hpp.
 };
 

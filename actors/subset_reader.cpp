@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <random>
 #include <thread>
@@ -163,6 +164,8 @@ struct subset_reader_state {
   /// A commit can be streamed before new snapshots see it: its backend may wait for a synchronous
   /// standby. A client that has its changes must not get rows without them.
   result<bool> sees_all(const subset_task& task, const snapshot& visibility) {
+    if (env->status->now() == node_status::phase::following)
+      return leader_says(task, visibility);
     caf::scoped_actor waiting{self->system()};
     result<bool> outcome = false;
     waiting
@@ -171,6 +174,24 @@ struct subset_reader_state {
         .receive([&](bool all) { outcome = all; },
                  [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
+  }
+
+  /// Only the leader knows which transactions have been streamed of late.
+  result<bool> leader_says(const subset_task& task, const snapshot& visibility) {
+    const auto said = std::make_shared<std::promise<result<bool>>>();
+    auto answer = said->get_future();
+    others->line->ask(
+        cluster::covers_question{
+            .shape = task.shape->id(), .sees = visibility, .upto = to_number(task.seen)},
+        steady_clock::now() + covers_patience, [said](const result<cluster::answer>& word) {
+          if (!word)
+            said->set_value(fail(word.error()));
+          else if (word->why.code != errc::ok)
+            said->set_value(fail(word->why));
+          else
+            said->set_value(word->yes);
+        });
+    return answer.get();
   }
 
   /// Nullopt if another snapshot is needed.

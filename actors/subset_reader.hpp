@@ -4,6 +4,7 @@
 #pragma once
 
 #include "actors/cast.hpp"
+#include "actors/node_status.hpp"
 #include "actors/protocol.hpp"
 #include "monitoring/metrics.hpp"
 #include "postgres/connection.hpp"
@@ -27,6 +28,7 @@ struct subset_budget {
 struct subset_reader_environment {
   postgres::connection_url url; ///< May go through a pooler.
   std::shared_ptr<subset_budget> budget;
+  const node_status* status = nullptr;
   std::string_view secret = {};                ///< As the materializers have it.
   std::size_t body_bytes_max = 64u << 20;      ///< Of one answer; larger: 400.
   monitoring::metrics* metrics = nullptr;      ///< May be left out, by tests.

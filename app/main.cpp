@@ -1,9 +1,11 @@
 // app/main.cpp: the wiring diagram: read it and you know every part and what it depends on.
+#include "actors/cluster_node.hpp"
 #include "actors/flusher.hpp"
 #include "actors/janitor.hpp"
 #include "actors/materializer.hpp"
 #include "actors/move_reader.hpp"
 #include "actors/reconciler.hpp"
+#include "actors/remote_desk.hpp"
 #include "actors/replicator.hpp"
 #include "actors/resolver.hpp"
 #include "actors/session.hpp"
@@ -11,8 +13,11 @@
 #include "actors/snapshotter.hpp"
 #include "actors/subset_reader.hpp"
 #include "app/cleanup.hpp"
+#include "app/cluster_report.hpp"
 #include "app/doctor.hpp"
 #include "app/health_check.hpp"
+#include "app/joining.hpp"
+#include "app/leading.hpp"
 #include "app/node_view.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
@@ -23,12 +28,18 @@
 #include "monitoring/logging.hpp"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
@@ -107,12 +118,27 @@ std::string random_hex() {
   return text;
 }
 
+/// Who leads again, or is to follow with another's storage, does so as a new process of the same
+/// id: there is one way to join a cluster, and this is it.
+constexpr int begin_again = -1;
+
+cluster_settings cluster_of(const app::settings& config) {
+  return {.self = config.cluster_address,
+          .secret = config.cluster_secret,
+          .members = {.addresses = config.cluster_peers, .dns = config.cluster_dns},
+          .stream_id = config.stream_id,
+          .version = BUSBAR_VERSION,
+          .grace = config.cluster_grace};
+}
+
 /// What must not be logged, whatever a library or PostgreSQL makes of it. A password that is the
 /// user's or the database's name is no secret, and hiding it would hide them.
 std::vector<std::string> secrets_of(const app::settings& config) {
   std::vector<std::string> secrets;
   if (config.secret)
     secrets.push_back(*config.secret);
+  if (!config.cluster_secret.empty())
+    secrets.push_back(config.cluster_secret);
   for (const auto& text : {config.database_url, config.snapshot_database_url})
     if (const auto url = postgres::connection_url::parse(text);
         url && url->display().find(url->password()) == std::string::npos)
@@ -143,29 +169,55 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
-  auto store = storage::store::open({.directory = config.storage_dir,
-                                     .cache_bytes = config.cache_bytes / 4,
-                                     .on_fatal = [&stop](const error& why) { stop.fail(why); }});
+  const bool clustered = config.clustered();
+  const storage::store_settings store_settings{
+      .directory = config.storage_dir,
+      .cache_bytes = config.cache_bytes / 4,
+      .on_fatal = [&stop](const error& why) { stop.fail(why); },
+      .replicated_log_bytes = clustered ? config.cluster_log_bytes : 0,
+      .follows = clustered};
+  auto store = storage::store::open(store_settings);
   if (!store)
     return complain(std::move(store).error());
-  auto control_key = (*store)->control_key();
+  node_status status{materializers};
+  shape_index index;
+  std::atomic<bool> begins_again{false};
+  std::unique_ptr<cluster_node> node;
+  if (clustered) {
+    auto started =
+        cluster_node::start(cluster_of(config), {.status = &status,
+                                                 .index = &index,
+                                                 .clients = nullptr,
+                                                 .on_begin_again = [&](const std::string&) {
+                                                   begins_again = true;
+                                                   stop.fail({});
+                                                 }});
+    if (!started)
+      return complain(std::move(started).error());
+    node = std::move(*started);
+    if (auto joined = app::join(*node, store_settings, *store, [&stop] { return stop.is_set(); });
+        !joined)
+      return complain(std::move(joined).error());
+  }
+  const auto first_key = clustered ? cluster::control_key_of(config.cluster_secret) : std::string{};
+  auto control_key = (*store)->control_key(first_key);
   if (!control_key)
     return complain(std::move(control_key).error());
   const std::string secret = *control_key;
   const cluster::control_codec control{std::move(*control_key), config.stream_id};
   sql::program_pool clauses;
-  auto recovered = app::recover_shapes(**store, clauses);
+  stored_shapes shapes{clauses};
+  auto recovered = app::recover_shapes(
+      **store, shapes, clustered ? storage::recovery::look : storage::recovery::repair);
   if (!recovered)
     return complain(std::move(recovered).error());
 
-  node_status status{materializers};
   auto durable = (*store)->durable();
   if (!durable)
     return complain(std::move(durable).error());
   // What clients were told before the restart they may be told again before PostgreSQL answers.
   if (*durable > lsn{0})
     status.restart(to_number(*durable) - 1);
-  shape_index index;
   piece_cache cache{config.cache_bytes / 2};
   slot_report slot;
   monitoring::tenants tenants{config.tenants_listed};
@@ -207,10 +259,18 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                             .chunk_bytes_max = config.chunk_bytes,
                             .entry_bytes_max = memory.entries(materializers),
                             .aside_bytes_max = memory.aside(materializers),
-                            .secret = secret},
+                            .secret = secret,
+                            .has_followers = clustered},
                            others));
-  others->flusher = spawn_flusher(system, **store, status, metrics, materializers, others);
-  others->resolver = spawn_resolver(system, *url, **store, clauses);
+  durable_callback on_durable;
+  if (node)
+    on_durable = [&node](lsn position, std::uint64_t epoch) { node->flushed(position, epoch); };
+  others->flusher =
+      spawn_flusher(system, **store, status, metrics, materializers, others, on_durable);
+  others->resolver = spawn_resolver(system, *url, **store, status, clauses);
+  std::function<void()> wait_for_followers;
+  if (node)
+    wait_for_followers = [&node] { node->wait_for_followers(); };
   for (std::size_t i = 0; i < config.snapshot_connections; ++i)
     others->snapshotters.push_back(spawn_snapshotter(system,
                                                      {.url = *url,
@@ -223,6 +283,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                                                       .control = &control,
                                                       .chunk_bytes_max = config.chunk_bytes,
                                                       .secret = secret,
+                                                      .wait_for_followers = wait_for_followers,
                                                       .slow_query = config.slow_query},
                                                      others));
   const auto budget = std::make_shared<subset_budget>(memory.subsets());
@@ -230,6 +291,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     others->subset_readers.push_back(spawn_subset_reader(system,
                                                          {.url = *snapshot_url,
                                                           .budget = budget,
+                                                          .status = &status,
                                                           .secret = secret,
                                                           .metrics = &metrics,
                                                           .slow_query = config.slow_query},
@@ -270,16 +332,37 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                                 .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
                      .period = config.expiry_period},
                     others);
-  others->replicator = spawn_replicator(system,
-                                        {.stream = stream,
-                                         .store = store->get(),
-                                         .status = &status,
-                                         .metrics = &metrics,
-                                         .shapes = &index,
-                                         .frame_bytes_max = memory.frames(),
-                                         .on_fatal = [&stop](const error& why) { stop.fail(why); }},
-                                        others);
-  {
+  feed_environment feeding{.stream = stream,
+                           .store = store->get(),
+                           .status = &status,
+                           .metrics = &metrics,
+                           .shapes = &index,
+                           .frame_bytes_max = memory.frames(),
+                           .on_fatal = [&stop](const error& why) { stop.fail(why); }};
+  std::unique_ptr<app::leading> leading;
+  if (node) {
+    others->remote_desk = spawn_remote_desk(system, **store, index, others);
+    others->line = node->line();
+    leading = std::make_unique<app::leading>(system, *node, **store, index, shapes, others, secret);
+    feeding.may_lead = [&node] { return node->may_lead(); };
+    feeding.may_depose = [&node] { return node->may_depose(); };
+    feeding.on_lead = [&leading](std::uint64_t term) { return leading->begin(term); };
+    node->set_confirm([&others](lsn position, std::uint64_t epoch) {
+      caf::anon_send(others->replicator, flushed_atom_v, position, epoch);
+    });
+  }
+  others->replicator = spawn_replicator(system, feeding, others);
+  if (node) {
+    shape_list all;
+    for (const auto& shape : *recovered)
+      all.push_back(shape.shape);
+    spdlog::info("{} shapes in {}", all.size(), config.storage_dir);
+    caf::anon_send(others->directory, follow_atom_v, std::move(all), shape_list{});
+    recovered->clear();
+    recovered->shrink_to_fit();
+    give_back_memory();
+    node->follow(system, **store, others, shapes);
+  } else {
     std::vector<adoption_list> shares(materializers);
     shape_list all;
     for (auto& shape : *recovered) {
@@ -307,6 +390,8 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     watch(others->flusher);
     watch(others->reconciler);
     watch(others->janitor);
+    if (others->remote_desk)
+      watch(others->remote_desk);
     for (const auto& snapshotter : others->snapshotters)
       watch(snapshotter);
     for (const auto& reader : others->subset_readers)
@@ -336,10 +421,15 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
       caf::anon_send_exit(reader, caf::exit_reason::user_shutdown);
     for (const auto& materializer : others->materializers)
       caf::anon_send_exit(materializer, caf::exit_reason::user_shutdown);
+    if (others->remote_desk)
+      caf::anon_send_exit(others->remote_desk, caf::exit_reason::user_shutdown);
     system.await_all_actors_done();
     *others = {};
   };
 
+  std::function<std::string()> cluster_report;
+  if (node)
+    cluster_report = [&node] { return app::cluster_json(*node); };
   auto server = http::server::start(
       {.address = config.listen_address,
        .port = config.port,
@@ -356,7 +446,8 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
        .cache_stale_age = config.cache_stale_age,
        .body_file_bytes_max = config.cache_bytes / 4,
        .held_bytes_max = memory.unsent(),
-       .version = BUSBAR_VERSION},
+       .version = BUSBAR_VERSION,
+       .cluster_report = cluster_report},
       [&](http::post_function post) {
         return start_session(system,
                              {.others = others,
@@ -372,6 +463,8 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
       metrics);
   if (!server) {
     const stop_limit limit{std::chrono::seconds{8}, EXIT_FAILURE};
+    if (node)
+      node->stop();
     end_actors();
     return complain(std::move(server).error());
   }
@@ -380,15 +473,24 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                (*server)->port());
 
   const auto failure = stop.wait();
-  if (failure)
+  if (begins_again)
+    spdlog::info("beginning again");
+  else if (failure)
     complain(*failure);
   else
     spdlog::info("stopping");
-  const int outcome = failure ? EXIT_FAILURE : EXIT_SUCCESS;
-  const stop_limit limit{std::chrono::seconds{8}, outcome};
+  const int outcome = begins_again ? begin_again : failure ? EXIT_FAILURE : EXIT_SUCCESS;
+  const stop_limit limit{std::chrono::seconds{8}, failure ? EXIT_FAILURE : EXIT_SUCCESS};
+  if (node) {
+    // The stream first, so that another can lead while our clients are told to go.
+    caf::anon_send_exit(others->replicator, caf::exit_reason::user_shutdown);
+    node->drain();
+  }
   (*server)->drain(std::chrono::seconds{3});
   (*server)->stop();
   server->reset();
+  if (node)
+    node->stop();
   end_actors();
   return outcome;
 }
@@ -417,5 +519,9 @@ int main(int argc, char** argv) {
   case app::command::serve:
     break;
   }
-  return serve(call->config, call->notes);
+  const int outcome = serve(call->config, call->notes);
+  if (outcome != begin_again)
+    return outcome;
+  execv("/proc/self/exe", argv);
+  return complain({errc::unavailable, std::string{"cannot begin again: "} + std::strerror(errno)});
 }

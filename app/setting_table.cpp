@@ -1,5 +1,6 @@
 #include "app/setting_table.hpp"
 
+#include "app/cluster_settings.hpp"
 #include "app/setting_values.hpp"
 #include "postgres/connection.hpp"
 
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace busbar::app {
 namespace {
@@ -459,7 +461,11 @@ std::string setting::flag() const {
 }
 
 const std::vector<setting>& setting_table() {
-  static const auto table = make_table();
+  static const auto table = [] {
+    auto all = make_table();
+    std::ranges::move(cluster_settings(), std::back_inserter(all));
+    return all;
+  }();
   return table;
 }
 

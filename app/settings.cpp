@@ -1,5 +1,6 @@
 #include "app/settings.hpp"
 
+#include "app/cluster_settings.hpp"
 #include "app/command_line.hpp"
 #include "app/setting_table.hpp"
 #include "app/setting_values.hpp"
@@ -195,7 +196,7 @@ result<void> check_service(const draft& d) {
                 "BUSBAR_PORT and BUSBAR_METRICS_PORT are both " + std::to_string(config.port) +
                     ": they must differ",
                 "BUSBAR_METRICS_PORT");
-  return {};
+  return check_cluster(config);
 }
 
 /// Of what leads to the database; fills in what follows from it.

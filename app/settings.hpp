@@ -59,6 +59,14 @@ struct settings {
   bool status_page = true;                         ///< BUSBAR_STATUS_PAGE
   std::string tenant_column;                       ///< BUSBAR_TENANT_COLUMN; empty = none
   std::size_t tenants_listed = 20;                 ///< BUSBAR_TENANTS_LISTED
+  std::vector<std::string> cluster_peers;          ///< BUSBAR_CLUSTER_PEERS: host:port of each
+  std::string cluster_dns;                         ///< BUSBAR_CLUSTER_DNS: host:port
+  std::string cluster_address;                     ///< BUSBAR_CLUSTER_ADDRESS: host:port
+  std::string cluster_secret;                      ///< BUSBAR_CLUSTER_SECRET: never print.
+  std::chrono::milliseconds cluster_grace{30'000}; ///< BUSBAR_CLUSTER_GRACE
+  std::size_t cluster_log_bytes = 1u << 30;        ///< BUSBAR_CLUSTER_LOG_BYTES
+
+  bool clustered() const noexcept { return !cluster_peers.empty() || !cluster_dns.empty(); }
 };
 
 enum class command { serve, doctor, cleanup, health, print_version, print_help };

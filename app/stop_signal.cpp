@@ -37,6 +37,11 @@ void stop_signal::fail(const error& why) noexcept {
   static_cast<void>(!write(failures_, &one, sizeof one));
 }
 
+bool stop_signal::is_set() const noexcept {
+  pollfd both[2] = {{signals_, POLLIN, 0}, {failures_, POLLIN, 0}};
+  return poll(both, 2, 0) > 0;
+}
+
 std::optional<error> stop_signal::wait() {
   pollfd both[2] = {{signals_, POLLIN, 0}, {failures_, POLLIN, 0}};
   while (poll(both, 2, -1) < 0 && errno == EINTR) {

@@ -19,6 +19,8 @@ public:
   /// The process must end, for this reason. Any thread; the first reason counts.
   void fail(const error& why) noexcept;
 
+  /// Whether wait() would return at once.
+  bool is_set() const noexcept;
   /// Blocks; the error if it was fail(), nothing if it was a signal.
   std::optional<error> wait();
 

@@ -37,6 +37,10 @@ create_shape to_create_shape(schema::CreateShape::Reader in) {
 
 } // namespace
 
+std::string control_key_of(std::string_view cluster_secret) {
+  return sign(cluster_secret, "busbar control messages");
+}
+
 std::string control_codec::encode(const control_message& message) const {
   capnp::MallocMessageBuilder builder;
   auto out = builder.initRoot<schema::Control>();

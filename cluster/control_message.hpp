@@ -34,6 +34,9 @@ struct control_message {
   std::variant<create_shapes, drop_shape, fence> what;
 };
 
+/// The key that a cluster of this secret begins with; 32 bytes.
+std::string control_key_of(std::string_view cluster_secret);
+
 /// Signs and checks the messages of one stream. Immutable; any thread.
 class control_codec {
 public:

@@ -147,6 +147,8 @@ private:
   void serve_deletion(const query& parameters);
   void serve_preflight(std::string_view requested_headers);
   void serve_health();
+  void serve_cluster(std::string_view raw_query);
+  bool has_secret(const query& parameters) const;
   void serve_probe();
   bool admit(const query& parameters);
   void leave_session() noexcept;

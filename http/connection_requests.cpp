@@ -70,6 +70,8 @@ void connection::begin_request(const request_head& head) {
     return serve_health();
   if ((route_ == route::live || route_ == route::ready) && reads)
     return serve_probe();
+  if (route_ == route::cluster && reads && worker_.settings().cluster_report)
+    return serve_cluster(target.query);
   if (route_ == route::root && reads) {
     auto answer = begin_head(200, cors::elsewhere);
     answer.add("cache-control", default_cache_control);
@@ -91,19 +93,34 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
     add_error_cache_headers(answer, verb_);
     return end_short(answer, {});
   }
-  if (const auto& secret = worker_.settings().secret) {
-    const auto* given = parameters->find("secret");
-    if (!given)
-      given = parameters->find("api_secret");
-    if (!given || given->is != query_value::form::text || !secret_matches(given->text, *secret))
-      return answer_unauthorized();
-  }
+  if (!has_secret(*parameters))
+    return answer_unauthorized();
   if (head.verb == method::delete_)
     return serve_deletion(*parameters);
   if (head.verb == method::post)
     return receive_body(head, std::move(*parameters));
   if (admit(*parameters))
     serve_read(*parameters, head.if_none_match.text());
+}
+
+bool connection::has_secret(const query& parameters) const {
+  const auto& secret = worker_.settings().secret;
+  if (!secret)
+    return true;
+  const auto* given = parameters.find("secret");
+  if (!given)
+    given = parameters.find("api_secret");
+  return given && given->is == query_value::form::text && secret_matches(given->text, *secret);
+}
+
+/// Names and addresses of machines are not for everybody.
+void connection::serve_cluster(std::string_view raw_query) {
+  const auto parameters = query::parse(raw_query);
+  if (!parameters || !has_secret(*parameters))
+    return answer_unauthorized();
+  auto answer = begin_head(200, cors::elsewhere);
+  answer.add("cache-control", "no-store").add("content-type", json_type);
+  end_short(answer, worker_.settings().cluster_report());
 }
 
 /// False if the request was refused for want of room.

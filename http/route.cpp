@@ -44,6 +44,8 @@ route route_of(std::string_view path) {
     return route::unknown;
   if (segments[1] == "shape")
     return route::shape;
+  if (segments[1] == "cluster")
+    return route::cluster;
   return segments[1] == "health" ? route::health : route::unknown;
 }
 
@@ -76,6 +78,8 @@ std::string_view name_of(route where) noexcept {
     return "live";
   case route::ready:
     return "ready";
+  case route::cluster:
+    return "cluster";
   case route::shape:
     return "shape";
   case route::unknown:

@@ -7,7 +7,7 @@
 
 namespace busbar::http {
 
-enum class route : std::uint8_t { root, health, live, ready, shape, unknown };
+enum class route : std::uint8_t { root, health, live, ready, cluster, shape, unknown };
 
 struct resolved_target {
   route where = route::unknown;

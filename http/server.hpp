@@ -42,6 +42,8 @@ struct server_settings {
   /// Of bytes that clients do not take: beyond it, who has taken nothing for longest is dropped.
   std::size_t held_bytes_max = 128u << 20;
   std::string version; ///< For the electric-server header.
+  /// The members as JSON, for GET /v1/cluster; null: there is no such path. Any I/O thread.
+  std::function<std::string()> cluster_report = nullptr;
 };
 
 /// Starts the session of one I/O thread. `post` runs a task on that thread; any thread may call it,

@@ -40,6 +40,8 @@ public:
     for (it->SeekToFirst(); it->Valid(); it->Next()) {
       if (view(it->key()) == next_shape_name && it->value().size() == 8)
         next_shape_ = read_be64(it->value().data());
+      if (view(it->key()) == lineage_name)
+        continue; // what becomes of it is equal to no other member's
       writes.Put(to_.of(family::node), it->key(), it->value());
     }
     if (!it->status().ok())

@@ -1,6 +1,7 @@
 #include "storage/damage.hpp"
 
 #include "storage/copy_sound.hpp"
+#include "storage/files.hpp"
 
 #include <fcntl.h>
 #include <rocksdb/env.h>
@@ -21,8 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr char mark_name[] = "DAMAGED";
-constexpr char current_name[] = "CURRENT";
 constexpr char lock_name[] = "LOCK";
 constexpr char rebuilt_name[] = "rebuilt";
 constexpr std::string_view aside_prefix = "damaged-";
@@ -34,37 +33,12 @@ bool is_data(const fs::path& file) {
   return kind == ".sst" || kind == ".blob" || kind == ".log" || name.starts_with("MANIFEST-");
 }
 
-/// The files that make a store, CURRENT first.
-std::vector<fs::path> files_of(const fs::path& directory) {
-  std::vector<fs::path> files;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator{directory, ignored})
-    if (entry.is_regular_file(ignored) && entry.path().filename() != lock_name &&
-        entry.path().filename() != mark_name && entry.path().filename() != "ballast")
-      files.push_back(entry.path());
-  std::ranges::partition(files, [](const auto& file) { return file.filename() == current_name; });
-  return files;
-}
-
-void sync_directory(const fs::path& directory) noexcept {
-  const int opened = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (opened < 0)
-    return;
-  ::fsync(opened);
-  ::close(opened);
-}
-
 std::string utc_now() {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm parts{};
   ::gmtime_r(&now, &parts);
   char text[32];
   return {text, std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts)};
-}
-
-error failed(std::string_view doing, const fs::path& what, const std::error_code& why) {
-  return {errc::misconfigured,
-          "storage: " + std::string{doing} + " " + what.string() + ": " + why.message()};
 }
 
 /// Empty, and the only one of its kind.
@@ -83,18 +57,22 @@ result<fs::path> make_aside(const fs::path& directory) {
   return path;
 }
 
-result<void> move_all(const std::vector<fs::path>& files, const fs::path& into) {
-  for (const auto& file : files) {
-    std::error_code problem;
-    fs::rename(file, into / file.filename(), problem);
-    if (problem)
-      return fail(failed("cannot move", file, problem));
-  }
-  sync_directory(into);
-  return {};
+} // namespace
+
+result<std::unique_ptr<directory_lock>> directory_lock::take(const std::string& directory) {
+  rocksdb::FileLock* lock = nullptr;
+  const auto file = (fs::path{directory} / lock_name).string();
+  if (const auto status = rocksdb::Env::Default()->LockFile(file, &lock); !status.ok())
+    return fail(errc::misconfigured,
+                "storage directory " + directory +
+                    (is_locked(status) ? " is in use by another process"
+                                       : " cannot be opened: " + status.ToString()));
+  return std::unique_ptr<directory_lock>{new directory_lock{lock}};
 }
 
-} // namespace
+directory_lock::~directory_lock() {
+  rocksdb::Env::Default()->UnlockFile(lock_);
+}
 
 result<first_look> look_first(const std::string& directory) {
   const auto path = fs::path{directory};
@@ -102,14 +80,8 @@ result<first_look> look_first(const std::string& directory) {
   if (std::ranges::none_of(files, is_data))
     return first_look::new_or_sound;
   // Nothing may be judged, let alone moved, that somebody else is writing.
-  auto* env = rocksdb::Env::Default();
-  rocksdb::FileLock* lock = nullptr;
-  if (const auto status = env->LockFile((path / lock_name).string(), &lock); !status.ok())
-    return fail(errc::misconfigured,
-                "storage directory " + directory +
-                    (is_locked(status) ? " is in use by another process"
-                                       : " cannot be opened: " + status.ToString()));
-  env->UnlockFile(lock);
+  if (const auto lock = directory_lock::take(directory); !lock)
+    return fail(error{lock.error()});
 
   if (files.front().filename() != current_name)
     return first_look::headless;
@@ -126,7 +98,8 @@ result<first_look> look_first(const std::string& directory) {
                                            " was written by a newer build: it has a part '" + name +
                                            "'");
   std::error_code ignored;
-  return fs::exists(path / mark_name, ignored) ? first_look::damaged : first_look::new_or_sound;
+  return fs::exists(path / damage_mark_name, ignored) ? first_look::damaged
+                                                      : first_look::new_or_sound;
 }
 
 result<void> set_aside(const std::string& directory, std::string_view why) {
@@ -135,8 +108,9 @@ result<void> set_aside(const std::string& directory, std::string_view why) {
     return fail(std::move(aside).error());
   if (auto moved = move_all(files_of(directory), *aside); !moved)
     return moved;
+  drop_log_archive(directory); // its sequence numbers begin anew, too
   std::error_code ignored;
-  fs::remove(fs::path{directory} / mark_name, ignored);
+  fs::remove(fs::path{directory} / damage_mark_name, ignored);
   sync_directory(directory);
   spdlog::error("storage directory {} is damaged beyond what can be told apart ({}): all shapes "
                 "begin anew; what was there is in {}",
@@ -178,13 +152,14 @@ result<void> rebuild(const std::string& directory, std::string_view why) {
   // not one in which old and new are mixed.
   if (auto moved = move_all(files_of(path), *aside); !moved)
     return moved;
+  drop_log_archive(path);
   sync_directory(path);
   auto files = files_of(target);
   std::ranges::reverse(files); // CURRENT last
   if (auto moved = move_all(files, path); !moved)
     return moved;
   fs::remove_all(target, ignored);
-  fs::remove(path / mark_name, ignored);
+  fs::remove(path / damage_mark_name, ignored);
   sync_directory(path);
   spdlog::error("storage directory {}: {} shapes were kept, {} were damaged and are gone; what was "
                 "there is in {}",
@@ -193,7 +168,7 @@ result<void> rebuild(const std::string& directory, std::string_view why) {
 }
 
 void mark_as_damaged(const std::string& directory) noexcept {
-  const auto path = directory + "/" + mark_name;
+  const auto path = directory + "/" + damage_mark_name;
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (file >= 0)
     ::close(file);

@@ -11,10 +11,29 @@
 #include "base/result.hpp"
 #include "storage/rocks.hpp"
 
+#include <memory>
 #include <string>
 #include <string_view>
 
+namespace rocksdb {
+class FileLock;
+}
+
 namespace busbar::storage {
+
+/// A directory that no other process has open, nor this one.
+class directory_lock {
+public:
+  /// errc::misconfigured if it is held, or cannot be.
+  static result<std::unique_ptr<directory_lock>> take(const std::string& directory);
+  ~directory_lock();
+  directory_lock(const directory_lock&) = delete;
+  directory_lock& operator=(const directory_lock&) = delete;
+
+private:
+  explicit directory_lock(rocksdb::FileLock* lock) : lock_{lock} {}
+  rocksdb::FileLock* lock_; ///< RocksDB's, given back by the destructor.
+};
 
 /// What can be told before RocksDB opens the directory.
 enum class first_look {

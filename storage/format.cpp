@@ -39,7 +39,12 @@ result<void> mark_identity(database& rocks, rocksdb::WriteBatch& writes) {
   return {};
 }
 
-constexpr std::array migrations{migration{1, mark_identity}};
+/// 2 to 3: adds a key, in its own time.
+result<void> keep_all(database&, rocksdb::WriteBatch&) {
+  return {};
+}
+
+constexpr std::array migrations{migration{1, mark_identity}, migration{2, keep_all}};
 
 std::string version_text(std::uint32_t version) {
   std::string text;
@@ -70,7 +75,7 @@ result<std::optional<std::uint32_t>> version_of(database& rocks) {
 
 } // namespace
 
-result<void> bring_to_format(database& rocks) {
+result<void> bring_to_format(database& rocks, bool follows) {
   const auto found = version_of(rocks);
   if (!found)
     return fail(error{found.error()});
@@ -86,7 +91,7 @@ result<void> bring_to_format(database& rocks) {
         rocks.db->Put(synced, rocks.of(family::node), format_name, version_text(version));
     return status.ok() ? result<void>{} : fail(to_error(status, "write format"));
   }
-  while (version < format_version) {
+  while (version < format_version && !follows) {
     const auto step =
         std::ranges::find_if(migrations, [&](const auto& one) { return one.from == version; });
     if (step == migrations.end())

@@ -23,6 +23,18 @@ std::string open_key(std::uint32_t writer) {
   return key;
 }
 
+std::string note_key(std::uint32_t writer) {
+  std::string key(1, note_prefix);
+  append_be32(key, writer);
+  return key;
+}
+
+result<std::uint32_t> parse_note_key(std::string_view key) {
+  if (key.size() != 5 || key[0] != note_prefix)
+    return fail(errc::corrupt, "key of a note of " + std::to_string(key.size()) + " bytes");
+  return read_be32(key.data() + 1);
+}
+
 std::string shape_prefix(shape_id shape) {
   std::string key;
   append_be64(key, to_number(shape));

@@ -17,7 +17,8 @@
 //              shape(u64) 'p'                          tx(u64): transactions up to here are in it
 //              shape(u64) 'l' subquery(u16) digest(16) a value (set_store.cpp) on which the shape,
 //                                                      which may be a set, lags behind a set
-//   frames     (none yet: a cluster keeps its recent frames here)
+//   frames     'n' writer(u32)                         the writer's last note to the other members
+//                                                      of the cluster (actors)
 //   node       "format"                                format_version(u32); the first key to be
 //   read
 //              "identity"                              NodeRecord (records.capnp)
@@ -26,6 +27,7 @@
 //              "newest xid"                            xid(u64): the database has used it
 //              "open" writer(u32)                      tx(u64): a transaction written in part
 //              "next shape"                            shape(u64)
+//              "lineage"                               (term(u64) first(u64))*: lineage.hpp
 #pragma once
 
 #include "base/keyed_hash.hpp"
@@ -54,7 +56,8 @@ inline constexpr std::array<std::string_view, 7> family_names{
 
 /// 1: the version stood in the identity only, and every record had its table in full.
 /// 2: a key of its own; tables by digest; when shapes were last read.
-inline constexpr std::uint32_t format_version = 2;
+/// 3: who wrote what in a cluster, which an older build would make untrue by writing.
+inline constexpr std::uint32_t format_version = 3;
 
 // In family "node".
 inline constexpr char format_name[] = "format";
@@ -63,6 +66,7 @@ inline constexpr char control_key_name[] = "control key";
 inline constexpr char durable_name[] = "durable";
 inline constexpr char newest_xid_name[] = "newest xid";
 inline constexpr char next_shape_name[] = "next shape";
+inline constexpr char lineage_name[] = "lineage";
 /// The keys of marks of open transactions lie between these.
 inline constexpr char open_prefix[] = "open";
 inline constexpr char open_prefix_end[] = "opeo";
@@ -71,6 +75,11 @@ std::string open_key(std::uint32_t writer);
 // In family "directory".
 inline constexpr char table_prefix[] = "d";
 inline constexpr std::size_t table_digest_bytes = 16;
+
+// In family "frames".
+inline constexpr char note_prefix = 'n';
+std::string note_key(std::uint32_t writer);
+result<std::uint32_t> parse_note_key(std::string_view key);
 
 /// Log offsets are stored with op shifted by one, so that "before all" sorts first.
 std::string log_key(shape_id shape, log_offset last);

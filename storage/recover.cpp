@@ -1,8 +1,10 @@
-// What a store finds of shapes at start, and what it clears away first.
+// What a store finds of shapes at start, and what it clears away first; and what a follower's,
+// which clears nothing away, finds at any time.
 #include "base/bytes.hpp"
 #include "shapes/entry_block.hpp"
 #include "storage/store_body.hpp"
 
+#include <rocksdb/snapshot.h>
 #include <spdlog/spdlog.h>
 
 #include <functional>
@@ -114,11 +116,40 @@ private:
   std::map<table_ptr, entry> last_;
 };
 
-/// The end of a shape's log, and whether it has a finished chunk. Errors are errc::corrupt if the
-/// bytes are to blame.
+/// Transactions that were written in part.
+result<std::set<std::uint64_t>> open_transactions(rocksdb::Iterator& it) {
+  std::set<std::uint64_t> open;
+  for (it.Seek(open_prefix); it.Valid() && it.key().starts_with(open_prefix); it.Next())
+    if (it.value().size() == 8)
+      open.insert(read_be64(it.value().data()));
+  if (!it.status().ok())
+    return fail(to_error(it.status(), "recover"));
+  return open;
+}
+
+/// Behind all that a log can hold.
+constexpr log_offset log_end{~std::uint64_t{0}, log_offset::infinite};
+
+/// The transaction that a shape's log ends with; 0 if it is empty.
+result<std::uint64_t> last_transaction(rocksdb::Iterator& log, shape_id id) {
+  log.SeekForPrev(log_key(id, log_end));
+  if (!log.status().ok())
+    return fail(to_error(log.status(), "the end of its log"));
+  if (!log.Valid() || !view(log.key()).starts_with(shape_prefix(id)))
+    return 0;
+  const auto last = parse_log_key(view(log.key()));
+  return last ? last->tx : 0;
+}
+
+/// The end of a shape's log, and whether it has a finished chunk. What the log ends with does not
+/// count if it is one of the `hidden` transactions; if another follows it, it is whole, and only
+/// another shape's part of it is not. Errors are errc::corrupt if the bytes are to blame.
 class log_ends {
 public:
-  explicit log_ends(store_view look) : look_{std::move(look)} { renew(); }
+  log_ends(store_view look, std::set<std::uint64_t> hidden)
+      : look_{std::move(look)}, hidden_{std::move(hidden)} {
+    renew();
+  }
 
   result<void> read(recovered_shape& shape) {
     auto done = try_read(shape);
@@ -129,7 +160,11 @@ public:
 
 private:
   result<void> try_read(recovered_shape& shape) {
-    log_->SeekForPrev(log_key(shape.id, {~std::uint64_t{0}, log_offset::infinite}));
+    const auto tx = last_transaction(*log_, shape.id);
+    if (!tx)
+      return fail(error{tx.error()});
+    const auto limit = hidden_.contains(*tx) ? log_offset{*tx, -1} : log_end;
+    log_->SeekForPrev(log_key(shape.id, limit));
     if (log_->Valid() && view(log_->key()).starts_with(shape_prefix(shape.id))) {
       const auto last = parse_log_key(view(log_->key()));
       const auto block = block_view::open(view(log_->value()));
@@ -139,8 +174,9 @@ private:
       shape.open_chunk_bytes = block->chunk_bytes_after();
     }
     chunks_->Seek(boundary_key(shape.id, log_offset::snapshot_end()));
-    shape.has_boundaries =
-        chunks_->Valid() && view(chunks_->key()).starts_with(chunk_prefix(shape.id, 'b'));
+    shape.has_boundaries = chunks_->Valid() &&
+                           view(chunks_->key()).starts_with(chunk_prefix(shape.id, 'b')) &&
+                           view(chunks_->key()) < boundary_key(shape.id, limit);
     for (const auto* it : {log_.get(), chunks_.get()})
       if (!it->status().ok())
         return fail(to_error(it->status(), "the end of its log"));
@@ -152,23 +188,32 @@ private:
   }
 
   store_view look_;
+  const std::set<std::uint64_t> hidden_;
   std::unique_ptr<rocksdb::Iterator> log_;
   std::unique_ptr<rocksdb::Iterator> chunks_;
 };
 
+std::uint64_t read_position(std::string_view value) {
+  return value.size() == 8 ? read_be64(value.data()) : 0;
+}
+shape_usage read_usage(std::string_view value) {
+  return value.size() == 16 ? shape_usage{read_be64(value.data()), read_be64(value.data() + 8)}
+                            : shape_usage{};
+}
+
 } // namespace
 
-result<std::vector<recovered_shape>> store::recover() {
-  auto& db = body_->db();
-  std::set<std::uint64_t> open;
-  {
-    const std::unique_ptr<rocksdb::Iterator> it{db.NewIterator({}, body_->of(family::node))};
-    for (it->Seek(open_prefix); it->Valid() && it->key().starts_with(open_prefix); it->Next())
-      if (it->value().size() == 8)
-        open.insert(read_be64(it->value().data()));
-    if (!it->status().ok())
-      return fail(to_error(it->status(), "recover"));
-  }
+result<std::vector<recovered_shape>> store::recover(recovery how) {
+  const bool looks = how == recovery::look;
+  if (!looks && follows())
+    return fail(errc::unavailable, "storage: a follower repairs nothing of what its leader wrote");
+  // Who only looks may do so while batches arrive; who repairs is alone, and sees his own repair.
+  rocksdb::ManagedSnapshot moment{&body_->db()};
+  const auto* as_of = looks ? moment.snapshot() : nullptr;
+  const auto look_over = [this, as_of](family f) { return body_->look_over(f, as_of); };
+  const auto open = open_transactions(*look_over(family::node));
+  if (!open)
+    return fail(error{open.error()});
 
   std::vector<recovered_shape> shapes;
   rocksdb::WriteBatch marks; // of what was found, but is no shape
@@ -176,7 +221,7 @@ result<std::vector<recovered_shape>> store::recover() {
     marks.Put(body_->of(family::directory), shape_key('x', id), {});
   };
   {
-    const auto it = body_->look_over(family::directory);
+    const auto it = look_over(family::directory);
     stored_tables tables;
     tables.read(*it);
     std::set<shape_id> removed;
@@ -205,20 +250,21 @@ result<std::vector<recovered_shape>> store::recover() {
     }
     if (!it->status().ok())
       return fail(to_error(it->status(), "recover"));
-    auto [used, unused] = tables.sort_out();
-    body_->tables_stored = std::move(used);
-    for (const auto& key : unused)
-      marks.Delete(body_->of(family::directory), key);
+    if (!looks) {
+      auto [used, unused] = tables.sort_out();
+      body_->tables_stored = std::move(used);
+      for (const auto& key : unused)
+        marks.Delete(body_->of(family::directory), key);
+    }
   }
 
-  if (!open.empty())
-    if (auto done = body_->take_back(shapes, open); !done)
+  if (!looks && !open->empty())
+    if (auto done = body_->take_back(shapes, *open); !done)
       return fail(std::move(done).error());
-
-  log_ends ends{[this](family f) { return body_->look_over(f); }};
-  values_by_shape passed{body_->look_over(family::directory), 'p'};
-  values_by_shape known{body_->look_over(family::directory), 't'};
-  values_by_shape used{body_->look_over(family::directory), 'u'};
+  log_ends ends{look_over, looks ? *open : std::set<std::uint64_t>{}};
+  values_by_shape passed{look_over(family::directory), 'p'};
+  values_by_shape known{look_over(family::directory), 't'};
+  values_by_shape used{look_over(family::directory), 'u'};
   facts_reader facts;
   std::size_t sound = 0;
   for (auto& shape : shapes) {
@@ -229,10 +275,8 @@ result<std::vector<recovered_shape>> store::recover() {
       drop(shape.id);
       continue;
     }
-    if (const auto position = passed.of(shape.id); position && position->size() == 8)
-      shape.splice_passed = read_be64(position->data());
-    if (const auto usage = used.of(shape.id); usage && usage->size() == 16)
-      shape.usage = {read_be64(usage->data()), read_be64(usage->data() + 8)};
+    shape.splice_passed = read_position(passed.of(shape.id).value_or(std::string_view{}));
+    shape.usage = read_usage(used.of(shape.id).value_or(std::string_view{}));
     if (const auto bytes = known.of(shape.id)) {
       auto read = facts.read(*bytes, shape.record.table);
       if (read)
@@ -247,33 +291,90 @@ result<std::vector<recovered_shape>> store::recover() {
   for (const auto* it : {passed.iterator().get(), known.iterator().get(), used.iterator().get()})
     if (!it->status().ok())
       return fail(to_error(it->status(), "recover"));
-  if (const auto status = db.Write({}, &marks); !status.ok())
+  if (looks)
+    return shapes;
+  if (const auto status = body_->put_through({}, marks); !status.ok())
     return fail(to_error(status, "recover"));
   return shapes;
 }
 
+result<std::optional<recovered_shape>> store::find_shape(shape_id id) const {
+  rocksdb::ManagedSnapshot moment{&body_->db()};
+  rocksdb::ReadOptions as_of;
+  as_of.snapshot = moment.snapshot();
+  auto trouble = rocksdb::Status::OK();
+  const auto get = [&](std::string_view key) -> std::optional<std::string> {
+    std::string value;
+    const auto status = body_->db().Get(as_of, body_->of(family::directory), slice(key), &value);
+    if (status.ok())
+      return value;
+    if (!status.IsNotFound())
+      trouble = status;
+    return std::nullopt;
+  };
+  const auto bytes = get(shape_key('s', id));
+  const bool is_removed = get(shape_key('x', id)).has_value();
+  if (!trouble.ok())
+    return fail(to_error(trouble, "find a shape"));
+  if (!bytes || bytes->empty() || is_removed)
+    return std::nullopt;
+
+  std::string table_digest;
+  const auto find_table = [&](std::string_view digest) {
+    table_digest = digest;
+    return body_->finds.tables.find(table_digest, [&]() -> table_ptr {
+      auto table = decode_table(get(table_prefix + table_digest).value_or(std::string{}));
+      return table ? std::make_shared<const table_info>(std::move(*table)) : nullptr;
+    });
+  };
+  auto record = decode_shape_record(*bytes, find_table);
+  if (!record)
+    return fail(std::move(record).error().with_context("shape " + std::to_string(to_number(id))));
+  if (!record->snapshot_complete)
+    return std::nullopt;
+  recovered_shape shape{.id = id, .record = std::move(*record), .head = log_offset::snapshot_end()};
+
+  const auto look = [this, &as_of](family f) { return body_->look_over(f, as_of.snapshot); };
+  auto open = open_transactions(*look(family::node));
+  if (!open)
+    return fail(std::move(open).error());
+  log_ends ends{look, std::move(*open)};
+  if (auto read = ends.read(shape); !read)
+    return fail(std::move(read).error());
+  shape.splice_passed = read_position(get(shape_key('p', id)).value_or(std::string{}));
+  shape.usage = read_usage(get(shape_key('u', id)).value_or(std::string{}));
+  if (table_digest.empty()) // as in format 1
+    table_digest = encode(*shape.record.table);
+  if (const auto facts = get(shape_key('t', id)))
+    shape.known = body_->finds.known.find(table_digest + *facts, [&]() -> known_ptr {
+      auto known = decode_known_facts(*facts, *shape.record.table);
+      return known ? std::make_shared<const known_facts>(std::move(*known)) : nullptr;
+    });
+  if (!trouble.ok())
+    return fail(to_error(trouble, "find a shape"));
+  return shape;
+}
+
 /// The process died between two batches of one transaction: its first part is on disk. It has not
-/// been acknowledged, so it will be sent again, and may then be cut into other blocks.
+/// been acknowledged, so it will be sent again, and may then be cut into other blocks. A shape
+/// whose writer was further, which shows by a later transaction, has it whole, and takes it no
+/// second time.
 result<void> store::body::take_back(std::span<const recovered_shape> shapes,
                                     const std::set<std::uint64_t>& open) {
   batch repair;
   auto it = look_over(family::log);
-  for (const auto& shape : shapes)
-    for (const auto tx : open) {
-      const log_offset first{tx, -1};
-      it->Seek(log_key(shape.id, first));
-      const auto next = it->Valid() ? parse_log_key(view(it->key())) : result<log_offset>{};
-      const bool is_part_there = it->Valid() && next && next->tx == tx &&
-                                 view(it->key()).starts_with(shape_prefix(shape.id));
-      if (!it->status().ok() || is_part_there) // what cannot be read is deleted unseen
+  for (const auto& shape : shapes) {
+    const auto last = last_transaction(*it, shape.id);
+    if (!last)
+      it = look_over(family::log);
+    for (const auto tx : open)
+      if (!last || *last == tx) // what cannot be read is deleted unseen
         repair.drop_transaction(shape.id, tx);
-      if (!it->status().ok())
-        it = look_over(family::log);
-    }
+  }
   repair.body_->writes.DeleteRange(of(family::node), open_prefix, open_prefix_end);
   rocksdb::WriteOptions options;
   options.sync = true;
-  if (const auto status = db().Write(options, &repair.body_->writes); !status.ok())
+  if (const auto status = put_through(options, repair.body_->writes); !status.ok())
     return fail(to_error(status, "recover: drop a transaction written in part"));
   return {};
 }

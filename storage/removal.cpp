@@ -44,7 +44,7 @@ bool list_keys(rocksdb::Iterator& it, const key_range& range, std::vector<std::s
 } // namespace
 
 result<void> store::mark_removed(shape_id id) {
-  const auto status = body_->db().Put({}, body_->of(family::directory), shape_key('x', id), {});
+  const auto status = body_->put({}, family::directory, shape_key('x', id), {});
   if (!status.ok())
     return fail(to_error(status, "mark shape as removed"));
   return {};
@@ -74,7 +74,7 @@ result<void> store::remove_shapes(std::span<const removal> shapes) {
     for (const auto& [begin, end] : ranges)
       writes.DeleteRange(body_->of(f), begin, end);
   }
-  if (const auto status = body_->db().Write({}, &writes); !status.ok())
+  if (const auto status = body_->put_through({}, writes); !status.ok())
     return fail(to_error(status, "remove shapes"));
   // Files that hold nothing else go at once; the rest is compaction's.
   for (const auto& [f, ranges] : large) {
@@ -114,7 +114,7 @@ result<void> store::remove_all_shapes() {
   writes.DeleteRange(body_->of(family::node), open_prefix, open_prefix_end);
   rocksdb::WriteOptions options;
   options.sync = true;
-  if (const auto status = body_->db().Write(options, &writes); !status.ok())
+  if (const auto status = body_->put_through(options, writes); !status.ok())
     return fail(to_error(status, "remove all shapes"));
   return {};
 }
@@ -152,6 +152,8 @@ result<std::vector<shape_id>> store::ownerless_shapes() const {
 // -- when shapes were last read -------------------------------------------------------------------
 
 result<void> store::put_usage(std::span<const std::pair<shape_id, shape_usage>> shapes) {
+  if (follows())
+    return {};
   if (auto room = body_->room_for(shapes.size() * 32); !room)
     return room;
   rocksdb::WriteBatch writes;
@@ -161,7 +163,7 @@ result<void> store::put_usage(std::span<const std::pair<shape_id, shape_usage>> 
     append_be64(text, usage.bytes);
     writes.Put(body_->of(family::directory), shape_key('u', id), text);
   }
-  if (const auto status = body_->db().Write({}, &writes); !status.ok())
+  if (const auto status = body_->put_through({}, writes); !status.ok())
     return fail(to_error(status, "write when shapes were read"));
   return {};
 }

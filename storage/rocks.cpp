@@ -52,6 +52,15 @@ private:
   std::atomic<bool> is_damaged_{false};
 };
 
+class flush_listener final : public rocksdb::EventListener {
+public:
+  explicit flush_listener(std::function<void()> flushed) : flushed_{std::move(flushed)} {}
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { flushed_(); }
+
+private:
+  const std::function<void()> flushed_;
+};
+
 std::vector<rocksdb::ColumnFamilyDescriptor> describe(std::size_t cache_bytes,
                                                       std::size_t write_buffer_bytes) {
   rocksdb::BlockBasedTableOptions table;
@@ -90,6 +99,17 @@ rocksdb::Status take(rocksdb::DB* opened, const std::vector<rocksdb::ColumnFamil
                   : rocksdb::Status::Corruption("the column families are in another order");
 }
 
+rocksdb::Status open_to_read(const std::string& directory, bool paranoid, database& into) {
+  rocksdb::DBOptions options;
+  options.paranoid_checks = paranoid;
+  options.max_open_files = 512;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* opened = nullptr;
+  const auto status = rocksdb::DB::OpenForReadOnly(
+      options, directory, describe(8u << 20, 64u << 20), &handles, &opened);
+  return status.ok() ? take(opened, handles, into) : status;
+}
+
 } // namespace
 
 rocksdb::Status open_database(const database_settings& settings, database& into) {
@@ -111,6 +131,10 @@ rocksdb::Status open_database(const database_settings& settings, database& into)
   options.max_write_batch_group_size_bytes = 1;
 #endif
   options.listeners.push_back(std::make_shared<trouble_listener>(settings.reports));
+  if (settings.flushed)
+    options.listeners.push_back(std::make_shared<flush_listener>(settings.flushed));
+  if (settings.keeps_logs)
+    options.WAL_size_limit_MB = std::uint64_t{1} << 40; // any number makes RocksDB archive them
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
   const auto status = rocksdb::DB::Open(options, settings.directory,
@@ -120,14 +144,11 @@ rocksdb::Status open_database(const database_settings& settings, database& into)
 }
 
 rocksdb::Status open_damaged(const std::string& directory, database& into) {
-  rocksdb::DBOptions options;
-  options.paranoid_checks = false;
-  options.max_open_files = 512;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* opened = nullptr;
-  const auto status = rocksdb::DB::OpenForReadOnly(
-      options, directory, describe(8u << 20, 64u << 20), &handles, &opened);
-  return status.ok() ? take(opened, handles, into) : status;
+  return open_to_read(directory, false, into);
+}
+
+rocksdb::Status open_sound(const std::string& directory, database& into) {
+  return open_to_read(directory, true, into);
 }
 
 rocksdb::Status strike_file(const std::string& directory, std::string_view family,

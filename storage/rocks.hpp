@@ -105,6 +105,8 @@ struct database_settings {
   std::size_t cache_bytes = 0;
   std::size_t write_buffer_bytes = 0;
   trouble_reports reports = {};
+  bool keeps_logs = false;                 ///< Closed logs go into the archive (log_archive.hpp).
+  std::function<void()> flushed = nullptr; ///< By RocksDB's threads, when a log may have closed.
 };
 
 /// Opens it, or makes a new one. RocksDB's own status, so that the caller can tell damage from a
@@ -113,6 +115,8 @@ rocksdb::Status open_database(const database_settings& settings, database& into)
 /// Opens what is there for reading only, whatever files of it are missing or damaged: reads of
 /// those fail.
 rocksdb::Status open_damaged(const std::string& directory, database& into);
+/// Opens it for reading only, and sound as it must be.
+rocksdb::Status open_sound(const std::string& directory, database& into);
 /// Takes a table file off the list of those that the store consists of, in a directory that nobody
 /// has open.
 rocksdb::Status strike_file(const std::string& directory, std::string_view family,

@@ -89,7 +89,7 @@ result<void> store::put_set_values(shape_id set,
   rocksdb::WriteBatch writes;
   for (const auto& [value, count] : values)
     writes.Put(body_->of(family::sets), set_value_key(set, value), encode_count(count));
-  if (const auto status = body_->db().Write({}, &writes); !status.ok())
+  if (const auto status = body_->put_through({}, writes); !status.ok())
     return fail(to_error(status, "write values of a set"));
   return {};
 }
@@ -98,7 +98,7 @@ result<void> store::clear_set(shape_id set) {
   rocksdb::WriteBatch writes;
   writes.DeleteRange(body_->of(family::sets), shape_prefix(set),
                      shape_prefix(shape_id{to_number(set) + 1}));
-  if (const auto status = body_->db().Write({}, &writes); !status.ok())
+  if (const auto status = body_->put_through({}, writes); !status.ok())
     return fail(to_error(status, "clear a set"));
   return {};
 }

@@ -76,6 +76,10 @@ void batch::drop_transaction(shape_id shape, std::uint64_t commit_lsn) {
   body_->writes.DeleteRange(&log, log_key(shape, first), log_key(shape, behind));
   body_->writes.DeleteRange(&chunks, boundary_key(shape, first), boundary_key(shape, behind));
 }
+void batch::note(std::uint32_t writer, std::string_view bytes) {
+  numbered_family frames{family::frames};
+  body_->writes.Put(&frames, note_key(writer), slice(bytes));
+}
 bool batch::empty() const noexcept {
   return body_->writes.Count() == 0;
 }
@@ -102,25 +106,30 @@ result<std::optional<node_identity>> store::identity() const {
 result<void> store::set_identity(const node_identity& who) {
   rocksdb::WriteOptions options;
   options.sync = true;
-  const auto status = body_->db().Put(options, body_->of(family::node), identity_name, encode(who));
+  const auto status = body_->put(options, family::node, identity_name, encode(who));
   if (!status.ok())
     return fail(to_error(status, "write identity"));
   return {};
 }
 
-result<std::string> store::control_key() {
+result<std::string> store::control_key(std::string_view first) {
   std::string key;
   auto status = body_->get(family::node, control_key_name, key);
   if (status.ok() && key.size() == control_key_bytes)
     return key;
   if (!status.ok() && !status.IsNotFound())
     return fail(to_error(status, "read control key"));
+  key.assign(first);
+  if (follows() && key.size() == control_key_bytes)
+    return key;
+  const bool is_given = key.size() == control_key_bytes;
   key.resize(control_key_bytes);
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) != 1)
+  if (!is_given &&
+      RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) != 1)
     return fail(errc::unavailable, "the system has no random numbers for the control key");
   rocksdb::WriteOptions options;
   options.sync = true;
-  status = body_->db().Put(options, body_->of(family::node), control_key_name, key);
+  status = body_->put(options, family::node, control_key_name, key);
   if (!status.ok())
     return fail(to_error(status, "write control key"));
   return key;
@@ -154,13 +163,15 @@ result<shape_id> store::next_shape_id(std::optional<std::uint32_t> remainder) {
   // Ids are reserved in runs, so that a creation does not pay a synced write of its own.
   constexpr std::uint64_t run = 1024;
   const std::lock_guard guard{body_->ids};
+  if (follows())
+    return fail(errc::unavailable, "storage: only the leader gives ids to shapes");
   if (remainder)
     body_->next_id += (*remainder + shape_groups - body_->next_id % shape_groups) % shape_groups;
   if (body_->next_id >= body_->reserved_until) {
     rocksdb::WriteOptions options;
     options.sync = true;
-    const auto status = body_->db().Put(options, body_->of(family::node), next_shape_name,
-                                        number_text(body_->next_id + run));
+    const auto status =
+        body_->put(options, family::node, next_shape_name, number_text(body_->next_id + run));
     if (!status.ok())
       return fail(to_error(status, "reserve shape ids"));
     body_->reserved_until = body_->next_id + run;
@@ -174,7 +185,7 @@ result<void> store::begin_shapes(std::span<const shape_id> ids) {
   rocksdb::WriteBatch writes;
   for (const auto id : ids)
     writes.Put(body_->of(family::directory), shape_key('s', id), {});
-  if (const auto status = body_->db().Write({}, &writes); !status.ok())
+  if (const auto status = body_->put_through({}, writes); !status.ok())
     return fail(to_error(status, "begin shapes"));
   return {};
 }
@@ -212,8 +223,7 @@ result<void> store::put_snapshot_piece(shape_id id, std::uint64_t chunk, std::ui
     return room;
   rocksdb::WriteOptions options;
   options.disableWAL = !logged; // finish_snapshot() flushes; until then the shape does not count
-  const auto status = body_->db().Put(options, body_->of(family::chunks),
-                                      piece_key(id, chunk, piece), slice(block));
+  const auto status = body_->put(options, family::chunks, piece_key(id, chunk, piece), block);
   if (!status.ok())
     return fail(to_error(status, "write snapshot"));
   return {};
@@ -225,13 +235,13 @@ result<void> store::put_snapshots(std::span<const shape_id> ids, std::string_vie
   rocksdb::WriteBatch writes;
   for (const auto id : ids)
     writes.Put(body_->of(family::chunks), piece_key(id, 0, 0), slice(only_piece));
-  if (const auto status = body_->db().Write({}, &writes); !status.ok())
+  if (const auto status = body_->put_through({}, writes); !status.ok())
     return fail(to_error(status, "write snapshots"));
   return {};
 }
 
 result<void> store::finish_snapshots(std::span<const finished_shape> shapes, bool flush) {
-  if (flush)
+  if (flush && !body_->logs_all)
     if (const auto status = body_->db().Flush({}, body_->of(family::chunks)); !status.ok())
       return fail(to_error(status, "flush snapshot"));
   rocksdb::WriteBatch writes;
@@ -249,7 +259,7 @@ result<void> store::finish_snapshots(std::span<const finished_shape> shapes, boo
   }
   rocksdb::WriteOptions options;
   options.sync = true;
-  if (const auto status = body_->db().Write(options, &writes); !status.ok())
+  if (const auto status = body_->put_through(options, writes); !status.ok())
     return fail(to_error(status, "write definitions"));
   const std::lock_guard guard{body_->tables};
   for (auto& [table, digest] : digests)

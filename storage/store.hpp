@@ -8,6 +8,7 @@
 #include "base/result.hpp"
 #include "shapes/offset.hpp"
 #include "storage/keys.hpp"
+#include "storage/lineage.hpp"
 #include "storage/shape_record.hpp"
 
 #include <cstddef>
@@ -22,6 +23,11 @@
 #include <vector>
 
 namespace busbar::storage {
+
+struct replicated_batch; // replication.hpp
+struct applied_changes;
+class log_tail;
+class checkpoint;
 
 /// Whose data a store holds; compared at start, never mixed.
 struct node_identity {
@@ -73,6 +79,9 @@ public:
   void drop_lag(shape_id shape, std::uint16_t subquery, const digest& value);
   /// Takes back what was appended of a transaction.
   void drop_transaction(shape_id shape, std::uint64_t commit_lsn);
+  /// For the other members of the cluster, who find it in applied_changes; takes the place of the
+  /// writer's last one.
+  void note(std::uint32_t writer, std::string_view bytes);
   bool empty() const noexcept;
   std::size_t size_bytes() const noexcept;
 
@@ -101,6 +110,8 @@ struct recovered_shape {
   shape_usage usage = {};             ///< As last given to put_usage().
 };
 
+enum class recovery : std::uint8_t { repair, look };
+
 /// A shape's part of the sets, as read_set() finds it.
 struct stored_set {
   std::vector<std::pair<digest, std::uint32_t>> values; ///< Of a set.
@@ -116,6 +127,14 @@ struct store_settings {
   /// and it cannot go on in this process: it must end, and may start again from what is stored.
   /// Called once, by any thread.
   std::function<void(const error&)> on_fatal = nullptr;
+  /// > 0: the store is one of a cluster's. Every write is then in the write-ahead log, and so much
+  /// of the log is kept for those who read it with tail().
+  std::uint64_t replicated_log_bytes = 0;
+  /// The store only takes what another one's log gives, apply(), until begin_term(): all that would
+  /// write otherwise is refused (errc::unavailable), and neither open() nor recover() repairs
+  /// anything. A new directory gets its format nevertheless: nobody can follow with that, only
+  /// copy.
+  bool follows = false;
   /// For tests: a commit() or sync() is refused, as by a disk, while this says so.
   std::function<bool()> refuses = nullptr;
 };
@@ -148,14 +167,19 @@ public:
 
   result<std::optional<node_identity>> identity() const;
   result<void> set_identity(const node_identity& who); ///< Synced.
-  result<std::string> control_key();                   ///< Made at the first call; synced.
-  result<lsn> durable() const;                         ///< 0 if nothing was ever acknowledged.
-  result<std::uint64_t> newest_xid() const;            ///< As last given to sync(); 0 if never.
+  /// Made at the first call, and synced: `first`, if that is 32 bytes long, else random. While the
+  /// store follows, `first` is not stored.
+  result<std::string> control_key(std::string_view first = {});
+  result<lsn> durable() const;              ///< 0 if nothing was ever acknowledged.
+  result<std::uint64_t> newest_xid() const; ///< As last given to sync(); 0 if never.
 
   /// Finds all finished shapes, by id. Marks as removed what an interrupted creation left behind,
   /// and shapes whose data cannot be read; takes back an interrupted transaction. Once, before
-  /// anything is written.
-  result<std::vector<recovered_shape>> recover();
+  /// anything is written. With `look` it writes nothing, so it may come at any time: then what
+  /// would be marked is only left out, and heads stand before an interrupted transaction.
+  result<std::vector<recovered_shape>> recover(recovery how = recovery::repair);
+  /// One shape as recover(recovery::look) finds it; nullopt if that would leave it out.
+  result<std::optional<recovered_shape>> find_shape(shape_id id) const;
 
   /// `remainder` is what the id leaves when divided by shape_groups.
   result<shape_id> next_shape_id(std::optional<std::uint32_t> remainder = std::nullopt);
@@ -176,7 +200,7 @@ public:
   /// Data of shapes that nothing tells of, from before open(): of a creation whose beginning was
   /// lost with the power, or whose record was damaged. Goes over the shapes of all families.
   result<std::vector<shape_id>> ownerless_shapes() const;
-  /// Lost with the power, which does no harm.
+  /// Lost with the power, which does no harm. Does nothing while the store follows.
   result<void> put_usage(std::span<const std::pair<shape_id, shape_usage>> shapes);
 
   /// False after a commit() or sync() that failed, until one succeeds, and while the disk is (all
@@ -222,6 +246,27 @@ public:
 
   /// The end of the first complete chunk that ends after `after`, if there is one.
   result<std::optional<log_offset>> chunk_end_after(shape_id id, log_offset after) const;
+
+  // -- as one of a cluster's: replication.hpp
+  // ------------------------------------------------------
+
+  std::uint64_t sequence() const noexcept; ///< Of the last change that can be read.
+  result<storage::lineage> lineage() const;
+  bool follows() const noexcept;
+  /// From now on this store is written by its own node, as the leader of this term, which must be
+  /// above all before. Synced. Must not run beside apply(). What open() would have brought to this
+  /// build's format is, now; recover() has yet to repair.
+  result<void> begin_term(std::uint64_t term);
+  /// The log from behind this sequence number on. The first next() tells whether it is there.
+  result<std::unique_ptr<log_tail>> tail(std::uint64_t after);
+  /// Blocks while RocksDB writes what it has in memory.
+  result<std::unique_ptr<storage::checkpoint>> checkpoint();
+  /// Makes the leader's next batch visible, as commit() does; not yet durable. Refuses one that is
+  /// not the next (errc::invalid_argument) or that no build of this format writes (errc::corrupt).
+  /// One thread.
+  result<applied_changes> apply(const replicated_batch& next);
+  /// All that was applied before this call is durable after it. Blocks on the disk.
+  result<void> sync_log();
 
 private:
   struct body;

@@ -279,6 +279,72 @@ TEST(Settings, TheEffectiveConfigurationMasksSecrets) {
                     Not(HasSubstr("pa55word"))));
 }
 
+/// A member's environment, but for what is added.
+strings member(strings more = {}) {
+  more.insert(more.end(), {"BUSBAR_CLUSTER_ADDRESS=node-1:7000",
+                           "BUSBAR_CLUSTER_SECRET=a secret of the cluster"});
+  return more;
+}
+const std::string peers = "BUSBAR_CLUSTER_PEERS=node-1:7000,[fd00::2]:7000,10.0.0.3:7001";
+
+TEST(ClusterSettings, WithoutThemThisIsASingleNode) {
+  const auto config = config_of(serve_insecure({}));
+  EXPECT_FALSE(config.clustered());
+  EXPECT_EQ(config.cluster_grace, 30s);
+  EXPECT_EQ(config.cluster_log_bytes, 1u << 30);
+}
+
+TEST(ClusterSettings, MembersAreListedOrFoundByName) {
+  const auto listed = config_of(
+      serve_insecure(member({peers, "BUSBAR_CLUSTER_GRACE=5s", "BUSBAR_CLUSTER_LOG_BYTES=2MiB"})));
+  EXPECT_TRUE(listed.clustered());
+  EXPECT_THAT(listed.cluster_peers, ElementsAre("node-1:7000", "[fd00::2]:7000", "10.0.0.3:7001"));
+  EXPECT_EQ(listed.cluster_address, "node-1:7000");
+  EXPECT_EQ(listed.cluster_grace, 5s);
+  EXPECT_EQ(listed.cluster_log_bytes, 2u << 20);
+  const auto named =
+      config_of(serve_insecure(member({"BUSBAR_CLUSTER_DNS=busbar.example.svc:7000"})));
+  EXPECT_TRUE(named.clustered());
+  EXPECT_EQ(named.cluster_dns, "busbar.example.svc:7000");
+}
+
+TEST(ClusterSettings, WhatContradictsItselfIsRefusedUnderItsName) {
+  const std::pair<strings, std::string> cases[] = {
+      {member({peers, "BUSBAR_CLUSTER_DNS=busbar:7000"}), "BUSBAR_CLUSTER_DNS"},
+      {{peers, "BUSBAR_CLUSTER_ADDRESS=node-1:7000"}, "BUSBAR_CLUSTER_SECRET"},
+      {{peers, "BUSBAR_CLUSTER_SECRET=0123456789abcdef"}, "BUSBAR_CLUSTER_ADDRESS"},
+      {member({"BUSBAR_CLUSTER_PEERS=node-2:7000,node-3:7000"}), "BUSBAR_CLUSTER_ADDRESS"},
+      {member({peers, "BUSBAR_PORT=7000"}), "BUSBAR_CLUSTER_ADDRESS"},
+      {member({peers, "BUSBAR_METRICS_PORT=7000"}), "BUSBAR_CLUSTER_ADDRESS"},
+      {member({peers, "BUSBAR_TEMPORARY_REPLICATION_SLOT=true"}),
+       "BUSBAR_TEMPORARY_REPLICATION_SLOT"},
+      {{"BUSBAR_CLUSTER_ADDRESS=node-1:7000"}, "BUSBAR_CLUSTER_ADDRESS"},
+      {{"BUSBAR_CLUSTER_SECRET=0123456789abcdef"}, "BUSBAR_CLUSTER_SECRET"},
+      {member({"BUSBAR_CLUSTER_PEERS=node-1:7000,"}), "BUSBAR_CLUSTER_PEERS"},
+      {member({"BUSBAR_CLUSTER_PEERS=node-1:7000,node-1:7000"}), "BUSBAR_CLUSTER_PEERS"},
+      {member({"BUSBAR_CLUSTER_PEERS=node-1"}), "BUSBAR_CLUSTER_PEERS"},
+      {member({"BUSBAR_CLUSTER_PEERS=node-1:70000"}), "BUSBAR_CLUSTER_PEERS"},
+      {member({"BUSBAR_CLUSTER_DNS=busbar"}), "BUSBAR_CLUSTER_DNS"},
+      {{peers, "BUSBAR_CLUSTER_ADDRESS=node 1:7000"}, "BUSBAR_CLUSTER_ADDRESS"},
+      {{peers, "BUSBAR_CLUSTER_ADDRESS=node-1:0"}, "BUSBAR_CLUSTER_ADDRESS"},
+      {member({peers, "BUSBAR_CLUSTER_GRACE=soon"}), "BUSBAR_CLUSTER_GRACE"},
+      {member({peers, "BUSBAR_CLUSTER_LOG_BYTES=1"}), "BUSBAR_CLUSTER_LOG_BYTES"},
+  };
+  for (const auto& [environment, field] : cases) {
+    const auto parsed = serve_insecure(environment);
+    EXPECT_THAT(message_of(parsed), HasSubstr(field)) << environment.front();
+    EXPECT_EQ(parsed ? "" : parsed.error().field, field) << environment.front();
+  }
+}
+
+TEST(ClusterSettings, TheSecretIsNeitherShownNorRepeated) {
+  const auto config = config_of(serve_insecure(member({peers})));
+  EXPECT_THAT(describe(config), AllOf(HasSubstr("BUSBAR_CLUSTER_SECRET=********\n"),
+                                      Not(HasSubstr("a secret of the cluster"))));
+  EXPECT_THAT(message_of(serve_insecure({peers, "BUSBAR_CLUSTER_SECRET=tooshort"})),
+              AllOf(HasSubstr("16 characters"), Not(HasSubstr("tooshort"))));
+}
+
 TEST(CommandLine, VersionIsOneLine) {
   const auto parsed = parse_invocation({"--version"}, {});
   ASSERT_TRUE(parsed) << parsed.error().message;

@@ -33,6 +33,7 @@ TEST(KeysTest, LayoutOnDiskStaysAsItIs) {
   EXPECT_EQ(set_prefix(shape, 'p'), id + "p");
   EXPECT_EQ(lag_key(shape, 0x0304, value), id + "l\x03\x04" + digest_text);
   EXPECT_EQ(open_key(5), "open\0\0\0\x05"s);
+  EXPECT_EQ(note_key(0x01020304), "n\x01\x02\x03\x04");
 }
 
 TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
@@ -40,12 +41,12 @@ TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
                                              "frames",  "node",      "sets"};
   EXPECT_EQ((std::vector<std::string_view>{family_names.begin(), family_names.end()}), golden);
   EXPECT_EQ(static_cast<int>(family::node), 5);
-  EXPECT_EQ(format_version, 2u);
+  EXPECT_EQ(format_version, 3u);
   const std::vector<std::string> names{format_name,  identity_name,   control_key_name,
                                        durable_name, newest_xid_name, next_shape_name,
-                                       table_prefix, open_prefix};
+                                       table_prefix, open_prefix,     lineage_name};
   EXPECT_EQ(names, (std::vector<std::string>{"format", "identity", "control key", "durable",
-                                             "newest xid", "next shape", "d", "open"}));
+                                             "newest xid", "next shape", "d", "open", "lineage"}));
   EXPECT_EQ(table_digest_bytes, 16u);
 }
 
@@ -75,6 +76,7 @@ TEST(KeysTest, OffsetsAreReadBack) {
     EXPECT_EQ(parse_boundary_key(boundary_key(shape_id{9}, x)).value(), x);
   }
   EXPECT_EQ(parse_shape_key(shape_key('s', shape_id{77})).value(), shape_id{77});
+  EXPECT_EQ(parse_note_key(note_key(77)).value(), 77u);
 }
 
 TEST(KeysTest, AnyOtherSizeOrKindIsCorrupt) {
@@ -91,6 +93,8 @@ TEST(KeysTest, AnyOtherSizeOrKindIsCorrupt) {
   auto piece = boundary;
   piece[8] = 'p';
   EXPECT_TRUE(corrupt(parse_boundary_key(piece)));
+  EXPECT_TRUE(corrupt(parse_note_key("n")));
+  EXPECT_TRUE(corrupt(parse_note_key("m\1\1\1\1")));
   EXPECT_TRUE(corrupt(parse_shape_key("s")));
   EXPECT_TRUE(corrupt(parse_shape_key(shape_key('s', shape_id{1}) + "x")));
 }

@@ -67,19 +67,41 @@ TEST_F(StoreFormatTest, ADirectoryOfFormat1IsReadAndBecomesOneOfThisFormat) {
   }
 }
 
+TEST_F(StoreFormatTest, AFollowerLeavesAnOlderFormatAsItIsUntilItLeads) {
+  thaw();
+  auto follows = settings();
+  follows.replicated_log_bytes = 1u << 20;
+  follows.follows = true;
+  std::uint64_t at = 0;
+  for (int round = 0; round < 2; ++round) {
+    store_.reset();
+    store_ = store::open(follows).value();
+    at = at > 0 ? at : store_->sequence();
+    EXPECT_EQ(store_->sequence(), at);
+    const auto shapes = store_->recover(recovery::look).value();
+    ASSERT_EQ(shapes.size(), 2u);
+    EXPECT_EQ(shapes[0].record.handle, "one");
+    EXPECT_EQ(store_->find_shape(shape_id{1}).value()->record.handle, "one");
+    EXPECT_EQ(store_->sequence(), at);
+  }
+  ASSERT_TRUE(store_->begin_term(7));
+  EXPECT_EQ(store_->lineage().value(), (lineage{{.term = 7, .first = at}}));
+  EXPECT_GT(store_->sequence(), at + 1); // the term, and what brought it to this format
+}
+
 TEST_F(StoreFormatTest, ADirectoryOfANewerFormatIsRefusedAndLeftAlone) {
   reopen();
   put(shape_id{5}, record("five"));
   store_.reset();
-  write_key(family::node, "format", std::string("\0\0\0\x03", 4));
+  write_key(family::node, "format", std::string("\0\0\0\x04", 4));
   for (int round = 0; round < 2; ++round) {
     const auto opened = store::open(settings());
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, errc::misconfigured);
-    EXPECT_THAT(opened.error().message, HasSubstr("format 3, written by a newer build"));
+    EXPECT_THAT(opened.error().message, HasSubstr("format 4, written by a newer build"));
     EXPECT_EQ(opened.error().message.find('\n'), std::string::npos);
   }
-  write_key(family::node, "format", std::string("\0\0\0\x02", 4));
+  write_key(family::node, "format", std::string("\0\0\0\x03", 4));
   reopen();
   EXPECT_EQ(recover().size(), 1u);
 }

@@ -1,0 +1,225 @@
+// The store of a cluster's member: how it takes its leader's writes, and how it becomes the
+// leader's.
+#include "base/bytes.hpp"
+#include "storage/files.hpp"
+#include "storage/format.hpp"
+#include "storage/replication.hpp"
+#include "storage/store_body.hpp"
+
+#include <optional>
+#include <string>
+
+namespace busbar::storage {
+
+namespace {
+
+std::optional<std::uint64_t> number_in(std::string_view value) {
+  return value.size() == 8 ? std::optional{read_be64(value.data())} : std::nullopt;
+}
+
+/// Goes through the bytes of a WriteBatch before RocksDB does, which would end the process over
+/// some that it does not expect, and take others for a damage of its own. A head of 12 bytes is
+/// followed by changes: a kind, the number of a family, one string or two. Numbers are varints.
+class change_reader {
+public:
+  /// nullopt unless there are exactly so many changes, all of kinds that the store writes.
+  static std::optional<applied_changes> read(const replicated_batch& batch) {
+    if (batch.bytes.size() < head_bytes)
+      return std::nullopt;
+    change_reader reader{std::string_view{batch.bytes}.substr(head_bytes)};
+    std::uint32_t count = 0;
+    while (!reader.rest_.empty()) {
+      if (!reader.read_one())
+        return std::nullopt;
+      ++count;
+    }
+    return count == batch.count ? std::optional{std::move(reader.changes_)} : std::nullopt;
+  }
+
+private:
+  static constexpr std::size_t head_bytes = 12;
+  enum kind : char { deletion = 0x4, value = 0x5, range_deletion = 0xE };
+
+  explicit change_reader(std::string_view bytes) : rest_{bytes} {}
+
+  bool read_one() {
+    const char what = rest_.front();
+    rest_.remove_prefix(1);
+    const auto number = read_number();
+    if (!number || *number == 0 || *number >= family_names.size()) // the first stays empty
+      return false;
+    const auto in = static_cast<family>(*number);
+    const auto key = read_text();
+    if (!key)
+      return false;
+    if (what == deletion)
+      return true;
+    const auto second = read_text();
+    if (!second)
+      return false;
+    return what == value            ? put(in, *key, *second)
+           : what == range_deletion ? delete_range(in, *key, *second)
+                                    : false;
+  }
+  bool put(family in, std::string_view key, std::string_view with) {
+    if (in == family::directory)
+      return put_in_directory(key, !with.empty());
+    if (in == family::frames) {
+      const auto writer = parse_note_key(key);
+      if (writer)
+        changes_.notes.emplace_back(*writer, with);
+      return writer.has_value();
+    }
+    if (in == family::node && key == durable_name)
+      if (const auto position = number_in(with))
+        changes_.durable = lsn{*position};
+    if (in == family::node && key == newest_xid_name)
+      changes_.newest_xid = number_in(with).value_or(changes_.newest_xid);
+    return true;
+  }
+  bool put_in_directory(std::string_view key, bool has_value) {
+    const char of = key.empty() ? '\0' : key[0];
+    auto* list = of == 's' && has_value ? &changes_.finished
+                 : of == 'x'            ? &changes_.removed
+                 : of == 't'            ? &changes_.facts
+                                        : nullptr;
+    if (!list)
+      return true;
+    const auto id = parse_shape_key(key);
+    if (id)
+      list->push_back(*id);
+    return id.has_value();
+  }
+  bool delete_range(family in, std::string_view begin, std::string_view end) {
+    if (in == family::directory && begin.starts_with('s'))
+      changes_.purged = true; // only remove_all_shapes() does that
+    return begin <= end;
+  }
+
+  std::optional<std::uint32_t> read_number() {
+    std::uint64_t x = 0;
+    for (int shift = 0; shift < 35 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(rest_.front());
+      rest_.remove_prefix(1);
+      x |= std::uint64_t{byte & 0x7fu} << shift;
+      if ((byte & 0x80u) == 0)
+        return x <= 0xffff'ffffu ? std::optional{static_cast<std::uint32_t>(x)} : std::nullopt;
+    }
+    return std::nullopt;
+  }
+  std::optional<std::string_view> read_text() {
+    const auto size = read_number();
+    if (!size || *size > rest_.size())
+      return std::nullopt;
+    const auto text = rest_.substr(0, *size);
+    rest_.remove_prefix(*size);
+    return text;
+  }
+
+  std::string_view rest_;
+  applied_changes changes_;
+};
+
+} // namespace
+
+result<lineage> store::body::read_lineage() const {
+  std::string value;
+  const auto status = get(family::node, lineage_name, value);
+  if (status.IsNotFound())
+    return storage::lineage{};
+  if (!status.ok())
+    return fail(to_error(status, "read lineage"));
+  return decode_lineage(value);
+}
+
+result<void> store::body::settle_logs(const std::vector<std::uint64_t>& live_before) {
+  if (!logs_all) {
+    drop_log_archive(directory);
+    return {};
+  }
+  const auto terms = read_lineage();
+  if (!terms)
+    return fail(error{terms.error()});
+  drop_dead_logs(directory, live_before, db().GetLatestSequenceNumber());
+  if (terms->empty())
+    archive->clear(); // nobody can follow from there, and what is in it may have gaps
+  archive->trim();
+  return {};
+}
+
+std::uint64_t store::sequence() const noexcept {
+  return body_->db().GetLatestSequenceNumber();
+}
+
+bool store::follows() const noexcept {
+  return body_->follows.load(std::memory_order_relaxed);
+}
+
+result<lineage> store::lineage() const {
+  return body_->read_lineage();
+}
+
+result<void> store::begin_term(std::uint64_t term) {
+  const std::lock_guard guard{body_->following};
+  auto terms = body_->read_lineage();
+  if (!terms)
+    return fail(std::move(terms).error());
+  if (!terms->empty() && terms->back().term >= term)
+    return fail(errc::invalid_argument, "storage: term " + std::to_string(term) + " is not above " +
+                                            std::to_string(terms->back().term));
+  terms->push_back({.term = term, .first = sequence()});
+  if (terms->size() > lineage_terms_max)
+    terms->erase(terms->begin());
+  if (auto done = bring_to_format(body_->rocks, false); !done)
+    return done;
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  const auto status =
+      body_->db().Put(synced, body_->of(family::node), lineage_name, encode(*terms));
+  body_->growth->tell();
+  if (!status.ok())
+    return fail(to_error(status, "begin a term"));
+  {
+    const std::lock_guard ids{body_->ids};
+    body_->read_next_id();
+  }
+  {
+    const std::lock_guard tables{body_->tables};
+    body_->tables_stored.clear();
+  }
+  body_->follows = false;
+  return {};
+}
+
+result<applied_changes> store::apply(const replicated_batch& next) {
+  const std::lock_guard guard{body_->following};
+  if (!follows())
+    return fail(errc::unavailable, "storage: this node leads, and takes what no other stores");
+  if (next.first != sequence() + 1)
+    return fail(errc::invalid_argument, "storage: change " + std::to_string(next.first) +
+                                            " cannot follow " + std::to_string(sequence()));
+  auto changes = change_reader::read(next);
+  rocksdb::WriteBatch writes{changes ? next.bytes : std::string{}};
+  if (!changes || next.count == 0 || writes.Count() != next.count)
+    return fail(errc::corrupt, "storage: the batch of change " + std::to_string(next.first) +
+                                   " is none that a store writes");
+  if (auto room = body_->room_for(next.bytes.size()); !room)
+    return fail(std::move(room).error());
+  const auto status = body_->judged([&] { return body_->db().Write({}, &writes); });
+  body_->growth->tell();
+  if (!status.ok())
+    return fail(to_error(status, "apply a batch"));
+  if (sequence() != next.last())
+    return fail(errc::corrupt, "storage: after change " + std::to_string(next.last()) +
+                                   " the store is at " + std::to_string(sequence()));
+  return std::move(*changes);
+}
+
+result<void> store::sync_log() {
+  const auto status = body_->judged([this] { return body_->db().SyncWAL(); });
+  if (!status.ok())
+    return fail(to_error(status, "sync the log"));
+  return {};
+}
+
+} // namespace busbar::storage
