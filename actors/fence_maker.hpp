@@ -1,4 +1,4 @@
-// actors/fence_maker.hpp: waits until a materializer has been sent all that committed before now.
+// actors/fence_maker.hpp: waits until materializers have been sent all that committed before now.
 #pragma once
 
 #include "actors/caf_error.hpp"
@@ -13,7 +13,9 @@
 #include <chrono>
 #include <cstdint>
 #include <random>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace busbar {
 
@@ -28,14 +30,22 @@ public:
         std::to_string(random()) + '-' + std::to_string(random()) + '-' + std::to_string(random());
   }
 
-  /// Writes a fence into the WAL and waits until it has come back through the slot: then every
-  /// transaction that any snapshot taken before this call sees has been applied.
-  result<void> pass(const materializer_actor& by, std::uint64_t term, postgres::deadline until) {
+  /// Writes a fence into the WAL and waits until it has come back through the slot to each of them:
+  /// then every transaction that any snapshot taken before this call sees has been applied.
+  result<void> pass(std::span<const materializer_actor> by, std::uint64_t term,
+                    postgres::deadline until) {
+    if (by.empty())
+      return {};
     const auto token = slot_ + '/' + std::to_string(++number_);
     const auto patience =
         std::max(std::chrono::steady_clock::duration{1}, until - std::chrono::steady_clock::now());
     caf::scoped_actor waiting{*system_};
-    auto pending = waiting->request(by, patience, fence_atom_v, slot_, token);
+    const auto expect = [&](const materializer_actor& one) {
+      return waiting->request(one, patience, fence_atom_v, slot_, token);
+    };
+    std::vector<decltype(expect(by.front()))> pending;
+    for (const auto& one : by)
+      pending.push_back(expect(one));
     const auto message = control_->encode({.term = term, .what = cluster::fence{token}});
     const auto written = session_.use(until, [&](auto& session, auto limit) {
       return postgres::emit_message(session, message, limit);
@@ -45,7 +55,8 @@ public:
       return fail(written.error().for_clients());
     }
     result<void> outcome;
-    pending.receive([](lsn) {}, [&](const caf::error& why) { outcome = fail(from_caf(why)); });
+    for (auto& one : pending)
+      one.receive([](lsn) {}, [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;
   }
 

@@ -249,8 +249,19 @@ void materializer_state::store_lag(owned_shape& owned) {
 
 void materializer_state::trim_journals(const asker& asks) {
   for (const auto id : asks.sets)
-    if (const auto found = shapes.find(id); found != shapes.end())
+    trim_journal(id);
+}
+
+void materializer_state::trim_journal(shape_id id) {
+  // Mostly nothing is kept, and who waits need not be looked for among all who ask the set.
+  if (const auto found = shapes.find(id); found != shapes.end())
+    if (auto& set = *found->second->set; !set.journal.empty() || !set.stale.empty())
       keep_journal(*found->second, {});
+}
+
+void materializer_state::trim_used_journals() {
+  for (const auto id : std::exchange(used_journals, {}))
+    trim_journal(id);
 }
 
 void materializer_state::settle(owned_shape& owned, std::uint64_t tx) {

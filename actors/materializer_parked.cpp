@@ -231,6 +231,7 @@ void materializer_state::plan_again() {
 }
 
 void materializer_state::after_splice() {
+  trim_used_journals();
   trim_aside();
   if (disk_refuses || applied_front || !write_out())
     return; // reported when they are written
@@ -389,7 +390,7 @@ void materializer_state::go_on(owned_shape& owned, std::uint64_t from) {
   if (owned.asks) {
     settle(owned, now);
     commit_open(owned, now);
-    trim_journals(*owned.asks);
+    used_journals.insert(owned.asks->sets.begin(), owned.asks->sets.end());
   }
   // The part of the open transaction that has come by.
   if (by_frames) {

@@ -91,6 +91,7 @@ caf::result<std::string> materializer_state::join(shape_id id, const snapshot& s
   awaiting.erase(id);
   if (contents) {
     owned.set->counts.reserve(contents->values.size());
+    values_held.reserve_more(contents->values.size());
     contents->values.for_each(
         [&](const digest& value, std::uint32_t count) { set_count(owned, value, count); });
   }
@@ -105,6 +106,7 @@ caf::result<std::string> materializer_state::join(shape_id id, const snapshot& s
       check_attached(owned.log, relation);
   if (owned.log.accepting())
     go_on(owned, *upto);
+  trim_used_journals();
   trim_aside();
   if (disk_refuses || !write_out()) {
     give_up(owned.log, "storage refuses writes");
@@ -171,6 +173,7 @@ result<void> materializer_state::adopt_sets(owned_shape& owned, std::uint64_t po
   position = std::max(position, stored->position);
   if (owned.set) {
     owned.set->counts.reserve(stored->values.size());
+    values_held.reserve_more(stored->values.size());
     for (const auto& [value, count] : stored->values)
       set_count(owned, value, count);
     owned.set->position = position;

@@ -46,12 +46,20 @@ void materializer_state::control(capnp::Data::Reader content,
 caf::result<lsn> materializer_state::expect(const shape_list& list) {
   const auto waiting =
       std::make_shared<caf::typed_response_promise<lsn>>(self->make_response_promise<lsn>());
-  for (const auto& shape : list)
-    if (auto linked = link(own(shape)); !linked)
-      return to_caf(linked.error());
+  result<void> linked;
+  bool any = false;
   for (const auto& shape : list) {
-    expected.insert_or_assign(shape->handle(), expectation{shape->id(), waiting});
+    auto& owned = own(shape);
+    if (auto one = link(owned); one) {
+      expected.insert_or_assign(shape->handle(), expectation{shape->id(), waiting});
+      any = true;
+    } else {
+      give_up(owned.log, one.error().message);
+      linked = std::move(one);
+    }
   }
+  if (!any)
+    waiting->deliver(to_caf(linked.error()));
   return *waiting;
 }
 

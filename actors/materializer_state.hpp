@@ -149,6 +149,9 @@ struct materializer_state {
   static void lag_behind(asker& asks, const inner_set& set, const set_move& move);
   void keep_journal(owned_shape& owned, std::vector<set_move> moves);
   void trim_journals(const asker& asks);
+  void trim_journal(shape_id set);
+  /// Of the sets whose moves shapes have just made: once for all of them.
+  void trim_used_journals();
   /// So many rows of the set have the value now.
   void set_count(owned_shape& owned, const digest& value, std::uint32_t count);
   /// Nobody sees any more what has left the set.
@@ -295,12 +298,13 @@ struct materializer_state {
   } present;                           ///< Change.
   set_values values_held;              ///< Of all sets.
   std::set<shape_id> parked;
-  std::set<shape_id> less_behind; ///< Than their clients are told so far.
-  std::set<shape_id> more_behind; ///< Than followers are told so far.
-  bool leads = false;             ///< Otherwise nothing is written, and shapes only have watchers.
-  std::set<shape_id> unsettled;   ///< They lag, and settle when the open transaction ends.
-  std::deque<shape_id> to_ask;    ///< Parked shapes whose rows nobody is asked for yet …
-  std::vector<bool> readers_busy; ///< … because all MOVE READERS are at work for us.
+  std::set<shape_id> less_behind;   ///< Than their clients are told so far.
+  std::set<shape_id> more_behind;   ///< Than followers are told so far.
+  bool leads = false;               ///< Otherwise nothing is written, and shapes only have watchers.
+  std::set<shape_id> unsettled;     ///< They lag, and settle when the open transaction ends.
+  std::set<shape_id> used_journals; ///< Of these sets; see trim_used_journals().
+  std::deque<shape_id> to_ask;      ///< Parked shapes whose rows nobody is asked for yet …
+  std::vector<bool> readers_busy;   ///< … because all MOVE READERS are at work for us.
   std::uint64_t last_task = 0;
   std::unordered_map<std::string, std::pair<std::string, caf::typed_response_promise<lsn>>>
       fences; ///< By slot: the token waited for.

@@ -63,8 +63,8 @@ struct move_reader_state {
         none)
       return outcomes;
     // Behind the rows or in front of them, a fence only has to stand behind the snapshot.
-    if (auto passed = fence->pass(others->materializers[batch.materializer], status->term.load(),
-                                  steady_clock::now() + fence_patience);
+    if (auto passed = fence->pass({&others->materializers[batch.materializer], 1},
+                                  status->term.load(), steady_clock::now() + fence_patience);
         !passed)
       fail_all(outcomes->of, passed.error());
     return outcomes;

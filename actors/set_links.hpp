@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -17,9 +18,7 @@ public:
     if (shape->definition().is_set())
       sets_[shape->id()].set = shape;
     for (const auto id : shape->inner())
-      if (auto& askers = sets_[id].askers;
-          std::find(askers.begin(), askers.end(), shape) == askers.end())
-        askers.push_back(shape);
+      sets_[id].askers.insert(shape);
   }
 
   /// Returns those that asked it, if it is a set, and the sets that nobody asks any more.
@@ -27,14 +26,14 @@ public:
     shape_list askers;
     shape_list idle;
     if (const auto own = sets_.find(shape->id()); own != sets_.end()) {
-      askers = std::move(own->second.askers);
+      askers.assign(own->second.askers.begin(), own->second.askers.end());
       sets_.erase(own);
     }
     for (const auto id : shape->inner()) {
       const auto link = sets_.find(id);
       if (link == sets_.end())
         continue;
-      std::erase(link->second.askers, shape);
+      link->second.askers.erase(shape);
       if (!link->second.askers.empty())
         continue;
       if (link->second.set)
@@ -56,7 +55,9 @@ public:
   /// Those that ask the set.
   shape_list askers_of(const shape_state& set) const {
     const auto link = sets_.find(set.id());
-    return link == sets_.end() ? shape_list{} : link->second.askers;
+    if (link == sets_.end())
+      return {};
+    return {link->second.askers.begin(), link->second.askers.end()};
   }
 
   /// Sets that nobody asks.
@@ -70,8 +71,8 @@ public:
 
 private:
   struct link {
-    shape_ptr set; ///< Null if it has been removed, or was never there.
-    shape_list askers;
+    shape_ptr set;                        ///< Null if it has been removed, or was never there.
+    std::unordered_set<shape_ptr> askers; ///< Maybe all shapes of the table.
   };
   std::unordered_map<storage::shape_id, link> sets_;
 };

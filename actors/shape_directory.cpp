@@ -1,6 +1,7 @@
 #include "actors/shape_directory.hpp"
 
 #include "actors/caf_error.hpp"
+#include "actors/joining.hpp"
 #include "actors/removal_reason.hpp"
 #include "actors/resolver.hpp"
 #include "actors/set_links.hpp"
@@ -277,14 +278,15 @@ struct directory_state {
     auto& table = tables[shape->definition().table->oid];
     if (table.empty() && !table.publishing)
       ready.push_back(shape->definition().table->oid);
-    const bool no_rows = shape->definition().changes_only && !stands_alone(*shape);
+    const bool no_rows = shape->definition().changes_only && !joins(*shape);
     (no_rows ? table.changes_only : table.whole).push_back(shape);
     ++queued;
   }
 
-  /// Made by itself: its snapshot is taken in another way.
-  static bool stands_alone(const shape_state& shape) {
-    return shape.definition().is_set() || !shape.inner().empty();
+  /// Whether one snapshot serves them; they are shapes of the same table.
+  static bool go_together(const shape_state& shape, const shape_state& other) {
+    return joins(shape) == joins(other) && !joins_alone(shape) && !joins_alone(other) &&
+           shape.definition().table == other.definition().table; // else it was altered
   }
 
   void register_shape(const shape_ptr& shape, const std::string& identity) {
@@ -349,9 +351,7 @@ struct directory_state {
       while (next.size() < count && bytes < together_bytes_max && !queue.empty()) {
         const auto& shape = queue.front();
         const bool gone = shape->progress().gone;
-        if (!gone && !next.empty() &&
-            (stands_alone(*shape) || stands_alone(*next.front()) ||
-             shape->definition().table != next.front()->definition().table)) // it was altered
+        if (!gone && !next.empty() && !go_together(*shape, *next.front()))
           break;
         if (!gone) {
           bytes += shape->definition().identity().size();

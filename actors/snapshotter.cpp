@@ -2,7 +2,9 @@
 
 #include "actors/caf_error.hpp"
 #include "actors/fence_maker.hpp"
+#include "actors/joining.hpp"
 #include "actors/kept_session.hpp"
+#include "actors/set_reader.hpp"
 #include "actors/slow_queries.hpp"
 #include "actors/snapshot_writer.hpp"
 #include "monitoring/seconds_tally.hpp"
@@ -37,6 +39,8 @@ constexpr seconds visibility_patience{30};
 constexpr const char* commits_invisible =
     "transactions that have committed stay invisible to new snapshots; is a synchronous standby "
     "missing?";
+/// Values of sets that are held until all that goes with them has been read, about.
+constexpr std::size_t values_together_max = 100'000;
 constexpr std::chrono::milliseconds first_pause{1};
 constexpr std::chrono::milliseconds longest_pause{50};
 
@@ -87,11 +91,6 @@ struct snapshotter_state {
     spdlog::warn("shape {} of {}.{} could not be made: {}", shape->handle(),
                  shape->definition().table->schema, shape->definition().table->name, why.message);
     shape->update([&](shape_progress& p) { p.failure = std::make_shared<const error>(why); });
-  }
-
-  /// Sets and shapes with subqueries, which come in lists of one.
-  static bool stands_alone(const shape_state& shape) {
-    return shape.definition().is_set() || !shape.definition().inner.empty();
   }
 
   static bool is_wanted(const shape_ptr& shape) {
@@ -202,32 +201,40 @@ struct snapshotter_state {
 
   result<void> copy(const shape_list& list) {
     auto& session = reader ? *reader : *admin;
-    const auto give_up = steady_clock::now() + visibility_patience;
+    auto give_up = steady_clock::now() + visibility_patience;
     obstacle = commits_invisible;
+    auto left = list;
     for (auto pause = first_pause; steady_clock::now() < give_up;
          pause = std::min(2 * pause, longest_pause)) {
-      auto snap = session.use(steady_clock::now() + first_row_patience, [](auto& open, auto until) {
-        return postgres::snapshot_reader::begin(open, until);
-      });
+      const bool joining = joins(*left.front());
+      auto snap =
+          session.use(steady_clock::now() + first_row_patience, [&](auto& open, auto until) {
+            return postgres::snapshot_reader::begin(open, until, {}, joining);
+          });
       if (!snap)
         return failed("begin a snapshot", snap.error());
-      auto exact = stands_alone(*list.front())
-                       ? join(list.front(), session.current(), *snap)
-                       : splice(list, session.current(), snap->visibility());
-      if (exact && *exact == splice_outcome::exact) {
-        auto copied = copy_rows(list, session.current(), *snap);
-        if (!copied)
+      auto begun = joining ? join(left, session.current(), *snap)
+                           : splice(left, session.current(), snap->visibility());
+      if (begun && !begun->of.empty()) {
+        if (auto copied = copy_rows(begun->of, session.current(), *snap); !copied) {
           session.drop();
-        return copied;
-      }
-      if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended)
+          return copied;
+        }
+        give_up = steady_clock::now() + visibility_patience; // it may have taken long
+      } else if (auto ended = snap->finish(steady_clock::now() + first_row_patience); !ended) {
         session.drop();
-      if (!exact)
-        return fail(std::move(exact).error());
+      }
+      if (!begun)
+        return fail(std::move(begun).error());
+      std::erase_if(left, [&](const shape_ptr& shape) {
+        return !is_wanted(shape) || shape->progress().complete;
+      });
+      if (left.empty())
+        return {};
       // Somebody has taken the table out of the publication since. Once it is back, a snapshot sees
       // all that was missed.
-      if (*exact == splice_outcome::unpublished) {
-        if (auto again = publish(list.front()); !again)
+      if (begun->is_unpublished) {
+        if (auto again = publish(left.front()); !again)
           return again;
       } else {
         std::this_thread::sleep_for(pause);
@@ -253,15 +260,19 @@ struct snapshotter_state {
     return std::move(facts);
   }
 
-  enum class splice_outcome : std::uint8_t { exact, too_early, unpublished };
+  /// Whose stream begins at this snapshot; the others need another one.
+  struct beginning {
+    shape_list of = {};
+    bool is_unpublished = false; ///< The table is.
+  };
 
-  result<splice_outcome> splice(const shape_list& list, postgres::connection& session,
-                                const snapshot& visibility) {
+  result<beginning> splice(const shape_list& list, postgres::connection& session,
+                           const snapshot& visibility) {
     auto facts = look_up(session, list);
     if (!facts)
       return fail(std::move(facts).error());
     if ((*facts)->published_by.empty() && (*facts)->published_above.empty())
-      return splice_outcome::unpublished;
+      return beginning{.is_unpublished = true};
     const auto parts = by_materializer(list);
     bool exact = true;
     // A part must not begin with a snapshot that another cannot use.
@@ -271,100 +282,87 @@ struct snapshotter_state {
     for (const auto& part : parts)
       if (exact)
         exact = agrees(part, exact, splice_atom_v, part, visibility, *facts);
-    return exact ? splice_outcome::exact : splice_outcome::too_early;
+    return exact ? beginning{.of = list} : beginning{};
   }
 
   /// The same for sets, whose values are read first, and for shapes with subqueries: all that the
-  /// snapshot sees has been streamed before the materializer hears of it.
-  result<splice_outcome> join(const shape_ptr& shape, postgres::connection& session,
-                              postgres::snapshot_reader& snap) {
-    auto facts = look_up(session, {shape});
+  /// snapshot sees has been streamed before the materializers hear of it. Each begins by itself,
+  /// because what it asks may be late.
+  result<beginning> join(const shape_list& list, postgres::connection& session,
+                         postgres::snapshot_reader& snap) {
+    auto facts = look_up(session, list);
     if (!facts)
       return fail(std::move(facts).error());
-    if (!is_wanted(shape))
-      return splice_outcome::exact; // there is nothing to be done
     if ((*facts)->published_by.empty() && (*facts)->published_above.empty())
-      return splice_outcome::unpublished;
-    auto fenced = fence->pass(others->materializer_of(shape->id()), env.status->term.load(),
-                              steady_clock::now() + announce_patience);
-    if (!fenced)
+      return beginning{.is_unpublished = true};
+    std::vector<materializer_actor> concerned;
+    for (const auto& part : by_materializer(list))
+      concerned.push_back(others->materializer_of(part.front()->id()));
+    if (auto fenced = fence->pass(concerned, env.status->term.load(),
+                                  steady_clock::now() + announce_patience);
+        !fenced)
       return fail(std::move(fenced).error());
-    set_contents_ptr contents;
-    if (shape->definition().is_set()) {
-      auto read = read_set(*shape, snap);
-      if (!read)
-        return fail(std::move(read).error());
-      contents = std::move(*read);
+    beginning begun;
+    std::vector<joiner> ready;
+    std::size_t values = 0; // of those
+    for (const auto& shape : list) {
+      if (!is_wanted(shape))
+        continue;
+      set_contents_ptr contents;
+      if (shape->definition().is_set()) {
+        auto read =
+            read_set(*shape, snap, *env.store, env.secret, first_row_patience, stall_patience);
+        if (!read && !session.usable())
+          return fail(std::move(read).error()); // and nothing else can be read
+        if (!read) {
+          give_up(shape, read.error());
+          continue;
+        }
+        contents = std::move(*read);
+        values += contents->values.size();
+      }
+      ready.push_back({shape, std::move(contents)});
+      if (values < values_together_max)
+        continue;
+      if (auto done = join_ready(std::exchange(ready, {}), snap, *facts, begun); !done)
+        return fail(std::move(done).error());
+      values = 0;
     }
-    caf::scoped_actor waiting{self->system()};
-    result<splice_outcome> outcome;
-    waiting
-        ->request(others->materializer_of(shape->id()), announce_patience, join_atom_v, shape->id(),
-                  snap.visibility(), *facts, contents)
-        .receive(
-            [&](const std::string& trouble) {
-              obstacle = trouble;
-              outcome = trouble.empty() ? splice_outcome::exact : splice_outcome::too_early;
-            },
-            [&](const caf::error& why) { outcome = fail(from_caf(why)); });
-    return outcome;
+    if (auto done = join_ready(ready, snap, *facts, begun); !done)
+      return fail(std::move(done).error());
+    return begun;
   }
 
-  result<set_contents_ptr> read_set(const shape_state& shape, postgres::snapshot_reader& snap) {
-    if (auto cleared = env.store->clear_set(shape.id()); !cleared)
-      return fail(std::move(cleared).error());
-    const auto& definition = shape.definition();
-    value_hasher hasher{env.secret};
-    auto contents = std::make_shared<set_contents>();
-    auto& counts = contents->values;
-    std::vector<sql::cell> row(definition.table->columns.size());
-    bool readable = true;
-    const postgres::snapshot_query query{.table = definition.table.get(),
-                                         .columns = definition.selected,
-                                         .where = definition.filter ? definition.filter->to_sql()
-                                                                    : std::string_view{}};
-    const auto copied = snap.copy(query, steady_clock::now() + first_row_patience, stall_patience,
-                                  [&](std::span<const sql::cell> cells) {
-                                    for (std::size_t i = 0; i < cells.size(); ++i)
-                                      row[definition.selected[i]] = cells[i];
-                                    hasher.forget();
-                                    digest value;
-                                    switch (hasher.read(definition.values, row, value)) {
-                                    case value_hasher::reading::value:
-                                      counts.add_one(value);
-                                      break;
-                                    case value_hasher::reading::null:
-                                      break;
-                                    case value_hasher::reading::unreadable:
-                                      readable = false;
-                                    }
-                                    return readable && !shape.progress().gone;
-                                  });
-    if (!readable)
-      return fail(errc::must_refetch, "what a subquery selects cannot be read");
-    if (shape.progress().gone)
-      return fail(errc::must_refetch, "the shape was removed while its snapshot was read");
-    if (!copied && copied.error().sqlstate == postgres::lost_rows)
-      return fail(errc::must_refetch, copied.error().message);
-    if (!copied)
-      return failed("copy what a subquery selects", copied.error());
-    constexpr std::size_t batch = 10'000;
-    std::vector<std::pair<digest, std::uint32_t>> some;
-    result<void> stored;
-    const auto store = [&] {
-      if (stored && !some.empty())
-        stored = env.store->put_set_values(shape.id(), some);
-      some.clear();
+  struct joiner {
+    shape_ptr shape;
+    set_contents_ptr contents; ///< Of a set.
+  };
+
+  result<void> join_ready(const std::vector<joiner>& ready, postgres::snapshot_reader& snap,
+                          const facts_ptr& facts, beginning& begun) {
+    const bool read_rows =
+        std::any_of(ready.begin(), ready.end(), [](const auto& one) { return one.contents; });
+    if (read_rows)
+      if (auto checked = check_rows(*ready.front().shape->definition().table, snap); !checked)
+        return checked;
+    caf::scoped_actor waiting{self->system()};
+    const auto ask = [&](const joiner& one) {
+      return waiting->request(others->materializer_of(one.shape->id()), announce_patience,
+                              join_atom_v, one.shape->id(), snap.visibility(), facts, one.contents);
     };
-    counts.for_each([&](const digest& value, std::uint32_t count) {
-      some.emplace_back(value, count);
-      if (some.size() == batch)
-        store();
-    });
-    store();
-    if (!stored)
-      return fail(std::move(stored).error());
-    return set_contents_ptr{std::move(contents)};
+    std::vector<decltype(ask(ready.front()))> pending;
+    for (const auto& one : ready)
+      pending.push_back(ask(one));
+    for (std::size_t i = 0; i < ready.size(); ++i)
+      pending[i].receive(
+          [&](const std::string& trouble) {
+            if (trouble.empty())
+              begun.of.push_back(ready[i].shape);
+            else
+              obstacle = trouble;
+          },
+          [&](const caf::error& why) { give_up(ready[i].shape, from_caf(why)); });
+    return {};
   }
 
   /// The answer of the part's materializer; `otherwise` if it has none for these shapes.
@@ -415,11 +413,8 @@ struct snapshotter_state {
       writers.push_back(std::move(writer));
     }
     if (reads_rows && !copied.empty())
-      if (auto checked = snap.check_rows(table, steady_clock::now() + stall_patience); !checked) {
-        if (checked.error().sqlstate == postgres::lost_rows)
-          return fail(errc::must_refetch, checked.error().message); // readers may have some already
-        return failed("copy a table's rows", checked.error());
-      }
+      if (auto checked = check_rows(table, snap); !checked)
+        return checked;
     if (auto ended = snap.finish(steady_clock::now() + first_row_patience); !ended)
       spdlog::debug("snapshot session: {}", ended.error().message);
     if (copied.empty())
@@ -450,6 +445,16 @@ struct snapshotter_state {
       shape->update([](shape_progress& p) { p.complete = true; });
     tell_readers(copied);
     return {};
+  }
+
+  /// Those of the snapshot must have been read; readers may have some already.
+  static result<void> check_rows(const table_info& table, postgres::snapshot_reader& snap) {
+    auto checked = snap.check_rows(table, steady_clock::now() + stall_patience);
+    if (checked)
+      return {};
+    if (checked.error().sqlstate == postgres::lost_rows)
+      return fail(errc::must_refetch, checked.error().message);
+    return failed("copy a table's rows", checked.error());
   }
 
   /// Their snapshots are alike, and written at once.

@@ -134,8 +134,10 @@ struct subset_reader_state {
          pause = std::min(2 * pause, retry_pause_max)) {
       if (task.abandoned)
         return given_up();
-      auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {
-        return postgres::snapshot_reader::begin(open, until, lock_patience);
+      const auto& filter = task.shape->definition().filter;
+      const bool asks_subqueries = filter && filter->subqueries() != nullptr;
+      auto snap = session->use(steady_clock::now() + begin_patience, [&](auto& open, auto until) {
+        return postgres::snapshot_reader::begin(open, until, lock_patience, asks_subqueries);
       });
       if (!snap)
         return session->usable() ? failed(snap.error()) : no_database(snap.error());

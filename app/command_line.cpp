@@ -58,6 +58,8 @@ std::string help_text() {
          "  busbar doctor [--json]                  check settings, PostgreSQL and disk\n"
          "  busbar cleanup [--dry-run] [--force]    drop what Busbar made in PostgreSQL\n"
          "  busbar serve --help                     list the settings, which all three read\n"
+         "  busbar policy check --token <token>     what a token may see, and why; --help says "
+         "more\n"
          "  busbar health [--active]                ask the one that runs here how it is: says "
          "active,\n"
          "                                          waiting or starting and exits with 0 if it "
@@ -104,6 +106,25 @@ std::string cleanup_help_text() {
          "\n"
          "Exit status: 0 done, or there was nothing to do; 1 it failed; 2 a Busbar leads the "
          "stream.";
+}
+
+std::string policy_help_text() {
+  return "Usage: busbar policy check --token <token> [--table <table>] [--<setting> <value>]...\n"
+         "\n"
+         "Says whether a token is good and, for each table of the policy or for one, which rows "
+         "and\n"
+         "columns it opens, by which rule, and why others do not apply. Reads BUSBAR_POLICY_FILE "
+         "and "
+         "the\n"
+         "keys that `busbar serve` reads; needs no database and no server.\n"
+         "\n"
+         "  --token    a JWT or a shape grant; - reads it from the standard input, where no list "
+         "of\n"
+         "             processes shows it\n"
+         "  --table    a table, or schema.table, as the policy writes it\n"
+         "\n"
+         "Exit status: 0 the token opens something, 1 keys or policy cannot be read, 2 it opens "
+         "nothing.";
 }
 
 std::string serve_help_text() {
@@ -172,16 +193,34 @@ void declare(CLI::App& app, subcommand& sub, command_line& line) {
                                                      : line.force);
   sub.values.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i)
-    sub.options.push_back(sub.what == command::health && !tells_where(table[i]) ? nullptr
+    sub.options.push_back(!is_read_by(sub.what, table[i]) ? nullptr
                           : table[i].is_switch
                               ? sub.parser->add_flag(table[i].flag(), sub.values[i])
                               : sub.parser->add_option(table[i].flag(), sub.values[i]));
+  if (sub.what == command::check_policy) {
+    sub.parser->add_option("verb", line.verb);
+    sub.parser->add_option("--token", line.token);
+    sub.parser->add_option("--table", line.table);
+  }
+}
+
+/// Where a Busbar is to be found: what `busbar health` reads.
+bool tells_where(const setting& s) {
+  return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
+}
+
+/// What `busbar policy check` reads.
+bool is_of_gate(const setting& s) {
+  return s.name.starts_with("BUSBAR_JWT_") || s.name == "BUSBAR_POLICY_FILE" ||
+         s.name == "BUSBAR_GRANT_KEY_FILE";
 }
 
 } // namespace
 
-bool tells_where(const setting& s) {
-  return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
+bool is_read_by(command what, const setting& s) {
+  return what == command::health         ? tells_where(s)
+         : what == command::check_policy ? is_of_gate(s)
+                                         : true;
 }
 
 result<command_line> read_command_line(const std::vector<std::string>& arguments) {
@@ -195,11 +234,12 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   app.allow_extras();
   app.require_subcommand(0, 1);
   command_line out;
-  std::array<subcommand, 4> subs{
+  std::array<subcommand, 5> subs{
       subcommand{"serve", command::serve, serve_help_text, {}},
       subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
       subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
-      subcommand{"health", command::health, help_text, {"--active"}}};
+      subcommand{"health", command::health, help_text, {"--active"}},
+      subcommand{"policy", command::check_policy, policy_help_text, {}}};
   for (auto& sub : subs)
     declare(app, sub, out);
   try {
@@ -231,6 +271,9 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
     return fail(unknown_arguments(sub->name, known, remaining));
   }
   out.what = sub->what;
+  if (out.what == command::check_policy && (out.verb != "check" || out.token.empty()))
+    return fail(errc::misconfigured, "what there is of `busbar policy` is `busbar policy check "
+                                     "--token <token>`; `busbar policy --help` says more");
   for (std::size_t i = 0; i < table.size(); ++i)
     if (sub->options[i] != nullptr && sub->options[i]->count() > 0)
       out.flags.emplace(table[i].name, sub->values[i]);

@@ -19,12 +19,15 @@ struct command_line {
   bool dry_run = false;
   bool force = false;
   bool must_be_active = false; ///< For health.
+  std::string verb = {};       ///< For check_policy, as are the next two.
+  std::string token = {};
+  std::string table = {};
 };
 
 /// `arguments` starts after the program's name. Errors are as parse_invocation() has them.
 result<command_line> read_command_line(const std::vector<std::string>& arguments);
 
-/// Where a Busbar is to be found: the settings that `busbar health` reads.
-bool tells_where(const setting& s);
+/// Whether the command reads this setting.
+bool is_read_by(command what, const setting& s);
 
 } // namespace busbar::app

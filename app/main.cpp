@@ -19,6 +19,7 @@
 #include "app/joining.hpp"
 #include "app/leading.hpp"
 #include "app/node_view.hpp"
+#include "app/policy_check.hpp"
 #include "app/recovery.hpp"
 #include "app/settings.hpp"
 #include "app/stop_signal.hpp"
@@ -44,6 +45,8 @@
 #include <random>
 #include <string>
 #include <thread>
+
+#include "gate/gatekeeper.hpp"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -139,6 +142,7 @@ std::vector<std::string> secrets_of(const app::settings& config) {
     secrets.push_back(*config.secret);
   if (!config.cluster_secret.empty())
     secrets.push_back(config.cluster_secret);
+  secrets.insert(secrets.end(), config.more_secrets.begin(), config.more_secrets.end());
   for (const auto& text : {config.database_url, config.snapshot_database_url})
     if (const auto url = postgres::connection_url::parse(text);
         url && url->display().find(url->password()) == std::string::npos)
@@ -169,6 +173,14 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     return complain(std::move(snapshot_url).error());
 
   monitoring::metrics metrics;
+  std::unique_ptr<gate::gatekeeper>
+      gatekeeper; // before all that takes time: it may be misconfigured
+  if (config.gate.active()) {
+    auto started = gate::gatekeeper::start(config.gate, metrics.registry());
+    if (!started)
+      return complain(std::move(started).error());
+    gatekeeper = std::move(*started);
+  }
   const bool clustered = config.clustered();
   const storage::store_settings store_settings{
       .directory = config.storage_dir,
@@ -435,6 +447,8 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
        .port = config.port,
        .io_threads = io_threads,
        .secret = config.secret,
+       .more_secrets = config.more_secrets,
+       .gate = gatekeeper.get(),
        .allow_delete = config.integration_testing,
        .compression = config.compression,
        .long_poll = config.long_poll,
@@ -516,6 +530,8 @@ int main(int argc, char** argv) {
     return app::run_cleanup(*call, std::cout, std::cerr);
   case app::command::health:
     return report_health(*call);
+  case app::command::check_policy:
+    return app::run_policy_check(*call, std::cin, std::cout, std::cerr);
   case app::command::serve:
     break;
   }

@@ -187,8 +187,128 @@ setting insecure() {
   out.read = [](draft& d, std::string_view value) -> result<void> {
     return read_boolean(value).map([&](bool on) { d.insecure = on; });
   };
-  out.write = [](const settings& s) { return std::string{s.secret ? "false" : "true"}; };
+  out.write = [](const settings& s) {
+    const bool open = !s.secret && s.more_secrets.empty() && !s.gate.active();
+    return std::string{open ? "true" : "false"};
+  };
   return out;
+}
+
+/// Commas separate; a secret with a comma in it is BUSBAR_SECRET's business.
+setting more_secrets() {
+  auto out = row({"BUSBAR_SECRETS",
+                  {},
+                  "More secrets that are as good as BUSBAR_SECRET, so that one can be replaced "
+                  "while clients still have the other. Each may also be sent as `Authorization: "
+                  "Bearer`."});
+  out.takes = "texts with commas between";
+  out.shown_default = "none";
+  out.read = [](draft& d, std::string_view value) -> result<void> {
+    while (!value.empty()) {
+      const auto comma = std::min(value.find(','), value.size());
+      if (comma == 0)
+        return fail(errc::misconfigured, "one of the secrets is empty");
+      d.config.more_secrets.emplace_back(value.substr(0, comma));
+      value.remove_prefix(std::min(comma + 1, value.size()));
+    }
+    return {};
+  };
+  out.write = [](const settings& s) {
+    return std::string{s.more_secrets.empty() ? "" : "********"};
+  };
+  return out;
+}
+
+setting of_gate(headline head, std::string gate::gate_settings::*field, std::string takes,
+                std::string (*refuse)(std::string_view)) {
+  auto out = row(std::move(head));
+  out.takes = std::move(takes);
+  out.shown_default = "none";
+  out.read = [field, refuse](draft& d, std::string_view value) -> result<void> {
+    if (auto wrong = refuse(value); !wrong.empty())
+      return fail(errc::misconfigured, std::move(wrong));
+    d.config.gate.*field = std::string{value};
+    return {};
+  };
+  out.write = [field](const settings& s) { return s.gate.*field; };
+  return out;
+}
+
+/// `at` returns the place of the value.
+setting of_gate(headline head, seconds& (*at)(gate::gate_settings&), milliseconds least,
+                milliseconds most) {
+  auto out = row(std::move(head));
+  out.takes = "a duration with ms, s or m, a bare number means s; " + write_duration(least) +
+              " to " + write_duration(most);
+  out.read = [at, least, most](draft& d, std::string_view text) -> result<void> {
+    return read_duration(text, 1s, least, most).map([&](milliseconds value) {
+      at(d.config.gate) = std::chrono::ceil<seconds>(value);
+    });
+  };
+  out.write = [at](const settings& s) {
+    auto copy = s.gate;
+    return write_duration(at(copy));
+  };
+  return out;
+}
+
+std::string refuse_key_url(std::string_view value) {
+  return value.starts_with("https://") || value.starts_with("http://")
+             ? std::string{}
+             : "'" + std::string{value} + "' begins neither with https:// nor with http://";
+}
+
+std::vector<setting> gate_table() {
+  using gate::gate_settings;
+  const auto expected = [](headline head, std::string gate::expectations::*field) {
+    auto out = row(std::move(head));
+    out.takes = "a text";
+    out.shown_default = "none";
+    out.read = [field](draft& d, std::string_view value) -> result<void> {
+      d.config.gate.expected.*field = std::string{value};
+      return {};
+    };
+    out.write = [field](const settings& s) { return s.gate.expected.*field; };
+    return out;
+  };
+  return {
+      of_gate({"BUSBAR_JWT_KEY_FILE",
+               {},
+               "Keys that verify tokens (`Authorization: Bearer <JWT>`): public keys in PEM, a "
+               "JWKS in JSON, or a secret. Read again when it changes. With it, or with the next, "
+               "each request needs a token or the secret, and BUSBAR_POLICY_FILE says what a token "
+               "opens."},
+              &gate_settings::key_file, "the path of a file", refuse_nothing),
+      of_gate({"BUSBAR_JWT_KEY_URL", {}, "Where the issuer of tokens publishes its keys, a JWKS."},
+              &gate_settings::key_url, "an https:// URL", refuse_key_url),
+      of_gate(
+          {"BUSBAR_JWT_KEY_PERIOD",
+           {},
+           "How often that URL is asked; sooner, though at most every 30 seconds, when a token "
+           "names a key that is not known."},
+          [](gate_settings& s) -> seconds& { return s.key_period; }, 1s, 24h),
+      expected({"BUSBAR_JWT_ISSUER", {}, "What a token's `iss` must be; not asked if not set."},
+               &gate::expectations::issuer),
+      expected({"BUSBAR_JWT_AUDIENCE",
+                {},
+                "What a token's `aud` must be or hold; not asked if not set."},
+               &gate::expectations::audience),
+      of_gate(
+          {"BUSBAR_JWT_CLOCK_SKEW",
+           {},
+           "By how much the clock of the issuer may differ from ours."},
+          [](gate_settings& s) -> seconds& { return s.expected.clock_skew; }, 0s, 10min),
+      of_gate({"BUSBAR_POLICY_FILE",
+               {},
+               "What tokens open: per table for whom, which columns, which rows; and limits per "
+               "tenant. Read again when it changes."},
+              &gate_settings::policy_file, "the path of a YAML file", refuse_nothing),
+      of_gate({"BUSBAR_GRANT_KEY_FILE",
+               {},
+               "Keys that verify shape grants: tokens that name one shape each, signed by whoever "
+               "decides. Never the keys of other tokens."},
+              &gate_settings::grant_key_file, "the path of a file", refuse_nothing),
+  };
 }
 
 setting on_or_off(setting out, bool settings::*where) {
@@ -268,7 +388,7 @@ setting network_wait(headline head, Duration settings::*field, milliseconds bare
   return out;
 }
 
-std::vector<setting> make_table() {
+std::vector<setting> main_table() {
   constexpr bounds threads{0, 256};
   return {
       database({"DATABASE_URL",
@@ -307,6 +427,7 @@ std::vector<setting> make_table() {
                     "given up."},
                    &settings::tcp_user_timeout, 1ms, "30s"),
       secret(),
+      more_secrets(),
       insecure(),
       count({"BUSBAR_PORT", {"ELECTRIC_PORT"}, "The HTTP port; 0 takes any free port."},
             &settings::port, {0, 65'535}),
@@ -448,6 +569,14 @@ std::vector<setting> make_table() {
              "all others are summed up."},
             &settings::tenants_listed, {0, 1'000}),
   };
+}
+
+std::vector<setting> make_table() {
+  auto all = main_table();
+  auto gate = gate_table();
+  all.insert(std::prev(all.end()), std::make_move_iterator(gate.begin()),
+             std::make_move_iterator(gate.end()));
+  return all;
 }
 
 } // namespace

@@ -178,10 +178,30 @@ result<void> verify_server(std::string& url, std::string_view ca_file) {
   return {};
 }
 
+result<void> check_gate(const gate::gate_settings& gate) {
+  const bool has_token_keys = !gate.key_file.empty() || !gate.key_url.empty();
+  if (!gate.key_file.empty() && !gate.key_url.empty())
+    return fail(errc::misconfigured,
+                "BUSBAR_JWT_KEY_FILE and BUSBAR_JWT_KEY_URL are both set: tokens have one source "
+                "of keys",
+                "BUSBAR_JWT_KEY_URL");
+  if (has_token_keys && gate.policy_file.empty())
+    return fail(errc::misconfigured,
+                "BUSBAR_POLICY_FILE is not set: without a policy tokens open nothing",
+                "BUSBAR_POLICY_FILE");
+  if (!gate.policy_file.empty() && !gate.active())
+    return fail(errc::misconfigured,
+                "BUSBAR_POLICY_FILE is set, but no keys of tokens are: set BUSBAR_JWT_KEY_FILE or "
+                "BUSBAR_JWT_KEY_URL",
+                "BUSBAR_POLICY_FILE");
+  return {};
+}
+
 /// Of what only `serve` needs.
 result<void> check_service(const draft& d) {
   const auto& config = d.config;
-  if (!config.secret && !d.insecure)
+  const bool open = !config.secret && config.more_secrets.empty() && !config.gate.active();
+  if (open && !d.insecure)
     return fail(errc::misconfigured,
                 "set BUSBAR_SECRET to the secret that requests must carry, or BUSBAR_INSECURE=true "
                 "to answer requests without one",
@@ -191,6 +211,14 @@ result<void> check_service(const draft& d) {
         errc::misconfigured,
         "BUSBAR_SECRET and BUSBAR_INSECURE=true contradict each other: set only one of them",
         "BUSBAR_INSECURE");
+  if (!open && !config.secret && d.insecure)
+    return fail(errc::misconfigured,
+                "BUSBAR_INSECURE=true contradicts " +
+                    std::string{config.gate.active() ? "the keys of tokens" : "BUSBAR_SECRETS"} +
+                    ": set only one of them",
+                "BUSBAR_INSECURE");
+  if (auto sound = check_gate(config.gate); !sound)
+    return sound;
   if (config.port != 0 && config.port == config.metrics_port)
     return fail(errc::misconfigured,
                 "BUSBAR_PORT and BUSBAR_METRICS_PORT are both " + std::to_string(config.port) +
@@ -226,12 +254,12 @@ result<void> finish_database(settings& config) {
 result<settings> read_settings(const command_line& line, const environment_map& variables,
                                result<void>& service) {
   // Whether the rest of the settings is sound is for the server to say, which has them all.
-  const bool only_where = line.what == command::health;
-  if (auto known = refuse_unknown(variables); !known && !only_where)
+  const bool only_part = line.what == command::health || line.what == command::check_policy;
+  if (auto known = refuse_unknown(variables); !known && !only_part)
     return fail(std::move(known).error());
   draft read;
   for (const auto& s : setting_table()) {
-    if (only_where && !tells_where(s))
+    if (!is_read_by(line.what, s))
       continue;
     source from;
     if (const auto flag = line.flags.find(s.name); flag != line.flags.end()) {
@@ -247,7 +275,10 @@ result<settings> read_settings(const command_line& line, const environment_map& 
     if (auto done = s.read(read, from.value); !done)
       return fail(errc::misconfigured, from.name + ": " + done.error().message, s.name);
   }
-  if (only_where)
+  if (line.what == command::check_policy)
+    if (auto sound = check_gate(read.config.gate); !sound)
+      return fail(std::move(sound).error());
+  if (only_part)
     return std::move(read.config);
   service = check_service(read);
   if (auto done = finish_database(read.config); !done)
@@ -269,6 +300,8 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
   out.dry_run = line->dry_run;
   out.force = line->force;
   out.must_be_active = line->must_be_active;
+  out.token = std::move(line->token);
+  out.table = std::move(line->table);
   const auto variables = read_environment(environment);
   result<void> service;
   auto config = read_settings(*line, variables, service);
@@ -280,7 +313,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     return fail(std::move(service).error());
   if (config)
     out.config = std::move(*config);
-  if (out.what != command::health)
+  if (out.what != command::health && out.what != command::check_policy)
     out.notes = notes_on_unused(variables);
   return out;
 }

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "gate/settings.hpp"
+
 namespace busbar::app {
 
 struct settings {
@@ -53,6 +55,8 @@ struct settings {
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
   std::string log_level = "info";                  ///< BUSBAR_LOG_LEVEL
+  std::vector<std::string> more_secrets;           ///< BUSBAR_SECRETS
+  gate::gate_settings gate; ///< BUSBAR_JWT_…, BUSBAR_POLICY_FILE, BUSBAR_GRANT_KEY_FILE
   std::string log_format = "text";                 ///< BUSBAR_LOG_FORMAT: text or json
   std::chrono::milliseconds slow_query{1'000};     ///< BUSBAR_SLOW_QUERY; 0 = none is slow
   std::string metrics_address = "0.0.0.0";         ///< BUSBAR_METRICS_ADDRESS
@@ -69,12 +73,13 @@ struct settings {
   bool clustered() const noexcept { return !cluster_peers.empty() || !cluster_dns.empty(); }
 };
 
-enum class command { serve, doctor, cleanup, health, print_version, print_help };
+enum class command { serve, doctor, cleanup, health, check_policy, print_version, print_help };
 
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config;  ///< For serve, doctor and cleanup; for health only port and address.
+  settings config;  ///< For serve, doctor and cleanup; for health only port and address, for
+                    ///< check_policy only the gate's.
   std::vector<std::string> notes = {}; ///< What to warn of in the log, a line each.
   /// For doctor only: why `serve` would refuse these settings.
   std::optional<error> fault = std::nullopt;
@@ -82,6 +87,8 @@ struct invocation {
   bool dry_run = false; ///< For cleanup, as is `force`.
   bool force = false;
   bool must_be_active = false; ///< For health: it is not enough that it serves.
+  std::string token = {};      ///< For check_policy; "-" = from the standard input.
+  std::string table = {};      ///< For check_policy; empty = all.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after

@@ -13,7 +13,9 @@ namespace busbar {
 /// slots may have the same hash, and even be equal. One thread at a time.
 ///
 /// Linear probing, at most 4/5 full. It grows by half, so that it is seldom less than half full;
-/// what is taken out leaves no trace.
+/// what is taken out leaves no trace. Slots lie in the order of their hashes, so what comes in that
+/// order gathers at the beginning and takes quadratic time, unless there was room for all of it:
+/// reserve(), or let tables that are filled from each other use different hashes.
 template <class Slot>
 class probe_table {
 public:
@@ -76,8 +78,8 @@ public:
       resize(std::max(least, slots_.size() / 2));
   }
   void reserve(std::size_t count) {
-    if (count > most(slots_.size()))
-      resize(std::max(least, count + count / 4 + 1));
+    if (count > most(slots_.size())) // and not by so little that the next few reserve again
+      resize(std::max({least, count + count / 4 + 1, slots_.size() + slots_.size() / 2}));
   }
 
 private:

@@ -11,7 +11,7 @@ BUSBAR=${BENCH_BUSBAR:-$BUILD/busbar}
 LOAD=$BUILD/bench/busbar_load
 BARE=$BUILD/bench/busbar_bare_epoll
 MATCHER=$BUILD/bench/busbar_bare_matcher
-ALL_ROWS=(G1 G2 G3 G3R G3L G3P G4 G5 G6 G8 G9 G10 G11 G12 G16 G17 G18 REG SUB)
+ALL_ROWS=(G1 G2 G3 G3R G3L G3P G4 G5 G6 G8 G9 G10 G11 G12 G16 G17 G18 REG SUB TEN)
 QUICK=${BENCH_QUICK:-0}
 
 if [[ $QUICK == 1 ]]; then
@@ -107,6 +107,7 @@ need psql postgresql-client
 need nginx nginx-light
 need wrk wrk
 need curl curl
+need openssl openssl
 NGINX=$(PATH=$PATH:/usr/sbin command -v nginx)
 ulimit -n "$(ulimit -Hn)"
 

@@ -201,7 +201,11 @@ bool connection::write(std::span<const fragment> fragments) {
   if (broken_)
     return false;
   const bool was_idle = writer_.idle();
-  switch (writer_.send(socket_.get(), fragments, worker_.sent_bytes(), worker_.held())) {
+  const auto before = worker_.sent_bytes();
+  const auto outcome = writer_.send(socket_.get(), fragments, worker_.sent_bytes(), worker_.held());
+  if (pass_)
+    pass_->sent(worker_.sent_bytes() - before);
+  switch (outcome) {
   case socket_writer::outcome::sent:
     return true;
   case socket_writer::outcome::stalled:
@@ -217,7 +221,11 @@ bool connection::write(std::span<const fragment> fragments) {
 
 void connection::flush() {
   const auto before = writer_.backlog_bytes();
-  switch (writer_.flush(socket_.get(), worker_.sent_bytes())) {
+  const auto sent_before = worker_.sent_bytes();
+  const auto outcome = writer_.flush(socket_.get(), worker_.sent_bytes());
+  if (pass_)
+    pass_->sent(worker_.sent_bytes() - sent_before);
+  switch (outcome) {
   case socket_writer::outcome::sent:
     phase_timer::disarm();
     return resume();
@@ -381,6 +389,7 @@ void connection::finish_answer() {
   log_answer();
   free_memory(echo_);
   question_.reset();
+  pass_.reset();
   if (close_after_) {
     const bool lingers = linger_ && !peer_done_;
     if (!lingers || ::shutdown(socket_.get(), SHUT_WR) != 0)
@@ -411,6 +420,8 @@ void connection::on_phase_expired() {
     question_.reset();
     return answer_refused({{errc::unavailable, std::move(why_not)}, cause::not_ready});
   }
+  case phase::limited:
+    return answer_limited(gate::over_limit{*question_->over});
   case phase::keepalive: {
     const auto comment =
         http_1_1_ ? chunk_head(keepalive_comment.size()) + std::string{keepalive_comment} + "\r\n"
@@ -493,6 +504,7 @@ void connection::close() {
   free_memory(echo_);
   forget_body();
   question_.reset();
+  pass_.reset();
   worker_.retire(*this);
 }
 

@@ -5,6 +5,7 @@
 #include "http/admission.hpp"
 #include "http/body_decoder.hpp"
 #include "http/event_loop.hpp"
+#include "http/gate_pass.hpp"
 #include "http/query.hpp"
 #include "http/request_head.hpp"
 #include "http/response_head.hpp"
@@ -21,14 +22,18 @@
 #include <string>
 #include <string_view>
 
+namespace busbar::gate {
+class porter;
+}
+
 namespace busbar::http {
 
 class worker;
 
 /// What the connection waits for now, with a limit of time; none while a long poll is parked, whose
 /// time the session keeps.
-enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive, readiness };
-inline constexpr std::size_t phases = 7;
+enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive, readiness, limited };
+inline constexpr std::size_t phases = 8;
 
 struct phase_timer : timer {
   phase in = phase::idle;
@@ -75,7 +80,8 @@ public:
   void close_if_idle();
   void close();
   bool closed() const noexcept { return state_ == state::closed; }
-  void ask_again(); ///< The service has become ready.
+  void ask_again();    ///< The service has become ready.
+  void look_at_pass(); ///< Whether the bearer of the token may stay.
 
   bool deferred = false; ///< Private to worker::defer().
 
@@ -110,6 +116,7 @@ private:
   struct open_question {
     std::optional<shape_query> query; // to be asked again once the service is ready
     field_errors later;               // see shape_read::later
+    std::optional<gate::over_limit> over = std::nullopt; // to be told after a while
   };
 
   // Input (connection.cpp)
@@ -147,13 +154,23 @@ private:
   void serve_deletion(const query& parameters);
   void serve_preflight(std::string_view requested_headers);
   void serve_health();
-  void serve_cluster(std::string_view raw_query);
-  bool has_secret(const query& parameters) const;
+  void serve_cluster(const request_head& head, std::string_view raw_query);
+  bool has_secret(const request_head& head, const query& parameters) const;
   void serve_probe();
   bool admit(const query& parameters);
   void leave_session() noexcept;
   void leave_admission() noexcept;
   void set_parked(bool parked) noexcept;
+
+  // The gate (connection_gate.cpp)
+  bool authenticate(const request_head& head, const query& parameters);
+  bool admit_bearer(gate::porter& porter, std::string_view token);
+  bool confine(shape_read& read);
+  void on_pass_ended();
+  void answer_unauthorized();
+  void answer_forbidden();
+  void limit(const gate::over_limit& over);
+  void answer_limited(const gate::over_limit& over);
 
   // Answers (connection_answers.cpp)
   head_writer begin_head(int status, cors methods = cors::shape);
@@ -161,7 +178,6 @@ private:
   void end_bodiless(head_writer& head);
   void answer_json(int status, std::string_view body);
   void answer_invalid(const field_errors& errors);
-  void answer_unauthorized();
   void answer_gone(const std::optional<std::string>& handle);
   void answer_refused(const refusal& what);
   void answer_log(const log_slice& slice);
@@ -192,6 +208,7 @@ private:
   bool reading_now_ : 1 = false;
   std::uint16_t status_ = 0; // of the answer under way
   steady_time began_{};      // the request, roughly
+  bool personal_ : 1 = false; // what is answered is for this client alone
   head_scanner scanner_;
   std::uint64_t discard_ = 0; // bytes of the request's body still to throw away
   std::string cursor_;
@@ -203,6 +220,7 @@ private:
   std::unique_ptr<body_stream> body_;
   std::unique_ptr<incoming_request> incoming_;
   std::unique_ptr<open_question> question_;
+  std::unique_ptr<gate_pass> pass_; // of the request under way, if a token came with it
 };
 
 } // namespace busbar::http

@@ -125,7 +125,7 @@ void connection::on_subset(const subset_answer& answer) {
   set_parked(false);
   state_ = state::answering;
   auto head = begin_head(200);
-  add_subset_headers(head, answer);
+  add_subset_headers(head, answer, personal_);
   head.end_with_length(answer.body->size());
   const std::string_view body = verb_ == method::head ? std::string_view{} : *answer.body;
   const std::array<fragment, 2> fragments{{{worker_.head_text()}, {body, &answer.body}}};
@@ -174,7 +174,8 @@ head_writer connection::begin_head(int status, cors methods) {
                            .date = worker_.date(),
                            .server = worker_.server_name(),
                            .origin = echo.origin,
-                           .request_id = request_id},
+                           .request_id = request_id,
+                           .personal = personal_},
           methods};
 }
 
@@ -237,16 +238,10 @@ void connection::answer_invalid(const field_errors& errors) {
   answer_json(400, validation_body(errors));
 }
 
-void connection::answer_unauthorized() {
-  auto head = begin_head(401);
-  head.add("cache-control", default_cache_control).add("content-type", json_type);
-  end_short(head, message_body("the secret is missing or wrong"));
-}
-
 void connection::answer_gone(const std::optional<std::string>& handle) {
   worker_.count_must_refetch(handle.has_value());
   auto head = begin_head(409);
-  add_gone_headers(head, handle, verb_);
+  add_gone_headers(head, handle, verb_, personal_);
   head.add("content-type", json_type);
   end_short(head, must_refetch_body);
 }
@@ -292,10 +287,11 @@ void connection::add_log_headers_of(head_writer& head, const log_slice& slice, c
     cursor =
         next_cursor(cursor_, std::chrono::floor<std::chrono::seconds>(settings.long_poll),
                     worker_.wall_clock(), static_cast<std::int64_t>(1 + worker_.random() % 3600));
-  add_log_headers(head, slice,
-                  {live_, sse_, verb_ == method::post, in, worker_.session().stale_since()},
-                  {settings.cache_max_age, settings.cache_stale_age, settings.sse_lifetime}, cursor,
-                  worker_.random() >> 1, not_modified);
+  add_log_headers(
+      head, slice,
+      {live_, sse_, verb_ == method::post, in, worker_.session().stale_since(), personal_},
+      {settings.cache_max_age, settings.cache_stale_age, settings.sse_lifetime}, cursor,
+      worker_.random() >> 1, not_modified);
 }
 
 void connection::answer_log(const log_slice& slice) {

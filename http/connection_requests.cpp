@@ -36,6 +36,7 @@ void connection::remember(const request_head& head) {
   live_ = false;
   sse_ = false;
   ending_ = false;
+  personal_ = false;
   discard_ = 0;
   if (head.chunked || head.content_length > unwanted_body_bytes_max ||
       (head.expects_continue && head.content_length > 0)) {
@@ -71,7 +72,7 @@ void connection::begin_request(const request_head& head) {
   if ((route_ == route::live || route_ == route::ready) && reads)
     return serve_probe();
   if (route_ == route::cluster && reads && worker_.settings().cluster_report)
-    return serve_cluster(target.query);
+    return serve_cluster(head, target.query);
   if (route_ == route::root && reads) {
     auto answer = begin_head(200, cors::elsewhere);
     answer.add("cache-control", default_cache_control);
@@ -93,8 +94,8 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
     add_error_cache_headers(answer, verb_);
     return end_short(answer, {});
   }
-  if (!has_secret(*parameters))
-    return answer_unauthorized();
+  if (!authenticate(head, *parameters))
+    return;
   if (head.verb == method::delete_)
     return serve_deletion(*parameters);
   if (head.verb == method::post)
@@ -103,20 +104,10 @@ void connection::serve_shape(const request_head& head, std::string_view raw_quer
     serve_read(*parameters, head.if_none_match.text());
 }
 
-bool connection::has_secret(const query& parameters) const {
-  const auto& secret = worker_.settings().secret;
-  if (!secret)
-    return true;
-  const auto* given = parameters.find("secret");
-  if (!given)
-    given = parameters.find("api_secret");
-  return given && given->is == query_value::form::text && secret_matches(given->text, *secret);
-}
-
 /// Names and addresses of machines are not for everybody.
-void connection::serve_cluster(std::string_view raw_query) {
+void connection::serve_cluster(const request_head& head, std::string_view raw_query) {
   const auto parameters = query::parse(raw_query);
-  if (!parameters || !has_secret(*parameters))
+  if (!parameters || !has_secret(head, *parameters))
     return answer_unauthorized();
   auto answer = begin_head(200, cors::elsewhere);
   answer.add("cache-control", "no-store").add("content-type", json_type);
@@ -149,6 +140,8 @@ void connection::serve_read(const query& parameters, std::string if_none_match) 
   auto read = parse_shape_read(parameters);
   if (!read)
     return answer_invalid(read.error());
+  if (pass_ && !confine(*read))
+    return;
   const bool waits_for_news = read->query.live && !read->query.subset;
   live_ = waits_for_news;
   sse_ = read->query.sse && waits_for_news;
@@ -239,6 +232,8 @@ void connection::serve_post() {
     answer.add("cache-control", default_cache_control).add("content-type", json_type);
     return end_short(answer, error_body(merged.error()));
   }
+  if (pass_ && !worker_.porter()->may_stay(*pass_->bearer, worker_.precise_wall_clock()))
+    return answer_unauthorized();
   // Only now: a body that takes its time would hold a place and be no work.
   if (admit(parameters))
     serve_read(parameters, {});
@@ -265,6 +260,8 @@ void connection::forget_body() noexcept {
 }
 
 void connection::serve_deletion(const query& parameters) {
+  if (pass_) // others may read the same shape
+    return answer_forbidden();
   if (!worker_.settings().allow_delete)
     return answer_json(405, message_body("deleting shapes is not enabled on this server"));
   std::string why_not;

@@ -67,6 +67,7 @@ struct seen_headers {
   bool host = false;
   bool content_length = false;
   bool transfer_encoding = false;
+  bool authorization = false;
 };
 
 parsed<void> parse_connection(std::string_view value, request_head& head) {
@@ -113,6 +114,10 @@ parsed<void> take_header(std::string_view name, std::string_view value, request_
   case 13:
     if (equals_ignoring_case(name, "if-none-match"))
       head.if_none_match.add(value);
+    if (equals_ignoring_case(name, "authorization")) {
+      head.authorized_twice = std::exchange(seen.authorization, true);
+      head.authorization = head.authorized_twice ? std::string_view{} : value;
+    }
     return {};
   case 14:
     if (equals_ignoring_case(name, "content-length")) {

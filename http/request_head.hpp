@@ -59,6 +59,8 @@ struct request_head {
   std::string_view host;
   std::string_view origin;
   header_list if_none_match;
+  std::string_view authorization; ///< Of several lines, which may contradict each other, none.
+  bool authorized_twice = false;
   header_list accept_encoding;
   std::string_view request_id;
   std::string_view traceparent;

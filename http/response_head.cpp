@@ -34,6 +34,9 @@ std::string shape_cache_control(const log_slice& slice, read_mode mode,
                                 const cache_policy& policy) {
   if (mode.posted)
     return "no-cache";
+  // The client's own cache asks each time: by then the token may be worth nothing.
+  if (mode.personal)
+    return std::string{default_cache_control};
   if (mode.stale_since) // nobody should hear of the outage when it is over
     return "public, max-age=5, stale-while-revalidate=5";
   if (!slice.now && slice.requested == log_offset::start())
@@ -63,9 +66,10 @@ head_writer::head_writer(std::string& out, int status, const response_context& c
   else if (!context.http_1_1)
     out_ += "connection: keep-alive\r\n";
   // What a cache keeps for one origin says so, or it would be refused to the pages of others.
-  if (status != 204)
-    out_ +=
-        context.origin.empty() ? "vary: accept-encoding\r\n" : "vary: accept-encoding, origin\r\n";
+  if (status != 204) {
+    out_ += context.origin.empty() ? "vary: accept-encoding" : "vary: accept-encoding, origin";
+    out_ += context.personal ? ", authorization\r\n" : "\r\n";
+  }
   add("x-request-id", context.request_id);
   add("electric-server", context.server);
   add("access-control-allow-origin", context.origin.empty() ? "*" : context.origin);
@@ -137,8 +141,8 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
     head.add("busbar-stale-since", timestamp(*mode.stale_since));
 }
 
-void add_subset_headers(head_writer& head, const subset_answer& subset) {
-  head.add("cache-control", "no-cache")
+void add_subset_headers(head_writer& head, const subset_answer& subset, bool personal) {
+  head.add("cache-control", personal ? "private, no-cache" : "no-cache")
       .add("content-type", json_type)
       .add("electric-snapshot", "true")
       .add("electric-handle", subset.handle);
@@ -157,8 +161,10 @@ void add_error_cache_headers(head_writer& head, method verb) {
   head.add("cache-control", "no-store").add("surrogate-control", "no-store");
 }
 
-void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb) {
+void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb,
+                      bool personal) {
   head.add("cache-control", verb == method::post ? "no-cache"
+                            : personal           ? default_cache_control
                             : handle             ? "public, max-age=60, must-revalidate"
                                                  : "public, max-age=1, must-revalidate");
   if (!handle)
@@ -337,6 +343,8 @@ std::string_view reason_of(int status) noexcept {
     return "Bad Request";
   case 401:
     return "Unauthorized";
+  case 403:
+    return "Forbidden";
   case 404:
     return "Not Found";
   case 405:
@@ -349,6 +357,8 @@ std::string_view reason_of(int status) noexcept {
     return "Content Too Large";
   case 414:
     return "URI Too Long";
+  case 429:
+    return "Too Many Requests";
   case 431:
     return "Request Header Fields Too Large";
   case 500:

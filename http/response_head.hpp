@@ -27,6 +27,7 @@ struct response_context {
   std::string_view server;     ///< Of electric-server.
   std::string_view origin;     ///< The request's, may be empty.
   std::string_view request_id; ///< Echoed or made up, never empty.
+  bool personal = false;       ///< It depends on who asks.
 };
 
 enum class cors : std::uint8_t { shape, elsewhere };
@@ -62,6 +63,7 @@ struct read_mode {
   bool posted = false; ///< By POST: not to be cached.
   coding in = coding::identity;
   std::optional<std::chrono::sys_seconds> stale_since = {}; ///< PostgreSQL is away since then.
+  bool personal = false; ///< For the client alone: never for a cache that others share.
 };
 
 /// The headers of a 200 or 304 with log entries. `cursor` for live requests; `unique` makes the
@@ -71,12 +73,13 @@ void add_log_headers(head_writer& head, const log_slice& slice, read_mode mode,
                      bool not_modified);
 
 /// The headers of a 200 with a subset.
-void add_subset_headers(head_writer& head, const subset_answer& subset);
+void add_subset_headers(head_writer& head, const subset_answer& subset, bool personal = false);
 
 /// cache-control of an error (any status from 400 on, but 409).
 void add_error_cache_headers(head_writer& head, method verb);
 /// cache-control, handle and ETag of a 409.
-void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb);
+void add_gone_headers(head_writer& head, const std::optional<std::string>& handle, method verb,
+                      bool personal = false);
 /// content-type and retry-after of a 503 that the session asks for; says if we know the trouble.
 void add_trouble_headers(head_writer& head, const refusal& what);
 /// Of what goes wrong on our side, bodies name the request, so that it can be found in the log.

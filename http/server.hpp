@@ -12,6 +12,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "gate/gatekeeper.hpp"
 
 namespace busbar::http {
 
@@ -20,6 +23,8 @@ struct server_settings {
   std::uint16_t port = 3000;
   std::size_t io_threads = 1;
   std::optional<std::string> secret;           ///< nullopt = insecure mode.
+  std::vector<std::string> more_secrets = {};  ///< That are as good.
+  gate::gatekeeper* gate = nullptr;            ///< Borrowed; null: there are no tokens.
   bool allow_delete = false;                   ///< DELETE /v1/shape.
   bool compression = true;                     ///< Bodies, for clients that accept it.
   std::chrono::milliseconds long_poll{20'000}; ///< For cursors; the session keeps the time.

@@ -12,6 +12,10 @@ namespace busbar::http {
 namespace {
 
 constexpr std::chrono::milliseconds readiness_look_period{50};
+/// A refusal for a tenant's limit comes after so long.
+constexpr std::chrono::milliseconds limit_pause{500};
+/// For so long at most a token outlives its end.
+constexpr std::chrono::milliseconds pass_look_period{1'000};
 /// Who takes nothing for as long as this may be given up when memory runs short.
 constexpr std::chrono::milliseconds stalled_least{1'000};
 
@@ -32,9 +36,12 @@ worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
               deadline_list<phase_timer>{shared.settings.send_timeout},
               deadline_list<phase_timer>{std::chrono::seconds{2}},
               deadline_list<phase_timer>{shared.settings.sse_keepalive},
-              deadline_list<phase_timer>{shared.settings.readiness_timeout}},
+              deadline_list<phase_timer>{shared.settings.readiness_timeout},
+              deadline_list<phase_timer>{limit_pause}},
       lifetimes_{shared.settings.sse_lifetime}, random_{std::random_device{}()},
       read_buffer_(64 * 1024) {
+  if (shared.settings.gate != nullptr)
+    porter_ = std::make_unique<gate::porter>(*shared.settings.gate);
   read_clocks();
 }
 
@@ -55,6 +62,7 @@ void worker::run(const session_factory& sessions, const std::function<void()>& s
     loop_->dispatch();
     run_deferred();
     look_whether_ready();
+    look_at_passes();
     expire();
     shed();
     publish_metrics();
@@ -85,6 +93,8 @@ int worker::wait_milliseconds() noexcept {
     next = std::min(next, list.next());
   if (!waiting_for_service().empty())
     next = std::min(next, next_look_);
+  if (!passes_.empty())
+    next = std::min(next, next_look_at_passes_);
   next = std::min(next, next_to_shed());
   if (next == steady_time::max())
     return -1;
@@ -161,6 +171,18 @@ void worker::look_whether_ready() {
     return;
   while (auto* client = waiting.pop_first())
     static_cast<connection*>(client)->ask_again();
+}
+
+/// Each of them: keys and policies change for many at once, and a look is cheap.
+void worker::look_at_passes() {
+  if (passes_.empty() || now_ < next_look_at_passes_)
+    return;
+  next_look_at_passes_ = now_ + pass_look_period;
+  std::vector<connection*> owners;
+  for (auto& pass : passes_)
+    owners.push_back(&pass.owner);
+  for (auto* owner : owners)
+    owner->look_at_pass();
 }
 
 void worker::expire() {

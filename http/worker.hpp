@@ -23,6 +23,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "gate/porter.hpp"
+
 namespace busbar::http {
 
 /// What all workers of a server share. Thread-safe.
@@ -63,9 +65,13 @@ public:
   monitoring::metrics& metrics() noexcept { return shared_.metrics; }
   const head_limits& limits() const noexcept { return limits_; }
   bool draining() const noexcept { return draining_; }
+  gate::porter* porter() noexcept { return porter_.get(); } ///< Null: there are no tokens.
+  void keep(gate_pass& pass) noexcept { passes_.push_back(pass); }
 
   std::string_view date() const noexcept { return date_; }
   std::chrono::sys_seconds wall_clock() const noexcept { return wall_clock_; }
+  gate::wall_time precise_wall_clock() const noexcept { return std::chrono::system_clock::now(); }
+  steady_time now() const noexcept { return now_; }
   std::uint64_t random() { return random_(); }
   std::span<char> read_buffer() noexcept { return read_buffer_; }
   /// Where the text of a head is put together: at most one is under way in a thread.
@@ -100,6 +106,7 @@ private:
   void run_deferred();
   void expire();
   void look_whether_ready();
+  void look_at_passes();
   /// When the client that has taken nothing for longest may be given up; max() if none need be.
   steady_time next_to_shed() const noexcept;
   void shed();
@@ -120,6 +127,11 @@ private:
   bool draining_ = false;
   steady_time next_look_{}; // at the service's state, for those who wait for it
 
+  std::unique_ptr<gate::porter> porter_;
+  boost::intrusive::list<gate_pass, boost::intrusive::base_hook<pass_hook>,
+                         boost::intrusive::constant_time_size<false>>
+      passes_; // before the connections, which own them
+  steady_time next_look_at_passes_{};
   held_pieces held_;       // before the connections, which hold them
   connection_list open_;   // owns its elements, see adopt() and bury()
   connection_list closed_; // likewise

@@ -65,6 +65,11 @@ std::string lost_rows_query(const table_info& table) {
          " AND relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(oid))";
 }
 
+/// At least 256 MiB, which is what they may take, not what they do take.
+constexpr const char* work_mem_for_subqueries =
+    ", pg_catalog.set_config('work_mem', greatest(262144, pg_catalog.pg_size_bytes("
+    "pg_catalog.current_setting('work_mem')) / 1024) || 'kB', true)";
+
 struct copied_row {
   char* bytes = nullptr;
   explicit copied_row(char* taken) : bytes{taken} {}
@@ -76,7 +81,8 @@ struct copied_row {
 } // namespace
 
 pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadline until,
-                                                     std::chrono::milliseconds lock_wait_max) {
+                                                     std::chrono::milliseconds lock_wait_max,
+                                                     bool asks_subqueries) {
   // SET takes no snapshot; the SELECT does, and the transaction keeps it. The settings are those of
   // the replication session, so that a row has the same text there and here (spec 1.17).
   const auto lock_timeout =
@@ -89,7 +95,8 @@ pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadli
                                "SET LOCAL standard_conforming_strings = on; " +
                                    pinned(session.server_version()) + lock_timeout +
                                    "SELECT pg_catalog.pg_current_snapshot(), "
-                                   "pg_catalog.pg_current_wal_insert_lsn()",
+                                   "pg_catalog.pg_current_wal_insert_lsn()" +
+                                   (asks_subqueries ? work_mem_for_subqueries : ""),
                                until);
   if (!begun) {
     if (session.usable())

@@ -40,9 +40,12 @@ inline constexpr std::string_view lost_rows = "40001"; ///< serialization_failur
 class snapshot_reader {
 public:
   /// `lock_wait_max`: so long copy() waits for a lock of the table, then it fails with SQLSTATE
-  /// 55P03; 0 = until the first row is overdue.
+  /// 55P03; 0 = until the first row is overdue. `asks_subqueries`: PostgreSQL gets enough memory to
+  /// keep some millions of values that a subquery selects; without, it may select them anew for
+  /// each row.
   static pg_result_of<snapshot_reader> begin(connection& session, deadline until,
-                                             std::chrono::milliseconds lock_wait_max = {});
+                                             std::chrono::milliseconds lock_wait_max = {},
+                                             bool asks_subqueries = false);
 
   const snapshot& visibility() const noexcept { return visibility_; }
   /// The commit of every transaction that the snapshot sees ends at or before this position. It is

@@ -17,6 +17,8 @@ packages_build=(
   libexpected-dev     # result<>
   libspdlog-dev libcli11-dev nlohmann-json3-dev libssl-dev
   zlib1g-dev libzstd-dev # compressed bodies
+  libyaml-cpp-dev     # the policy of the gate
+  libcurl4-openssl-dev # keys of tokens, from a URL
   libgtest-dev libgmock-dev
 )
 packages_run=(
@@ -38,7 +40,7 @@ packages_test=(
 )
 packages_package=(dpkg-dev file) # CPack reads the dependencies off the binary
 packages_format=(clang-format)
-packages_bench=(nginx-light wrk)
+packages_bench=(nginx-light wrk openssl)
 packages_lint=(clang-tidy)
 packages_fresh=(debootstrap)
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -27,20 +28,29 @@ using set_number = std::uint32_t;
 /// may be wrong, but it never forgets one. One thread at a time.
 class set_values {
 public:
-  void add(const digest& value, set_number set) { table_.insert({short_hash(value), set}); }
+  void add(const digest& value, set_number set) { table_.insert({part_of(value), set}); }
+  /// So many will be added: it need not grow on the way.
+  void reserve_more(std::size_t count) { table_.reserve(table_.size() + count); }
   /// It was added.
   void remove(const digest& value, set_number set) {
-    const auto hash = short_hash(value);
+    const auto hash = part_of(value);
     if (const auto* found = table_.find(hash, [&](const slot& one) { return one.set == set; }))
       table_.erase(found);
   }
   template <class Visit>
   void visit(const digest& value, const Visit& visit) const {
-    table_.visit(short_hash(value), [&](const slot& one) { visit(one.set); });
+    table_.visit(part_of(value), [&](const slot& one) { visit(one.set); });
   }
   std::size_t size() const noexcept { return table_.size(); }
 
 private:
+  /// Another part of the digest than that by which value_counts finds it: values come here in the
+  /// order of such a table (see probe_table).
+  static std::uint32_t part_of(const digest& value) noexcept {
+    std::uint32_t part = 0;
+    std::memcpy(&part, value.data() + sizeof part, sizeof part);
+    return part;
+  }
   struct slot {
     std::uint32_t of = 0;
     set_number set = 0;

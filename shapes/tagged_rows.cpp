@@ -30,11 +30,17 @@ tagged_rows::tagged_rows(const shape_definition& shape, std::string_view secret,
     for (const auto& form : position.left)
       if (std::find(columns_.begin(), columns_.end(), form.column) == columns_.end())
         columns_.push_back(form.column);
+    if (!asks_which())
+      continue;
     expressions_.push_back(std::string{"COALESCE("} + (position.negated ? "NOT " : "") + "(" +
                            (position.leaf ? std::string{position.leaf->to_sql()}
                                           : membership_sql(*shape.table, *plan, position)) +
                            "), false)");
   }
+}
+
+bool tagged_rows::asks_which() const {
+  return shape_->filter->subqueries()->disjunct_ends.size() > 1;
 }
 
 row_cells tagged_rows::read(row_cells selected, std::string& headers) {
@@ -45,11 +51,13 @@ row_cells tagged_rows::read(row_cells selected, std::string& headers) {
     row_[columns_[i]] = selected[i];
   hasher_.forget();
   const auto& positions = shape_->filter->subqueries()->positions;
-  judged_.holds.assign(positions.size(), false);
+  judged_.holds.assign(positions.size(), true);
   judged_.values.assign(positions.size(), std::nullopt);
   for (std::size_t i = 0; i < positions.size(); ++i) {
-    const auto& holds = selected[columns_.size() + i];
-    judged_.holds[i] = holds && *holds == "t";
+    if (asks_which()) {
+      const auto& holds = selected[columns_.size() + i];
+      judged_.holds[i] = holds && *holds == "t";
+    }
     digest value;
     if (!positions[i].leaf &&
         hasher_.read(positions[i].left, row_, value) == value_hasher::reading::value)

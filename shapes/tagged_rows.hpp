@@ -19,13 +19,18 @@ public:
 
   /// The shape's columns, and then more.
   const std::vector<std::uint16_t>& columns() const noexcept { return columns_; }
-  /// SQL, to be selected behind the columns: whether each position holds.
+  /// SQL, to be selected behind the columns: whether each position holds. Empty if all do.
   const std::vector<std::string>& expressions() const noexcept { return expressions_; }
 
   /// Splits a row as selected: returns the shape's cells, and appends the members of `headers`.
   row_cells read(row_cells selected, std::string& headers);
 
 private:
+  /// Of a single disjunct all positions hold, for each row that was found. PostgreSQL is not asked:
+  /// in the list of what it selects it does not join, but looks each value up, at worst by reading
+  /// all that the subquery selects for every row.
+  bool asks_which() const;
+
   const shape_definition* shape_;
   std::vector<std::uint16_t> columns_;
   std::vector<std::string> expressions_;

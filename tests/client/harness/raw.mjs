@@ -211,11 +211,14 @@ export class RawConnection {
   }
 }
 
-/** One request on a connection of its own; surplus bytes after the response are an error. */
+/**
+ * One request on a connection of its own; surplus bytes after the response are an error. With headers
+ * that all requests to this server have, if it says so.
+ */
 export async function request(server, target, { method = 'GET', headers = {}, body, timeoutMs = 30_000 } = {}) {
   const connection = await RawConnection.open(server.port)
   try {
-    connection.request(method, target, headers, body)
+    connection.request(method, target, { ...server.headers, ...headers }, body)
     const response = await connection.readResponse({ method, timeoutMs })
     if (connection.unread.length > 0) {
       throw new FramingError(

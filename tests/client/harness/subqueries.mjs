@@ -35,8 +35,8 @@ export async function settle(server, follower, deadlineMs = 20_000) {
 }
 
 /** Settles the follower and compares its rows, column by column, with what PostgreSQL selects. */
-export async function equalsSelect(server, follower, what = '') {
-  await settle(server, follower)
+export async function equalsSelect(server, follower, what = '', deadlineMs = undefined) {
+  await settle(server, follower, deadlineMs)
   const { table, where, columns } = follower.shape
   const sql = `SELECT ${columns ?? '*'} FROM ${table} WHERE ${where} ORDER BY id`
   const want = (await server.query(sql)).map((row) => ({ ...row }))

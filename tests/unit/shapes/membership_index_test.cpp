@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <chrono>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <random>
@@ -167,6 +170,25 @@ TEST_F(MembershipIndexTest, FindsExactlyWhatAskingEachSetFinds) {
         expected.insert(i);
     ASSERT_EQ(find(x, y), expected);
   }
+}
+
+/// Seconds; where both tables had one order, half a minute.
+TEST(SetValuesTest, TakeAllOfALargeSetInTheOrderInWhichItIsKept) {
+  std::mt19937_64 random{11};
+  value_counts counts;
+  for (int i = 0; i < 400'000; ++i) {
+    const std::array<std::uint64_t, 2> bytes{random(), random()};
+    digest value{};
+    std::memcpy(value.data(), bytes.data(), value.size());
+    counts.add_one(value);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  set_values held;
+  counts.for_each([&](const digest& value, std::uint32_t) { held.add(value, 1); });
+  EXPECT_EQ(held.size(), counts.size());
+  counts.for_each([&](const digest& value, std::uint32_t) { held.remove(value, 1); });
+  EXPECT_EQ(held.size(), 0u);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{10});
 }
 
 TEST(ValueCountsTest, CountsLikeAMap) {
