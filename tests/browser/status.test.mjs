@@ -155,7 +155,7 @@ async function capture(page, name) {
   await page.evaluate(() => window.scrollTo(0, 0))
   const paths = [join(screenshots, `${name}.png`)]
   if (process.env.BUSBAR_KEEP_SCREENSHOTS) paths.push(join(top, 'docs/images', `${name}.png`))
-  for (const path of paths) await page.screenshot({ path, fullPage: !name.includes('light') || !path.includes('docs') })
+  for (const path of paths) await page.screenshot({ path, fullPage: path.startsWith(screenshots) })
 }
 
 scenario('it is dark or light as the system or the button says, with enough contrast', async ({ cleanup }) => {
