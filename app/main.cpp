@@ -214,16 +214,19 @@ int serve(const app::settings& config) {
                                          .status = &status,
                                          .period = config.reconcile_period},
                                         others);
-  others->janitor =
-      spawn_janitor(system,
-                    {.store = store->get(),
-                     .index = &index,
-                     .status = &status,
-                     .limits = {.shapes_max = config.shapes_max,
-                                .bytes_max = config.storage_bytes_max,
-                                .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
-                     .period = config.expiry_period},
-                    others);
+  others->janitor = spawn_janitor(
+      system,
+      {.store = store->get(),
+       .index = &index,
+       .status = &status,
+       .limits = {.shapes_max = config.shapes_max,
+                  .bytes_max = config.storage_bytes_max,
+                  .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
+       .period = config.expiry_period,
+       .compacts = config.compaction,
+       .compaction = {.chunk_bytes_max = config.chunk_bytes, .horizon = config.compaction_horizon},
+       .metrics = &metrics},
+      others);
   others->replicator = spawn_replicator(system,
                                         {.stream = stream,
                                          .store = store->get(),

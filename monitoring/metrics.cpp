@@ -99,7 +99,9 @@ metrics::metrics()
       snapshot_failures{
           counter(*registry_, "busbar_snapshot_failures_total", "Initial snapshots that failed.")},
       storage_sync_seconds{
-          seconds(*registry_, "busbar_storage_sync_seconds", "Duration of a storage sync.")} {}
+          seconds(*registry_, "busbar_storage_sync_seconds", "Duration of a storage sync.")},
+      compaction_saved_bytes{counter(*registry_, "busbar_compaction_saved_bytes_total",
+                                     "Bytes by which compaction has made shape logs smaller.")} {}
 
 metrics::~metrics() = default;
 
