@@ -11,7 +11,8 @@ BUSBAR=${BENCH_BUSBAR:-$BUILD/busbar}
 LOAD=$BUILD/bench/busbar_load
 BARE=$BUILD/bench/busbar_bare_epoll
 MATCHER=$BUILD/bench/busbar_bare_matcher
-ALL_ROWS=(G1 G2 G3 G3R G3L G3P G4 G5 G6 G8 G9 G10 G11 G12 G16 G17 REG SUB)
+ROCKSDB=$BUILD/bench/busbar_bare_rocksdb
+ALL_ROWS=(G1 G2 G3 G3R G3L G3P G4 G5 G6 G8 G9 G10 G11 G12 G16 G17 G18 DURABLE COMPACT REG SUB)
 QUICK=${BENCH_QUICK:-0}
 
 if [[ $QUICK == 1 ]]; then
@@ -20,12 +21,14 @@ if [[ $QUICK == 1 ]]; then
   SYNC_ROWS=200000 PARKED_CLIENTS=2000 STORED_SHAPES=1000 CALIBRATION_CLIENTS=1000
   FIRST_SYNCS=500 NEW_SHAPES=200 REGISTERED=2000 IDLE_SHAPES=5000 INNER_VALUES=300000 INNER_MOVES=3000
   ROUTED_SHAPES=${BENCH_ROUTED_SHAPES:-1000} SCANNED_SHAPES=50
+  OTHER_CLIENTS=200 OTHERS_SECONDS=10 LARGE_ROWS=200000 HOT_UPDATES=200000
 else
   PAIRS=${BENCH_PAIRS:-5}
   BACKLOG_BULK=300000 BACKLOG_SINGLE=20000 SSE_CLIENTS=5000 SSE_CHANGES=20 HTTP_SECONDS=4
   SYNC_ROWS=1000000 PARKED_CLIENTS=9000 STORED_SHAPES=10000 CALIBRATION_CLIENTS=2000
   FIRST_SYNCS=2000 NEW_SHAPES=1000 REGISTERED=20000 IDLE_SHAPES=100000 INNER_VALUES=1000000 INNER_MOVES=20000
   ROUTED_SHAPES=${BENCH_ROUTED_SHAPES:-10000} SCANNED_SHAPES=200
+  OTHER_CLIENTS=1000 OTHERS_SECONDS=30 LARGE_ROWS=1000000 HOT_UPDATES=300000
 fi
 
 # G3 has a second line with so many shapes, if any.
@@ -118,9 +121,9 @@ done
 if [[ ${BENCH_BUILD:-1} == 1 ]]; then
   (cd "$ROOT" && cmake --preset release > /dev/null &&
     cmake --build --preset release --target busbar busbar_load busbar_bare_epoll \
-      busbar_bare_matcher) >&2
+      busbar_bare_matcher busbar_bare_rocksdb) >&2
 fi
-for program in "$BUSBAR" "$LOAD" "$BARE" "$MATCHER"; do
+for program in "$BUSBAR" "$LOAD" "$BARE" "$MATCHER" "$ROCKSDB"; do
   [[ -x $program ]] || die "$program is missing: cmake --preset release && cmake --build --preset release"
 done
 

@@ -88,16 +88,16 @@ replication_began_ns() {
 
 # --- Busbar -----------------------------------------------------------------------------------
 
-# start_busbar DATABASE STREAM STORAGE [NAME=value…]: sets BUSBAR_PID, BUSBAR_BEGAN_NS, HTTP_PORT.
+# start_busbar DATABASE STREAM STORAGE [NAME=value…]: sets BUSBAR_PID, BUSBAR_BEGAN_NS, HTTP_PORT,
+# METRICS_PORT.
 start_busbar() {
   local database=$1 stream=$2 storage=$3
   shift 3
   HTTP_PORT=$(free_port)
-  local metrics_port
-  metrics_port=$(free_port)
+  METRICS_PORT=$(free_port)
   BUSBAR_BEGAN_NS=$(now_ns)
   env DATABASE_URL="postgresql://postgres@127.0.0.1:$PG_PORT/$database" BUSBAR_INSECURE=true \
-    BUSBAR_PORT="$HTTP_PORT" BUSBAR_METRICS_PORT="$metrics_port" BUSBAR_STORAGE_DIR="$storage" \
+    BUSBAR_PORT="$HTTP_PORT" BUSBAR_METRICS_PORT="$METRICS_PORT" BUSBAR_STORAGE_DIR="$storage" \
     BUSBAR_REPLICATION_STREAM_ID="$stream" "$@" "$BUSBAR" serve >> "$WORK/busbar-$stream.log" 2>&1 &
   BUSBAR_PID=$!
   note_process "$BUSBAR_PID"
@@ -107,6 +107,11 @@ start_busbar() {
 wait_active() {
   "$LOAD" await --port "$HTTP_PORT" --path /v1/health --body-has '"active"' --interval-ms 2 \
     --patience 60 || die "Busbar did not become active, see $WORK/busbar-*.log (BENCH_KEEP=1)"
+}
+
+# busbar_metric SERIES: its value now, as it stands.
+busbar_metric() {
+  curl -s "http://127.0.0.1:$METRICS_PORT/metrics" | awk -v name="$1" '$1 == name { print $2 }'
 }
 
 stop_busbar() { end_process "$BUSBAR_PID"; }
