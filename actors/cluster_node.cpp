@@ -31,6 +31,14 @@ constexpr seconds followers_patience{2};
 constexpr seconds drain_patience{2};
 constexpr seconds link_patience{3};
 constexpr seconds copy_patience{10};
+/// A leader that says nothing for so long is deposed, if most members say so.
+constexpr seconds depose_after{4};
+/// What a leader leaves to the others when its stream has ended and it reaches few of them.
+constexpr seconds outvoted_patience{5};
+
+bool is_there(const cluster::member_view& one) {
+  return one.heard && !one.away_for;
+}
 
 } // namespace
 
@@ -119,8 +127,7 @@ std::optional<std::string> cluster_node::find_leader(clock::time_point until) {
       return leader;
     const auto members = peers_->members();
     const bool all_heard =
-        !members.empty() && std::all_of(members.begin(), members.end(),
-                                        [](const auto& one) { return one.heard && !one.away_for; });
+        !members.empty() && std::all_of(members.begin(), members.end(), is_there);
     if (all_heard || clock::now() >= until) // nobody leads yet, as far as can be known
       return std::nullopt;
     std::unique_lock guard{mutex_};
@@ -223,10 +230,18 @@ bool cluster_node::may_lead() {
     peers_->tell();
   if (draining_ || begins_again_)
     return false;
-  if (leading_term() > 0)
-    return true; // its stream has ended, and whoever is first goes on
   const auto now = clock::now();
   const auto members = peers_->members();
+  if (leading_term() > 0) {
+    // Its stream has ended. Whoever is first goes on, unless the others are where we are not.
+    const auto there = std::count_if(members.begin(), members.end(), is_there);
+    const std::lock_guard guard{mutex_};
+    if (members.size() < 2 || 2 * static_cast<std::size_t>(there + 1) > members.size() + 1)
+      leaderless_.reset();
+    else if (!leaderless_)
+      leaderless_ = now;
+    return !leaderless_ || now - *leaderless_ > outvoted_patience;
+  }
   const auto followed = follower_ ? follower_->now() : follower::view{};
   const bool leader_drains = std::any_of(members.begin(), members.end(), [&](const auto& one) {
     return one.status.name == followed.leader && one.status.draining;
@@ -246,9 +261,7 @@ bool cluster_node::may_lead() {
   if (!followed.leader.empty() && !leader_drains)
     waits = stream_patience; // it is there, and will have its stream again
   const auto self = self_status();
-  const bool all_there = std::all_of(members.begin(), members.end(),
-                                     [](const auto& one) { return one.heard && !one.away_for; });
-  if (!all_there) {
+  if (!std::all_of(members.begin(), members.end(), is_there)) {
     // Who is missing may have more than we have.
     const auto since_start = now - started_;
     if (self.lineage_term == 0 && since_start < empty_patience)
@@ -275,6 +288,20 @@ bool cluster_node::may_lead() {
   return now - since >= waits;
 }
 
+bool cluster_node::may_depose() const {
+  const auto members = peers_->members();
+  const bool is_missed = std::any_of(members.begin(), members.end(), [](const auto& one) {
+    return one.status.role == cluster::member_role::leader && one.away_for &&
+           *one.away_for >= depose_after;
+  });
+  if (!is_missed || members.size() < 2)
+    return false;
+  const auto who_miss = std::count_if(members.begin(), members.end(), [](const auto& one) {
+    return is_there(one) && one.status.leader.empty();
+  });
+  return 2 * static_cast<std::size_t>(who_miss + 1) > members.size() + 1;
+}
+
 void cluster_node::begin_to_lead(std::uint64_t term) {
   term_.store(0, std::memory_order_release);
   if (follower_)
@@ -286,7 +313,7 @@ void cluster_node::begin_to_lead(std::uint64_t term) {
 void cluster_node::lead(std::uint64_t term) {
   std::vector<std::string> names;
   for (const auto& one : peers_->members())
-    if (one.heard && !one.away_for && !one.status.draining)
+    if (is_there(one) && !one.status.draining)
       names.push_back(one.status.name);
   gate_.lead(names, clock::now());
   term_.store(term, std::memory_order_release);

@@ -81,6 +81,9 @@ public:
   /// For the feed, while it waits for the stream's lock: whether this node may try to get it. There
   /// is no use in two members that try at once, and the one that has most of the log should.
   bool may_lead();
+  /// For the feed, when it may lead and the lock is held: whether the leader is to be deposed. Most
+  /// of the members must miss it, this one included.
+  bool may_depose() const;
   /// By the feed, with the lock: what the leader before has sent is written, and from here on this
   /// node leads. Blocks.
   void begin_to_lead(std::uint64_t term);

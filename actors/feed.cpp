@@ -128,6 +128,7 @@ postgres::pg_error feed::stream_once() {
                            {"another_leader", "another node leads the stream"});
   };
   settings.may_lead = env_.may_lead;
+  settings.may_depose = env_.may_depose;
   auto opened = postgres::replication_stream::open(settings, stop_);
   if (!opened)
     return opened.error();

@@ -33,6 +33,7 @@ struct feed_environment {
   std::function<void(const error&)> on_fatal;
   /// Of a cluster's node: whether it may try to lead now, …
   std::function<bool()> may_lead = nullptr;
+  std::function<bool()> may_depose = nullptr; ///< See postgres::stream_settings.
   /// … and what is to be done as soon as it does, before anything else, in this term. By the feed
   /// thread, at each take-over.
   std::function<result<void>(std::uint64_t term)> on_lead = nullptr;

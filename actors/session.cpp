@@ -441,7 +441,10 @@ private:
       refuse(reader, {errc::unavailable, "the snapshot takes too long to start"}, cause::snapshot);
       return;
     case shape_reader::wait::out_of_bounds:
-      if (reader.requested_ > p.head)
+      if (reader.requested_ > p.head && env_.others->line && reader.requested_.tx > last_seen)
+        // Another node may have shown it that; this one has not come so far.
+        refuse(reader, {errc::unavailable, "this node is behind the one that was asked before"});
+      else if (reader.requested_ > p.head)
         refuse(reader, {errc::invalid_argument, "out of bounds for this shape", "offset"});
       else
         answer_or_wait(reader);

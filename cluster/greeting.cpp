@@ -10,6 +10,8 @@ namespace {
 
 /// No hello is nearly as large, and nothing else is due.
 constexpr std::size_t hello_bytes_max = 64u << 10;
+/// A hello of a purpose that only a newer version knows, for example.
+constexpr std::string_view unknown_beginning = "it begins with a message of an unknown kind";
 /// For the other side to read why, before the connection's end may overtake it.
 constexpr std::chrono::milliseconds farewell{500};
 
@@ -30,13 +32,11 @@ greeting hear(link& from, deadline until) {
   auto said = wire::decode(**bytes);
   if (!said)
     return broken(std::move(said).error().with_context("link with " + from.remote()));
-  if (*said)
-    if (auto* theirs = std::get_if<hello>(&**said))
-      return std::move(*theirs);
-  if (*said)
-    if (const auto* no = std::get_if<wire::refusal>(&**said))
-      return refused(no->reason);
-  return broken({errc::unavailable, "link with " + from.remote() + " began without a hello"});
+  auto* theirs = *said ? std::get_if<hello>(&**said) : nullptr;
+  if (theirs != nullptr)
+    return std::move(*theirs);
+  const auto* no = *said ? std::get_if<wire::refusal>(&**said) : nullptr;
+  return refused(no != nullptr ? no->reason : std::string{unknown_beginning});
 }
 
 tl::unexpected<greeting_trouble> refuse(link& to, std::string reason, deadline until) {
@@ -74,6 +74,8 @@ greeting greet(link& to, const hello& mine, deadline until) {
 
 greeting answer_greeting(link& from, const hello& mine, deadline until) {
   auto theirs = hear(from, until);
+  if (!theirs && theirs.error().refused)
+    say_no(from, theirs.error().what.message, until);
   if (!theirs)
     return theirs;
   if (auto why = disagreement(mine, *theirs); why && theirs->instance != mine.instance)

@@ -55,10 +55,10 @@ private:
   const std::function<void(std::unique_ptr<link>)> on_link_;
   const int fd_;
   interrupt stop_;
-  std::thread acceptor_;
   std::mutex mutex_;
   bool stopping_ = false;
   std::list<worker> workers_; // under mutex_; a worker's thread writes its own flags under it, too
+  std::thread acceptor_; // the last: it uses all the others
 };
 
 } // namespace busbar::cluster

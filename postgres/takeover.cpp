@@ -23,6 +23,7 @@ using std::chrono::seconds;
 
 constexpr seconds answer_max{30};        // of a statement that waits for nobody
 constexpr milliseconds lock_period{100}; // between two tries for the lock
+constexpr seconds deposition_period{5};
 constexpr milliseconds breaker_period{10'000};
 constexpr seconds slot_wait_max{3600}; // a new slot waits for every open transaction to end
 constexpr milliseconds stop_period{100};
@@ -53,6 +54,7 @@ struct dialogue {
   taken_over result{};
 
   pg_result_of<void> identify();
+  void depose();
   pg_result_of<void> wait_for_lock();
   void break_lock(std::int64_t key);
   pg_result_of<bool> prepare_publication();
@@ -147,6 +149,20 @@ void dialogue::break_lock(std::int64_t key) {
                    broken_lock->text(row, 0));
 }
 
+/// Ends the session that streams, and so holds the lock: its process may stand still, while its
+/// kernel keeps the connection.
+void dialogue::depose() {
+  auto ended = session.command("SELECT pg_terminate_backend(active_pid), active_pid"
+                               " FROM pg_replication_slots WHERE slot_name = " +
+                                   quote_literal(settings.slot()) + " AND active",
+                               soon());
+  if (!ended)
+    spdlog::warn("cannot end the session of the leader: {}", ended.error().message);
+  else
+    for (int row = 0; row < ended->count(); ++row)
+      spdlog::warn("ended session {} of a leader that is not to be reached", ended->text(row, 1));
+}
+
 pg_result_of<void> dialogue::wait_for_lock() {
   // Tries again and again instead of queueing inside the server, so that `stop` is seen, and a
   // waiting session holds no transaction open.
@@ -154,6 +170,7 @@ pg_result_of<void> dialogue::wait_for_lock() {
   const auto attempt = "SELECT pg_try_advisory_lock(" + std::to_string(key) + ")";
   const auto period = std::min(breaker_period, settings.lock_idle_max);
   auto next_breaker = clock::now() + period;
+  auto next_deposition = clock::now();
   for (bool told = false;; told = true) {
     if (!settings.may_lead || settings.may_lead()) {
       auto tried = session.command(attempt, soon());
@@ -161,6 +178,10 @@ pg_result_of<void> dialogue::wait_for_lock() {
         return broken(std::move(tried).error());
       if (tried->at(0, 0) == "t")
         return {};
+      if (settings.may_depose && clock::now() >= next_deposition && settings.may_depose()) {
+        depose();
+        next_deposition = clock::now() + deposition_period;
+      }
     }
     if (!told) {
       spdlog::info("another node leads stream {}; waiting for its lock", settings.stream_id);

@@ -95,6 +95,8 @@ result<std::string> checkpoint::read(std::string_view file, std::uint64_t offset
 
 result<std::unique_ptr<checkpoint>> store::checkpoint() {
   using copy = storage::checkpoint;
+  if (auto room = body_->room_for(0); !room) // it writes what is in memory
+    return fail(std::move(room).error());
   std::error_code problem;
   const auto place = fs::absolute(body_->directory, problem) /
                      (checkpoint_prefix + std::to_string(++body_->checkpoints));

@@ -13,85 +13,111 @@ namespace busbar::storage {
 
 namespace {
 
-/// Of a serialized WriteBatch: its sequence number and its count.
-constexpr std::size_t batch_head_bytes = 12;
-
-std::optional<std::uint64_t> number_in(const rocksdb::Slice& value) {
+std::optional<std::uint64_t> number_in(std::string_view value) {
   return value.size() == 8 ? std::optional{read_be64(value.data())} : std::nullopt;
 }
 
-/// Goes through a batch before it is written: RocksDB would take one that it does not understand
-/// for a damage of its own.
-class change_reader final : public rocksdb::WriteBatch::Handler {
+/// Goes through the bytes of a WriteBatch before RocksDB does, which would end the process over
+/// some that it does not expect, and take others for a damage of its own. A head of 12 bytes is
+/// followed by changes: a kind, the number of a family, one string or two. Numbers are varints.
+class change_reader {
 public:
-  explicit change_reader(applied_changes& into) : into_{into} {}
-
-  rocksdb::Status PutCF(std::uint32_t number, const rocksdb::Slice& key,
-                        const rocksdb::Slice& value) override {
-    switch (static_cast<family>(number)) {
-    case family::directory:
-      return in_directory(view(key), !value.empty());
-    case family::frames:
-      return in_frames(view(key), value);
-    case family::node:
-      if (view(key) == durable_name)
-        if (const auto position = number_in(value))
-          into_.durable = lsn{*position};
-      if (view(key) == newest_xid_name)
-        into_.newest_xid = number_in(value).value_or(into_.newest_xid);
-      return rocksdb::Status::OK();
-    default:
-      return known(number);
+  /// nullopt unless there are exactly so many changes, all of kinds that the store writes.
+  static std::optional<applied_changes> read(const replicated_batch& batch) {
+    if (batch.bytes.size() < head_bytes)
+      return std::nullopt;
+    change_reader reader{std::string_view{batch.bytes}.substr(head_bytes)};
+    std::uint32_t count = 0;
+    while (!reader.rest_.empty()) {
+      if (!reader.read_one())
+        return std::nullopt;
+      ++count;
     }
+    return count == batch.count ? std::optional{std::move(reader.changes_)} : std::nullopt;
   }
-  rocksdb::Status DeleteCF(std::uint32_t number, const rocksdb::Slice&) override {
-    return known(number);
-  }
-  rocksdb::Status DeleteRangeCF(std::uint32_t number, const rocksdb::Slice& begin,
-                                const rocksdb::Slice& end) override {
-    if (view(begin) > view(end))
-      return rocksdb::Status::InvalidArgument("a range that ends before it begins");
-    if (static_cast<family>(number) == family::directory && begin.starts_with("s"))
-      into_.purged = true; // only remove_all_shapes() does that
-    return known(number);
-  }
-  rocksdb::Status SingleDeleteCF(std::uint32_t, const rocksdb::Slice&) override {
-    return rocksdb::Status::InvalidArgument("a single deletion");
-  }
-  rocksdb::Status MergeCF(std::uint32_t, const rocksdb::Slice&, const rocksdb::Slice&) override {
-    return rocksdb::Status::InvalidArgument("a merge");
-  }
-  rocksdb::Status MarkNoop(bool) override { return rocksdb::Status::OK(); }
 
 private:
-  static rocksdb::Status known(std::uint32_t number) {
-    return number < family_names.size()
-               ? rocksdb::Status::OK()
-               : rocksdb::Status::InvalidArgument("a family that is not known");
+  static constexpr std::size_t head_bytes = 12;
+  enum kind : char { deletion = 0x4, value = 0x5, range_deletion = 0xE };
+
+  explicit change_reader(std::string_view bytes) : rest_{bytes} {}
+
+  bool read_one() {
+    const char what = rest_.front();
+    rest_.remove_prefix(1);
+    const auto number = read_number();
+    if (!number || *number == 0 || *number >= family_names.size()) // the first stays empty
+      return false;
+    const auto in = static_cast<family>(*number);
+    const auto key = read_text();
+    if (!key)
+      return false;
+    if (what == deletion)
+      return true;
+    const auto second = read_text();
+    if (!second)
+      return false;
+    return what == value            ? put(in, *key, *second)
+           : what == range_deletion ? delete_range(in, *key, *second)
+                                    : false;
   }
-  rocksdb::Status in_directory(std::string_view key, bool has_value) {
-    const char kind = key.empty() ? '\0' : key[0];
-    auto* list = kind == 's' && has_value ? &into_.finished
-                 : kind == 'x'            ? &into_.removed
-                 : kind == 't'            ? &into_.facts
-                                          : nullptr;
+  bool put(family in, std::string_view key, std::string_view with) {
+    if (in == family::directory)
+      return put_in_directory(key, !with.empty());
+    if (in == family::frames) {
+      const auto writer = parse_note_key(key);
+      if (writer)
+        changes_.notes.emplace_back(*writer, with);
+      return writer.has_value();
+    }
+    if (in == family::node && key == durable_name)
+      if (const auto position = number_in(with))
+        changes_.durable = lsn{*position};
+    if (in == family::node && key == newest_xid_name)
+      changes_.newest_xid = number_in(with).value_or(changes_.newest_xid);
+    return true;
+  }
+  bool put_in_directory(std::string_view key, bool has_value) {
+    const char of = key.empty() ? '\0' : key[0];
+    auto* list = of == 's' && has_value ? &changes_.finished
+                 : of == 'x'            ? &changes_.removed
+                 : of == 't'            ? &changes_.facts
+                                        : nullptr;
     if (!list)
-      return rocksdb::Status::OK();
+      return true;
     const auto id = parse_shape_key(key);
-    if (!id)
-      return rocksdb::Status::InvalidArgument(id.error().message);
-    list->push_back(*id);
-    return rocksdb::Status::OK();
+    if (id)
+      list->push_back(*id);
+    return id.has_value();
   }
-  rocksdb::Status in_frames(std::string_view key, const rocksdb::Slice& value) {
-    const auto writer = parse_note_key(key);
-    if (!writer)
-      return rocksdb::Status::InvalidArgument(writer.error().message);
-    into_.notes.emplace_back(*writer, value.ToString());
-    return rocksdb::Status::OK();
+  bool delete_range(family in, std::string_view begin, std::string_view end) {
+    if (in == family::directory && begin.starts_with('s'))
+      changes_.purged = true; // only remove_all_shapes() does that
+    return begin <= end;
   }
 
-  applied_changes& into_;
+  std::optional<std::uint32_t> read_number() {
+    std::uint64_t x = 0;
+    for (int shift = 0; shift < 35 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(rest_.front());
+      rest_.remove_prefix(1);
+      x |= std::uint64_t{byte & 0x7fu} << shift;
+      if ((byte & 0x80u) == 0)
+        return x <= 0xffff'ffffu ? std::optional{static_cast<std::uint32_t>(x)} : std::nullopt;
+    }
+    return std::nullopt;
+  }
+  std::optional<std::string_view> read_text() {
+    const auto size = read_number();
+    if (!size || *size > rest_.size())
+      return std::nullopt;
+    const auto text = rest_.substr(0, *size);
+    rest_.remove_prefix(*size);
+    return text;
+  }
+
+  std::string_view rest_;
+  applied_changes changes_;
 };
 
 } // namespace
@@ -172,19 +198,11 @@ result<applied_changes> store::apply(const replicated_batch& next) {
   if (next.first != sequence() + 1)
     return fail(errc::invalid_argument, "storage: change " + std::to_string(next.first) +
                                             " cannot follow " + std::to_string(sequence()));
-  const auto broken = [&next](const std::string& why) {
-    return fail(errc::corrupt,
-                "storage: the batch of change " + std::to_string(next.first) + ": " + why);
-  };
-  if (next.bytes.size() < batch_head_bytes)
-    return broken("it has " + std::to_string(next.bytes.size()) + " bytes");
-  rocksdb::WriteBatch writes{next.bytes};
-  if (next.count == 0 || writes.Count() != next.count)
-    return broken("it has another count");
-  applied_changes changes;
-  change_reader reader{changes};
-  if (const auto status = writes.Iterate(&reader); !status.ok())
-    return broken(status.ToString());
+  auto changes = change_reader::read(next);
+  rocksdb::WriteBatch writes{changes ? next.bytes : std::string{}};
+  if (!changes || next.count == 0 || writes.Count() != next.count)
+    return fail(errc::corrupt, "storage: the batch of change " + std::to_string(next.first) +
+                                   " is none that a store writes");
   if (auto room = body_->room_for(next.bytes.size()); !room)
     return fail(std::move(room).error());
   const auto status = body_->judged([&] { return body_->db().Write({}, &writes); });
@@ -194,7 +212,7 @@ result<applied_changes> store::apply(const replicated_batch& next) {
   if (sequence() != next.last())
     return fail(errc::corrupt, "storage: after change " + std::to_string(next.last()) +
                                    " the store is at " + std::to_string(sequence()));
-  return changes;
+  return std::move(*changes);
 }
 
 result<void> store::sync_log() {

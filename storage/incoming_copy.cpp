@@ -5,6 +5,7 @@
 #include "storage/files.hpp"
 #include "storage/replication.hpp"
 #include "storage/rocks.hpp"
+#include "storage/space.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t files_max = 1'000'000;
+constexpr std::uint64_t bytes_max = std::uint64_t{1} << 60;
 
 /// As RocksDB names what a checkpoint consists of: no other file may be put here by another node.
 bool is_name_of_a_store(std::string_view name) {
@@ -69,6 +71,19 @@ bool write_all(int file, std::string_view bytes, std::uint64_t offset) {
     offset += static_cast<std::uint64_t>(done);
   }
   return true;
+}
+
+/// The old store stays until the copy is whole.
+result<void> find_room(const fs::path& directory, std::uint64_t bytes) {
+  std::error_code problem;
+  const auto disk = fs::space(directory, problem);
+  const auto wanted = bytes + space_guard::marks_for(disk.capacity).high;
+  if (problem || disk.available >= wanted)
+    return {};
+  return fail(errc::unavailable, "storage: a copy of the leader's needs " +
+                                     std::to_string(wanted >> 20) + " MiB on the disk of " +
+                                     directory.string() + ", which has " +
+                                     std::to_string(disk.available >> 20) + " MiB");
 }
 
 /// A store that this build reads.
@@ -131,9 +146,14 @@ incoming_copy::~incoming_copy() = default;
 result<std::unique_ptr<incoming_copy>> incoming_copy::begin(const std::string& directory,
                                                             const std::vector<copied_file>& files) {
   auto b = std::make_unique<body>();
-  for (const auto& [name, size] : files)
+  std::uint64_t bytes = 0;
+  for (const auto& [name, size] : files) {
+    if (size > bytes_max - bytes)
+      return fail(errc::invalid_argument, "storage: no copy is as large as this one");
+    bytes += size;
     if (!is_name_of_a_store(name) || !b->files.try_emplace(name, body::file{.size = size}).second)
       return fail(errc::invalid_argument, "storage: a copy has no file '" + name + "'");
+  }
   if (!b->files.contains(current_name) || files.size() > files_max)
     return fail(errc::invalid_argument, "storage: these are not the files of a store");
   b->directory = directory;
@@ -147,6 +167,8 @@ result<std::unique_ptr<incoming_copy>> incoming_copy::begin(const std::string& d
     return fail(std::move(lock).error());
   b->lock = std::move(*lock);
   fs::remove_all(b->incoming, problem);
+  if (auto room = find_room(b->directory, bytes); !room)
+    return fail(std::move(room).error());
   fs::create_directory(b->incoming, problem);
   if (problem)
     return fail(failed("cannot create", b->incoming, problem));

@@ -43,8 +43,11 @@ rocksdb::Status open_and_look(const database_settings& settings, space_guard& sp
   return status;
 }
 
-/// Sound parts are kept if that can be done, or all begins anew.
+/// Sound parts are kept if that can be done, or all begins anew. A hole in the log leaves no sound
+/// parts: what was flushed later is there, and what was lost with it shows nowhere.
 result<void> repair(const std::string& directory, const std::string& why) {
+  if (why.find("ahead of WALs") != std::string::npos) // RocksDB's words for such a hole
+    return set_aside(directory, why);
   auto rebuilt = rebuild(directory, why);
   if (!rebuilt && rebuilt.error().code == errc::corrupt)
     return set_aside(directory, why);

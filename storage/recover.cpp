@@ -116,9 +116,6 @@ private:
   std::map<table_ptr, entry> last_;
 };
 
-/// Behind all that a log can hold.
-constexpr log_offset log_end{~std::uint64_t{0}, log_offset::infinite};
-
 /// Transactions that were written in part.
 result<std::set<std::uint64_t>> open_transactions(rocksdb::Iterator& it) {
   std::set<std::uint64_t> open;
@@ -130,11 +127,29 @@ result<std::set<std::uint64_t>> open_transactions(rocksdb::Iterator& it) {
   return open;
 }
 
-/// The end of a shape's log as far as it lies before `limit`, and whether it has a finished chunk
-/// there. Errors are errc::corrupt if the bytes are to blame.
+/// Behind all that a log can hold.
+constexpr log_offset log_end{~std::uint64_t{0}, log_offset::infinite};
+
+/// The transaction that a shape's log ends with; 0 if it is empty.
+result<std::uint64_t> last_transaction(rocksdb::Iterator& log, shape_id id) {
+  log.SeekForPrev(log_key(id, log_end));
+  if (!log.status().ok())
+    return fail(to_error(log.status(), "the end of its log"));
+  if (!log.Valid() || !view(log.key()).starts_with(shape_prefix(id)))
+    return 0;
+  const auto last = parse_log_key(view(log.key()));
+  return last ? last->tx : 0;
+}
+
+/// The end of a shape's log, and whether it has a finished chunk. What the log ends with does not
+/// count if it is one of the `hidden` transactions; if another follows it, it is whole, and only
+/// another shape's part of it is not. Errors are errc::corrupt if the bytes are to blame.
 class log_ends {
 public:
-  log_ends(store_view look, log_offset limit) : look_{std::move(look)}, limit_{limit} { renew(); }
+  log_ends(store_view look, std::set<std::uint64_t> hidden)
+      : look_{std::move(look)}, hidden_{std::move(hidden)} {
+    renew();
+  }
 
   result<void> read(recovered_shape& shape) {
     auto done = try_read(shape);
@@ -145,7 +160,11 @@ public:
 
 private:
   result<void> try_read(recovered_shape& shape) {
-    log_->SeekForPrev(log_key(shape.id, limit_));
+    const auto tx = last_transaction(*log_, shape.id);
+    if (!tx)
+      return fail(error{tx.error()});
+    const auto limit = hidden_.contains(*tx) ? log_offset{*tx, -1} : log_end;
+    log_->SeekForPrev(log_key(shape.id, limit));
     if (log_->Valid() && view(log_->key()).starts_with(shape_prefix(shape.id))) {
       const auto last = parse_log_key(view(log_->key()));
       const auto block = block_view::open(view(log_->value()));
@@ -157,7 +176,7 @@ private:
     chunks_->Seek(boundary_key(shape.id, log_offset::snapshot_end()));
     shape.has_boundaries = chunks_->Valid() &&
                            view(chunks_->key()).starts_with(chunk_prefix(shape.id, 'b')) &&
-                           view(chunks_->key()) < boundary_key(shape.id, limit_);
+                           view(chunks_->key()) < boundary_key(shape.id, limit);
     for (const auto* it : {log_.get(), chunks_.get()})
       if (!it->status().ok())
         return fail(to_error(it->status(), "the end of its log"));
@@ -169,7 +188,7 @@ private:
   }
 
   store_view look_;
-  const log_offset limit_;
+  const std::set<std::uint64_t> hidden_;
   std::unique_ptr<rocksdb::Iterator> log_;
   std::unique_ptr<rocksdb::Iterator> chunks_;
 };
@@ -239,14 +258,10 @@ result<std::vector<recovered_shape>> store::recover(recovery how) {
     }
   }
 
-  auto limit = log_end;
-  if (!open->empty()) {
-    if (looks)
-      limit = {*open->begin(), -1};
-    else if (auto done = body_->take_back(shapes, *open); !done)
+  if (!looks && !open->empty())
+    if (auto done = body_->take_back(shapes, *open); !done)
       return fail(std::move(done).error());
-  }
-  log_ends ends{look_over, limit};
+  log_ends ends{look_over, looks ? *open : std::set<std::uint64_t>{}};
   values_by_shape passed{look_over(family::directory), 'p'};
   values_by_shape known{look_over(family::directory), 't'};
   values_by_shape used{look_over(family::directory), 'u'};
@@ -320,10 +335,10 @@ result<std::optional<recovered_shape>> store::find_shape(shape_id id) const {
   recovered_shape shape{.id = id, .record = std::move(*record), .head = log_offset::snapshot_end()};
 
   const auto look = [this, &as_of](family f) { return body_->look_over(f, as_of.snapshot); };
-  const auto open = open_transactions(*look(family::node));
+  auto open = open_transactions(*look(family::node));
   if (!open)
-    return fail(error{open.error()});
-  log_ends ends{look, open->empty() ? log_end : log_offset{*open->begin(), -1}};
+    return fail(std::move(open).error());
+  log_ends ends{look, std::move(*open)};
   if (auto read = ends.read(shape); !read)
     return fail(std::move(read).error());
   shape.splice_passed = read_position(get(shape_key('p', id)).value_or(std::string{}));
@@ -341,23 +356,21 @@ result<std::optional<recovered_shape>> store::find_shape(shape_id id) const {
 }
 
 /// The process died between two batches of one transaction: its first part is on disk. It has not
-/// been acknowledged, so it will be sent again, and may then be cut into other blocks.
+/// been acknowledged, so it will be sent again, and may then be cut into other blocks. A shape
+/// whose writer was further, which shows by a later transaction, has it whole, and takes it no
+/// second time.
 result<void> store::body::take_back(std::span<const recovered_shape> shapes,
                                     const std::set<std::uint64_t>& open) {
   batch repair;
   auto it = look_over(family::log);
-  for (const auto& shape : shapes)
-    for (const auto tx : open) {
-      const log_offset first{tx, -1};
-      it->Seek(log_key(shape.id, first));
-      const auto next = it->Valid() ? parse_log_key(view(it->key())) : result<log_offset>{};
-      const bool is_part_there = it->Valid() && next && next->tx == tx &&
-                                 view(it->key()).starts_with(shape_prefix(shape.id));
-      if (!it->status().ok() || is_part_there) // what cannot be read is deleted unseen
+  for (const auto& shape : shapes) {
+    const auto last = last_transaction(*it, shape.id);
+    if (!last)
+      it = look_over(family::log);
+    for (const auto tx : open)
+      if (!last || *last == tx) // what cannot be read is deleted unseen
         repair.drop_transaction(shape.id, tx);
-      if (!it->status().ok())
-        it = look_over(family::log);
-    }
+  }
   repair.body_->writes.DeleteRange(of(family::node), open_prefix, open_prefix_end);
   rocksdb::WriteOptions options;
   options.sync = true;

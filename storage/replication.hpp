@@ -101,7 +101,7 @@ class incoming_copy {
 public:
   /// Takes the directory's lock until it ends. `files` is the whole copy. Clears away what an
   /// earlier one left. errc::invalid_argument if these cannot be the files of a store,
-  /// errc::misconfigured if the directory is in use.
+  /// errc::misconfigured if the directory is in use, errc::unavailable if the disk has no room.
   static result<std::unique_ptr<incoming_copy>> begin(const std::string& directory,
                                                       const std::vector<copied_file>& files);
   /// Without finish(): what has come is deleted.

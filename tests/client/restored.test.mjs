@@ -144,6 +144,8 @@ scenario('F27: a failover to a server that has everything, slot included, goes o
   await postgres.stop()
   promote()
   await postgres.start()
+  // Connections are accepted before that.
+  await until(async () => (await server.query('SELECT pg_is_in_recovery()::text AS r'))[0].r === 'false', 'the recovery to end')
   await server.query('CHECKPOINT')
   assert.notEqual(await timeline(server), before)
   await server.active()

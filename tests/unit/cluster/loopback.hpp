@@ -6,9 +6,11 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -38,18 +40,32 @@ inline bool eventually(const std::function<bool()>& holds) {
   return true;
 }
 
-/// "127.0.0.1:port" with a port that was free just now; each has it for itself until it listens.
-inline std::string free_address() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof at;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), length), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &length), 0);
-  ::close(fd);
-  return "127.0.0.1:" + std::to_string(ntohs(at.sin_port));
-}
+/// A port of 127.0.0.1 that nobody else is given while this lives; who wants to may listen there.
+class loopback_port {
+public:
+  explicit loopback_port(std::uint32_t host = INADDR_LOOPBACK)
+      : fd_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+    const int yes = 1;
+    ::setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(host);
+    socklen_t length = sizeof at;
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&at), length), 0);
+    EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &length), 0);
+    number_ = ntohs(at.sin_port);
+  }
+  ~loopback_port() { ::close(fd_); }
+  loopback_port(const loopback_port&) = delete;
+  loopback_port& operator=(const loopback_port&) = delete;
+
+  std::string number() const { return std::to_string(number_); }
+  std::string address() const { return "127.0.0.1:" + number(); }
+
+private:
+  int fd_;
+  std::uint16_t number_ = 0;
+};
 
 /// A plain connection to "127.0.0.1:port", for those who are no members.
 inline int connect_plainly(const std::string& address) {

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -96,29 +97,37 @@ protected:
     return catch_up(**tail, leader, follower);
   }
 
-  /// Every key of every family, read by RocksDB itself.
-  std::map<std::string, std::string> contents(const std::string& name) const {
+  /// Every key of every family, read by RocksDB itself from a copy of this moment.
+  static std::map<std::string, std::string> contents(storage::store& of) {
     std::map<std::string, std::string> found;
+    const temp_directory place;
+    const auto source = of.checkpoint();
+    EXPECT_TRUE(source) << source.error().message;
+    for (const auto& file : (*source)->files())
+      std::ofstream{place / file.name, std::ios::binary}
+          << (*source)->read(file.name, 0, file.size).value();
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     for (const auto family : storage::family_names)
       families.emplace_back(std::string{family}, rocksdb::ColumnFamilyOptions{});
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
-    const auto status = rocksdb::DB::OpenForReadOnly({}, path_of(name), families, &handles, &db);
+    const auto status = rocksdb::DB::OpenForReadOnly({}, place.path(), families, &handles, &db);
     EXPECT_TRUE(status.ok()) << status.ToString();
     for (auto* handle : handles) {
       const std::unique_ptr<rocksdb::Iterator> it{db->NewIterator({}, handle)};
       for (it->SeekToFirst(); it->Valid(); it->Next())
         found[handle->GetName() + ' ' + it->key().ToString()] = it->value().ToString();
       EXPECT_TRUE(it->status().ok());
-      delete handle;
     }
+    for (auto* handle : handles)
+      delete handle;
     delete db;
     return found;
   }
-  void expect_equal(const std::string& one, const std::string& other) const {
+  static void expect_equal(storage::store& one, storage::store& other) {
     const auto left = contents(one);
     const auto right = contents(other);
+    EXPECT_EQ(one.sequence(), other.sequence());
     EXPECT_EQ(left.size(), right.size());
     EXPECT_TRUE(left == right);
   }

@@ -2,12 +2,14 @@
 #include "tests/unit/storage/store_fixture.hpp"
 
 #include <gmock/gmock.h>
+#include <rocksdb/db.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <vector>
 
 namespace busbar::storage {
 namespace {
@@ -153,6 +155,43 @@ TEST_F(StoreDamageTest, AStoreWithoutCurrentOrManifestIsSetAsideAndANewOneBegins
       EXPECT_EQ(recover().size(), 1u);
     }
   }
+}
+
+// Some families may have been flushed after the hole: their sound parts do not fit the others'.
+TEST_F(StoreDamageTest, AHoleInTheLogThatWasFlushedOverLeavesNothingToGoOnFrom) {
+  put(shape_id{5}, record("five"));
+  store_.reset();
+  const auto crashed = directory_ / "crashed";
+  { // as RocksDB does when one family's buffer is full, and another's is not
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    for (const auto name : family_names)
+      families.emplace_back(std::string{name}, rocksdb::ColumnFamilyOptions{});
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, settings().directory, families, &handles, &db).ok());
+    const auto of = [&handles](family f) { return handles[static_cast<std::size_t>(f)]; };
+    const auto entry = block({{0, "entry"}});
+    EXPECT_TRUE(db->Put({}, of(family::log), log_key(shape_id{5}, {200, 0}), entry).ok());
+    EXPECT_TRUE(db->Put({}, of(family::directory), shape_key('p', shape_id{5}), "passed").ok());
+    EXPECT_TRUE(db->Flush({}, of(family::directory)).ok());
+    EXPECT_TRUE(db->Put({}, of(family::node), durable_name, std::string(8, '\1')).ok());
+    copy_as_it_is(settings().directory, crashed);
+    for (auto* handle : handles)
+      delete handle;
+    delete db;
+  }
+  fs::remove_all(settings().directory);
+  fs::rename(crashed, settings().directory);
+  const auto logs = files(".log");
+  const auto holed = std::ranges::find_if(logs, [](const auto& log) {
+    return fs::file_size(log) > 0; // the first that has anything: the entry
+  });
+  ASSERT_NE(holed, logs.end());
+  flip(*holed, 40);
+  reopen();
+  EXPECT_EQ(store_->durable().value(), lsn{0});
+  EXPECT_TRUE(recover().empty());
+  EXPECT_EQ(set_aside().size(), 1u);
 }
 
 TEST_F(StoreDamageTest, WhatIsSoundIsCopiedWhenRocksDbSaidThatItCannotGoOn) {

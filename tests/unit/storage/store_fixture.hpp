@@ -8,7 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
+#include <filesystem>
+#include <set>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -28,6 +33,26 @@ protected:
   storage::store_settings settings() const {
     return {
         .directory = directory_ / "store", .cache_bytes = 1u << 20, .write_buffer_bytes = 1u << 20};
+  }
+
+  /// What is on the disk of a store that is open, as a crash would leave it.
+  static void copy_as_it_is(const std::filesystem::path& from, const std::filesystem::path& to) {
+    const auto names = [&from] {
+      std::set<std::filesystem::path> found;
+      for (const auto& entry : std::filesystem::recursive_directory_iterator{from})
+        found.insert(entry.path());
+      return found;
+    };
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      std::error_code vanished;
+      std::filesystem::remove_all(to);
+      const auto before = names();
+      std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, vanished);
+      if (!vanished && names() == before)
+        return; // RocksDB's threads changed nothing meanwhile
+      std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    }
+    FAIL() << "the store does not come to rest";
   }
 
   static storage::shape_record record(const std::string& handle, bool complete = true) {

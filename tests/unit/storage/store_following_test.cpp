@@ -73,16 +73,16 @@ TEST_F(StoreFollowingTest, AFollowerHoldsWhatItsLeaderHoldsToTheLastKey) {
   begin();
   write_all_kinds(*leader_, 1, 200);
   catch_up(*leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
   write_all_kinds(*leader_, 11, 300);
   ASSERT_TRUE(leader_->mark_removed(shape_id{1}));
   ASSERT_TRUE(leader_->remove_shape(shape_id{1}, true));
   ASSERT_TRUE(leader_->clear_set(shape_id{2}));
   catch_up(*leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
   ASSERT_TRUE(leader_->remove_all_shapes());
   catch_up(*leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
 }
 
 TEST_F(StoreFollowingTest, AFollowerIsToldWhatHasChanged) {
@@ -122,7 +122,7 @@ TEST_F(StoreFollowingTest, AFollowerIsToldWhatHasChanged) {
 
 TEST_F(StoreFollowingTest, ItGoesOnWhereItWasAfterBothHaveBeenClosed) {
   begin();
-  for (std::uint64_t round = 0; round < 4; ++round) {
+  for (std::uint64_t round = 0; round < 2; ++round) {
     const auto at = follower_->sequence();
     write_all_kinds(*leader_, 1 + 10 * round, 200 + 100 * round);
     reopen_both();
@@ -130,7 +130,7 @@ TEST_F(StoreFollowingTest, ItGoesOnWhereItWasAfterBothHaveBeenClosed) {
     EXPECT_TRUE(may_follow(follower_->lineage().value(), follower_->sequence(),
                            leader_->lineage().value(), leader_->sequence()));
     catch_up(*leader_, *follower_);
-    expect_equal("leader", "follower");
+    expect_equal(*leader_, *follower_);
   }
 }
 
@@ -156,7 +156,7 @@ TEST_F(StoreFollowingTest, OpeningAFollowerAndLookingAtItChangesNothing) {
     EXPECT_EQ(follower_->sequence(), at);
   }
   catch_up(*leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
 }
 
 TEST_F(StoreFollowingTest, WhatWouldWriteIsRefusedWhileItFollows) {
@@ -211,7 +211,8 @@ TEST_F(StoreFollowingTest, ALookShowsNothingUnfinishedAndOneShapeLooksAsAmongAll
 
   const auto look = [this] {
     std::map<std::uint64_t, log_offset> heads;
-    for (const auto& shape : follower_->recover(recovery::look).value()) {
+    const auto all = follower_->recover(recovery::look).value();
+    for (const auto& shape : all) {
       heads[to_number(shape.id)] = shape.head;
       const auto alone = follower_->find_shape(shape.id).value();
       EXPECT_TRUE(alone);
@@ -287,7 +288,7 @@ TEST_F(StoreFollowingTest, WritesOfManyThreadsArriveInOneOrder) {
   written = true;
   follower.join();
   EXPECT_EQ(follower_->sequence(), leader_->sequence());
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
 }
 
 TEST_F(StoreFollowingTest, ABatchLargerThanABufferArrivesWhole) {
@@ -299,7 +300,7 @@ TEST_F(StoreFollowingTest, ABatchLargerThanABufferArrivesWhole) {
   commit_to(*leader_, writes);
   append(*leader_, shape_id{1}, 50, "after");
   catch_up(*leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
 }
 
 TEST_F(StoreFollowingTest, TheLogIsReadAcrossManyFlushesBothLiveAndFromBehind) {
@@ -315,7 +316,7 @@ TEST_F(StoreFollowingTest, TheLogIsReadAcrossManyFlushesBothLiveAndFromBehind) {
     ASSERT_TRUE(follower_->apply(**next));
   }
   catch_up(*live, *leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
   auto behind = leader_->tail(from).value();
   std::uint64_t at = from;
   while (at < leader_->sequence()) {
@@ -371,15 +372,15 @@ TEST_F(StoreFollowingTest, ALogThatIsTooShortSaysSoAndACopyHelps) {
   follower_ = open("follower");
   append(*leader_, shape_id{1}, 501, "after");
   catch_up(*leader_, *follower_);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
 }
 
 TEST_F(StoreFollowingTest, NoMoreOfTheLogIsKeptThanIsWanted) {
-  log_bytes_ = 2u << 20;
+  log_bytes_ = 1u << 20;
   write_buffer_bytes_ = 256u << 10;
   begin();
   finish(*leader_, shape_id{1}, "one");
-  for (std::uint64_t tx = 1; tx <= 600; ++tx)
+  for (std::uint64_t tx = 1; tx <= 200; ++tx)
     append(*leader_, shape_id{1}, tx, std::string(20'000, 'x'));
   leader_.reset();
   leader_ = open("leader", as::leader);
@@ -424,7 +425,7 @@ TEST_F(StoreFollowingTest, ABatchThatIsNotTheNextOrNoneOfOursIsRefusedAndHarmsNo
   EXPECT_EQ(code(first), errc::ok);
   EXPECT_EQ(code(first), errc::invalid_argument);
   EXPECT_EQ(code(second), errc::ok);
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
 }
 
 TEST_F(StoreFollowingTest, AFollowersDiskThatRefusesLosesNoBatch) {
@@ -444,7 +445,7 @@ TEST_F(StoreFollowingTest, AFollowersDiskThatRefusesLosesNoBatch) {
   EXPECT_TRUE(follower_->apply(next));
   EXPECT_TRUE(follower_->sync_log());
   EXPECT_TRUE(follower_->accepts_writes());
-  expect_equal("leader", "follower");
+  expect_equal(*leader_, *follower_);
   follower_.reset(); // before what it refers to
 }
 

@@ -236,6 +236,28 @@ TEST_F(StoreRecoveryTest, EachWriterHasItsOwnOpenTransaction) {
   EXPECT_EQ(shapes[1].head, log_offset::snapshot_end());
 }
 
+TEST_F(StoreRecoveryTest, AShapeThatIsFurtherKeepsWhatAnotherWriterHasInPart) {
+  put(shape_id{4}, record("four"));
+  put(shape_id{5}, record("five"));
+  batch writes;
+  writes.open_transaction(0, 200);
+  writes.append_block(shape_id{4}, {200, 0}, block({{0, "half"}}));
+  commit(writes);
+  writes.append_block(shape_id{5}, {200, 2}, block({{2, "whole"}}));
+  writes.append_block(shape_id{5}, {250, 0}, block({{0, "later"}}));
+  commit(writes); // writer 1 is done with both
+  reopen();
+  const auto seen = store_->recover(recovery::look).value();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].head, log_offset::snapshot_end());
+  EXPECT_EQ(seen[1].head, (log_offset{250, 0}));
+  const auto shapes = recover();
+  ASSERT_EQ(shapes.size(), 2u);
+  EXPECT_EQ(shapes[0].head, log_offset::snapshot_end());
+  EXPECT_EQ(shapes[1].head, (log_offset{250, 0}));
+  EXPECT_EQ(read(shape_id{5}, log_offset::start(), everything), "whole,later");
+}
+
 // F30
 TEST_F(StoreRecoveryTest, ShapeWithADamagedLogIsRemovedAndTheOthersStay) {
   put(shape_id{5}, record("five"));

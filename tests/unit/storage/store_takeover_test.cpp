@@ -85,21 +85,20 @@ TEST_F(StoreTakeoverTest, TheOldLeaderFollowsTheNewOneIfAllItWroteHadArrived) {
   finish(*a, shape_id{1}, "one");
   append(*a, shape_id{1}, 200, "a");
   catch_up(*a, *b);
+  std::string old_name = "a";
+  std::string new_name = "b";
   for (std::uint64_t term = 101; term < 106; ++term) {
     ASSERT_TRUE(b->begin_term(term));
     ASSERT_TRUE(b->recover());
     append(*b, shape_id{1}, term, "by the new one");
     a.reset();
-    a = open("a");
+    a = open(old_name);
     ASSERT_TRUE(may_go_on(*a, *b));
     catch_up(*b, *a);
-    expect_equal("a", "b");
+    expect_equal(*a, *b);
     EXPECT_EQ(a->lineage().value(), b->lineage().value());
     std::swap(a, b); // and the other way round
-    b.reset();
-    a.reset();
-    b = open(term % 2 == 1 ? "a" : "b");
-    a = open(term % 2 == 1 ? "b" : "a");
+    std::swap(old_name, new_name);
   }
 }
 
@@ -122,13 +121,13 @@ TEST_F(StoreTakeoverTest, AnOldLeaderThatWroteMoreThanArrivedMustCopy) {
   EXPECT_FALSE(may_go_on(*a, *b));
   EXPECT_TRUE(may_go_on(*c, *b)); // it was behind, and wrote nothing of its own
   catch_up(*b, *c);
-  expect_equal("b", "c");
+  expect_equal(*b, *c);
   a.reset();
   copy(*b, "a");
   a = open("a");
   EXPECT_TRUE(may_go_on(*a, *b));
   catch_up(*b, *a);
-  expect_equal("a", "b");
+  expect_equal(*a, *b);
 }
 
 TEST_F(StoreTakeoverTest, WhoWritesOnItsOwnAloneBelongsToNoCluster) {
@@ -161,7 +160,7 @@ TEST_F(StoreTakeoverTest, WhatIsRebuiltAfterDamageIsEqualToNobodys) {
   auto b = open("b");
   append(*a, shape_id{1}, 201, "b");
   catch_up(*a, *b);
-  expect_equal("a", "b");
+  expect_equal(*a, *b);
 }
 
 /// The power goes: of a log only this much is on the disk.
@@ -178,14 +177,13 @@ std::vector<fs::path> live_logs_of(const std::string& directory) {
 }
 
 TEST_F(StoreTakeoverTest, WhatThePowerTookIsNotServedToFollowersAgain) {
-  // What a crash leaves is there only while the process has the directory open.
   auto a = lead("a", 100);
   finish(*a, shape_id{1}, "one");
   for (std::uint64_t tx = 200; tx < 220; ++tx)
     append(*a, shape_id{1}, tx, "old " + std::to_string(tx));
   ASSERT_TRUE(a->sync_log());
   const auto old_end = a->sequence();
-  fs::copy(path_of("a"), path_of("crashed"), fs::copy_options::recursive);
+  copy_as_it_is(path_of("a"), path_of("crashed"));
   a.reset();
   const auto logs = live_logs_of(path_of("crashed"));
   ASSERT_FALSE(logs.empty());
@@ -221,7 +219,7 @@ TEST_F(StoreTakeoverTest, ALogThatEndsEarlyIsAnOlderStateAndHasItsSequence) {
   const auto finished = a->sequence();
   append(*a, shape_id{1}, 200, std::string(100, 'x'));
   append(*a, shape_id{1}, 201, std::string(100, 'y'));
-  fs::copy(path_of("a"), path_of("crashed"), fs::copy_options::recursive);
+  copy_as_it_is(path_of("a"), path_of("crashed"));
   const auto log = live_logs_of(path_of("crashed")).back();
   cut(log, fs::file_size(log) - 50);
   auto crashed = open("crashed");
@@ -229,7 +227,7 @@ TEST_F(StoreTakeoverTest, ALogThatEndsEarlyIsAnOlderStateAndHasItsSequence) {
   EXPECT_GT(crashed->sequence(), finished);
   EXPECT_TRUE(may_go_on(*crashed, *a));
   catch_up(*a, *crashed);
-  expect_equal("a", "crashed");
+  expect_equal(*a, *crashed);
 }
 
 } // namespace

@@ -1,0 +1,89 @@
+@0xe3a94c17d05b62f8;
+# schema/link.capnp as an invented version 2 of the protocol might be: the messages in 2/ are written with it.
+
+struct LinkMessage {
+  union {
+    hello @0 :Hello;
+    refusal @1 :Text;        # why the link is closed, for humans
+    heartbeat @2 :Heartbeat;
+    request @3 :Request;
+    reply @4 :Reply;
+    farewell @5 :Farewell;
+  }
+}
+
+struct Farewell {
+  reason @0 :Text;
+  returnsIn @1 :UInt32;
+}
+
+struct Hello {
+  oldestProtocol @0 :UInt32; # the versions of this file that the speaker understands, inclusive;
+  newestProtocol @1 :UInt32; # the newest that both do is spoken
+  storageFormat @2 :UInt32;
+  streamId @3 :Text;
+  systemId @4 :Text;         # of PostgreSQL; empty while unknown
+  name @5 :Text;             # the address that it advertises
+  instance @6 :UInt64;       # random, of the process
+  version @7 :Text;          # for humans
+  purpose @8 :Purpose;       # said by the one that dials
+  zone @9 :Text;
+  weight @10 :Float64;
+}
+
+enum Purpose {
+  peer @0;
+  follow @1;
+  copy @2;
+  watch @3;
+}
+
+struct Heartbeat {
+  number @0 :UInt64;         # counts up on its link, from 1
+  echo @1 :UInt64;           # the last number that came the other way; 0 if none has
+  heldMicros @2 :UInt64;     # since that came
+  status @3 :MemberStatus;
+  load @4 :List(Float32);
+}
+
+struct MemberStatus {
+  enum Role {
+    starting @0;
+    follower @1;
+    leader @2;
+    observer @3;
+  }
+  name @0 :Text;
+  version @1 :Text;
+  role @2 :Role;
+  term @3 :UInt64;
+  sequence @4 :UInt64;
+  syncedSequence @5 :UInt64;
+  lineageTerm @6 :UInt64;
+  lastSeenLsn @7 :UInt64;
+  durableLsn @8 :UInt64;
+  shapes @9 :UInt64;
+  clients @10 :UInt64;
+  inSync @11 :Bool;
+  leader @12 :Text;          # whom it follows, by name
+  mayLead @13 :Bool;
+  draining @14 :Bool;
+  systemId @15 :Text;        # of PostgreSQL; empty while unknown
+  zone @16 :Text;
+  bytes @17 :UInt64;
+  witness @18 :Bool;
+}
+
+struct Request {
+  id @0 :UInt64;             # counts up on its link
+  body @1 :Data;             # the business of who asks and who answers
+  urgent @2 :Bool;
+  trace @3 :Text;
+}
+
+struct Reply {
+  id @0 :UInt64;             # of the request
+  body @1 :Data;
+  failure @2 :Text;          # if not empty: there is no answer, and this is why
+  tookMicros @3 :UInt64;
+}
