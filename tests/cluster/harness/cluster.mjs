@@ -76,8 +76,7 @@ export class Cluster {
     let last = []
     return until(
       async () => {
-        for (const node of this.running)
-          if (!node.running) throw new Error(`a node ended:\n${node.output()}`)
+        if (this.running.length === 0) throw new Error(`no node runs:\n${this.nodes.map((node) => node.output(25)).join('\n')}`)
         last = await Promise.all(this.running.map((node) => this.view(node)))
         const selves = last.map((view) => view?.members.find((one) => one.self))
         const leading = selves.filter((self) => self?.role === 'leader')

@@ -51,6 +51,7 @@ export class Reader {
       }
       if (response.status !== 200) {
         this.failures++
+        if (response.status < 500 && response.status !== 429) this.refused ??= `${node.clusterAddress}: ${response.status} ${text}`
         this.lastFailure = `${response.status} ${text}`
         this.#move()
         await delay(50)
@@ -105,6 +106,7 @@ export class Reader {
       )
     await until(() => this.#check() && have() === wanted, () => `a reader to have what SELECT says:\n${wanted}\n${have()}\n${this.why ?? ''}`)
     assert.equal(this.refetches, 0, this.why)
+    assert.equal(this.refused, undefined, 'nothing is refused for good')
   }
 
   stop() {
