@@ -291,24 +291,26 @@ result<void> link::send(std::initializer_list<std::string_view> parts, deadline 
   if (bytes > message_bytes_max)
     return fail(errc::invalid_argument,
                 "a message of " + std::to_string(bytes) + " bytes is too large for a link");
-  const std::unique_lock lock{sending_, until};
-  if (!lock || send_broken_)
-    return fail(errc::unavailable, "link with " + remote_ + (lock ? ": broken" : ": busy"));
-  auto done = send_locked(parts, bytes, until);
+  std::unique_lock lock{send_mutex_};
+  const bool free = send_ended_.wait_until(lock, until, [this] { return !sending_; });
+  if (!free || send_broken_)
+    return fail(errc::unavailable, "link with " + remote_ + (free ? ": broken" : ": busy"));
+  sending_ = true;
+  lock.unlock();
+  auto done = send_whole(parts, bytes, until);
+  lock.lock();
+  sending_ = false;
   if (!done) { // half a message may have gone
     send_broken_ = true;
     shut();
   }
+  lock.unlock();
+  send_ended_.notify_all(); // if it broke, all of them may go
   return done;
 }
 
-void link::rekey_after(std::uint64_t bytes) {
-  const std::lock_guard lock{sending_};
-  rekey_bytes_ = bytes;
-}
-
-result<void> link::send_locked(std::initializer_list<std::string_view> parts, std::size_t bytes,
-                               deadline until) {
+result<void> link::send_whole(std::initializer_list<std::string_view> parts, std::size_t bytes,
+                              deadline until) {
   if (sent_since_rekey_ >= rekey_bytes_) {
     const std::scoped_lock both{turn_, ssl_mutex_};
     SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED);

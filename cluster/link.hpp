@@ -8,7 +8,9 @@
 #include "cluster/tls_identity.hpp"
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -81,8 +83,8 @@ private:
   template <class Call>
   result<bool> attempt(Call call, deadline until);
   result<bool> read_some(char* to, std::size_t bytes, std::size_t& got, deadline until);
-  result<void> send_locked(std::initializer_list<std::string_view> parts, std::size_t bytes,
-                           deadline until);
+  result<void> send_whole(std::initializer_list<std::string_view> parts, std::size_t bytes,
+                          deadline until);
   result<void> write_all(std::string_view bytes, deadline until);
 
   tls_identity identity_; // keeps the context
@@ -91,10 +93,12 @@ private:
   std::mutex turn_;      ///< Who waits for ssl_mutex_ holds this, and so is the next to have it.
   std::mutex ssl_mutex_; ///< OpenSSL allows one call at a time; nobody waits for the network in it.
   std::unique_ptr<ssl_st, ssl_end> ssl_;
-  std::timed_mutex sending_; ///< Messages are not to be mixed.
-  bool send_broken_ = false; // under sending_, like the next two
-  std::uint64_t sent_since_rekey_ = 0;
-  std::uint64_t rekey_bytes_ = rekey_bytes;
+  std::mutex send_mutex_;
+  std::condition_variable send_ended_;
+  bool sending_ = false;               // under send_mutex_: messages are not to be mixed
+  bool send_broken_ = false;           // under send_mutex_
+  std::uint64_t sent_since_rekey_ = 0; // of who sends
+  std::atomic<std::uint64_t> rekey_bytes_ = rekey_bytes;
   // Of the receiver alone: what has come of the next message.
   std::array<char, 4> length_{};
   std::size_t length_got_ = 0;

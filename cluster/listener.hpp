@@ -58,7 +58,7 @@ private:
   std::mutex mutex_;
   bool stopping_ = false;
   std::list<worker> workers_; // under mutex_; a worker's thread writes its own flags under it, too
-  std::thread acceptor_; // the last: it uses all the others
+  std::thread acceptor_;      // the last: it uses all the others
 };
 
 } // namespace busbar::cluster

@@ -60,6 +60,7 @@ protected:
                                                          .entry_bytes_max = entry_bytes_max_},
                                                         others_));
     run();
+    EXPECT_TRUE(ask<bool>(adopt_atom_v, adoption_list{})->value); // it leads
   }
   void stop() {
     if (!system_)
@@ -229,7 +230,7 @@ private:
   directory_actor spawn_directory() {
     return system_->system.spawn(
         [this](directory_actor::pointer) -> directory_actor::behavior_type {
-          return {[](find_atom, const shape_request&) -> caf::result<shape_ptr> {
+          return {[](find_atom, const shape_request&, const std::string&) -> caf::result<shape_ptr> {
                     return caf::make_error(caf::sec::unexpected_message);
                   },
                   [](finished_atom, const shape_list&, const snapshotter_actor&) {},
@@ -241,7 +242,9 @@ private:
                   },
                   [](drop_atom, const shape_ptr&) {},
                   [](purge_atom, const std::string&) { return true; },
-                  [](adopt_atom, const shape_list&) {}};
+                  [](adopt_atom, const shape_list&) {},
+                  [](follow_atom, const shape_list&, const shape_list&) {},
+                  [](answer_atom, const leader_word&) {}};
         });
   }
   flusher_actor spawn_flusher() {

@@ -44,7 +44,8 @@ protected:
     cast_->materializers.push_back(materializer());
     cast_->directory =
         system().spawn([this](directory_actor::pointer self) -> directory_actor::behavior_type {
-          return {[this, self](find_atom, const shape_request&) -> caf::result<shape_ptr> {
+          return {[this, self](find_atom, const shape_request&,
+                               const std::string&) -> caf::result<shape_ptr> {
                     ++asked_;
                     if (found_)
                       return found_;
@@ -59,7 +60,9 @@ protected:
                   },
                   [](drop_atom, const shape_ptr&) {},
                   [](purge_atom, const std::string&) { return true; },
-                  [](adopt_atom, const shape_list&) {}};
+                  [](adopt_atom, const shape_list&) {},
+                  [](follow_atom, const shape_list&, const shape_list&) {},
+                  [](answer_atom, const leader_word&) {}};
         });
     session_ = start_session(system(),
                              {.others = cast_,
