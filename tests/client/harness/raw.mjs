@@ -213,7 +213,7 @@ export class RawConnection {
 
 /** One request on a connection of its own; surplus bytes after the response are an error. */
 export async function request(server, target, { method = 'GET', headers = {}, body, timeoutMs = 30_000 } = {}) {
-  const connection = await RawConnection.open(server.port)
+  const connection = await RawConnection.open(server.port, server.host)
   try {
     connection.request(method, target, headers, body)
     const response = await connection.readResponse({ method, timeoutMs })

@@ -31,6 +31,10 @@ export class Door {
     return this.cluster.nodes[this.#at % this.cluster.nodes.length]
   }
 
+  get host() {
+    return this.node.host
+  }
+
   get port() {
     return this.node.port
   }

@@ -9,6 +9,7 @@ export class Reader {
   refetches = 0
   failures = 0
   longestGapMs = 0
+  changes = 0 // answers that had some
   #stopped = false
   #aborter
   #upToDate = false
@@ -26,7 +27,7 @@ export class Reader {
 
   async #run() {
     while (!this.#stopped) {
-      const node = this.cluster.nodes[this.at % this.cluster.nodes.length]
+      const { node } = this
       const query = new URLSearchParams({ ...this.shape, offset: this.offset })
       if (this.handle) query.set('handle', this.handle)
       if (this.#upToDate) query.set('live', 'true')
@@ -63,6 +64,10 @@ export class Reader {
     }
   }
 
+  get node() {
+    return this.cluster.nodes[this.at % this.cluster.nodes.length]
+  }
+
   #move() {
     this.at++
   }
@@ -83,6 +88,7 @@ export class Reader {
     }
     if (messages.some(({ headers }) => headers.operation) && this.#upToDate) {
       const now = Date.now()
+      this.changes++
       if (this.#lastChange) this.longestGapMs = Math.max(this.longestGapMs, now - this.#lastChange)
       this.#lastChange = now
     }
