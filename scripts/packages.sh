@@ -31,6 +31,7 @@ packages_test=(
   zstd                # reads what we compressed
   nginx-light         # the cache that hundreds of clients sit behind
   pgbouncer           # the pooler that snapshots pass
+  iproute2            # networks that can be cut, in tests/cluster
   chromium            # tests/browser, examples/webkit
   golang-go golang-github-masterminds-sprig-dev golang-github-xeipuuv-gojsonschema-dev
   golang-k8s-sigs-yaml-dev # tests/chart renders as Helm does, with what Helm is made of;

@@ -95,6 +95,7 @@ for program in "${programs[@]}"; do # "unit" before "integration"
   google_test "$program"
 done
 node_tests client tests/client
+node_tests cluster tests/cluster # has the packages of tests/client
 node_tests browser tests/browser
 node_tests chart tests/chart
 node_tests webkit examples/webkit

@@ -133,7 +133,11 @@ class Member {
   refetchesAllowed = 0
   tellsPosition = true
 
-  constructor(shape, number, way) {
+  constructor(server, shape, number, way) {
+    // Another node of a cluster may promise less at first.
+    if (server.moveOn) server.onMove = () => {
+      if (this.checker) this.checker.mayFall = true
+    }
     this.shape = shape
     this.name = `client ${number} (${way}): ${describe(shape)}`
     this.families = new Set([shape.table, ...shape.asked].map((name) => tables.get(name).family))
@@ -155,7 +159,7 @@ class Member {
 }
 
 /** The server under test is soon there again, so nobody waits as long as a 503 asks for. */
-async function impatientFetch(...request) {
+export async function impatientFetch(...request) {
   const response = await fetch(...request)
   if (response.status !== 503) return response
   const headers = new Headers(response.headers)
@@ -169,7 +173,7 @@ const refusals = /cannot be used both with and without NOT|more than \d+ (altern
 export class NpmMember extends Member {
   constructor(server, shape, number, random) {
     const sse = shape.asked.length === 0 && !shape.log && random.chance(0.2)
-    super(shape, number, sse ? 'npm, SSE' : 'npm')
+    super(server, shape, number, sse ? 'npm, SSE' : 'npm')
     this.tellsPosition = !sse // A stream promises only what the shape itself has.
     const { table, asked, params, log, ...rest } = shape
     const given = { table: ident(table), ...rest, ...(params.length > 0 ? { params } : {}) }
@@ -178,13 +182,13 @@ export class NpmMember extends Member {
       checker: sse ? new Unrepeated(this.name) : checkerFor(shape, this.name),
       materialize: asked.length === 0 && !log, // Its Shape knows nothing of moves.
       liveSse: sse,
-      fetchClient: impatientFetch,
+      fetchClient: server.fetchClient ?? impatientFetch,
       log,
     })
   }
 
   get checker() {
-    return this.follower.checker
+    return this.follower?.checker
   }
 
   get refetches() {
@@ -232,7 +236,8 @@ export class RawMember extends Member {
   #done
 
   constructor(server, shape, number, random) {
-    super(shape, number, 'raw')
+    super(server, shape, number, 'raw')
+    this.server = server
     this.follower = new TaggedFollower(server, parametersOf(shape), this.name, () => checkerFor(shape, this.name))
     this.#done = this.#run(random).catch((error) => {
       this.failure = error
@@ -243,12 +248,13 @@ export class RawMember extends Member {
     while (!this.#stopped) {
       await bravely(this.follower, random.chance(0.8))
       if (random.chance(0.05)) await delay(random.int(10, 400))
+      else if (this.server.moveOn && random.chance(0.05)) this.server.moveOn()
       else if (this.follower.upToDate) await delay(5)
     }
   }
 
   get checker() {
-    return this.follower.rows
+    return this.follower?.rows
   }
 
   get refetches() {

@@ -55,10 +55,14 @@ export class Busbar {
   #lines = []
   linesKept = 400
 
-  /** Chooses ports, storage and stream id, but does not start. */
-  static async prepare({ databaseUrl, env = {}, storageDir, streamId, secret } = {}) {
+  /**
+   * Chooses ports, storage and stream id, but does not start. `launcher` is put before the command line,
+   * for a process that is to run elsewhere, and `host` is where it is reached then.
+   */
+  static async prepare({ databaseUrl, env = {}, storageDir, streamId, secret, host = '127.0.0.1', launcher = [] } = {}) {
     checkBinary()
     const server = new Busbar()
+    Object.assign(server, { host, launcher })
     server.port = await freePort()
     server.metricsPort = await freePort()
     server.storageDir = storageDir ?? join(scratchDirectory('store'), 'data')
@@ -85,7 +89,7 @@ export class Busbar {
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`
+    return `http://${this.host}:${this.port}`
   }
 
   get shapeUrl() {
@@ -106,8 +110,9 @@ export class Busbar {
 
   /** Starts the process; returns when /v1/health says active, or at once if `wait` is false. */
   async start({ wait = true, deadlineMs = 60_000 } = {}) {
+    const [program, ...words] = [...this.launcher, binary, 'serve']
     const child = track(
-      spawn(binary, ['serve'], {
+      spawn(program, words, {
         env: environment(this.environment),
         cwd: scratchDirectory('cwd'),
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -156,7 +161,7 @@ export class Busbar {
   /** The text of /metrics. Its server closes each connection without saying so: none may be used again. */
   async metrics() {
     const headers = { connection: 'close' }
-    return (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`, { headers })).text()
+    return (await fetch(`http://${this.host}:${this.metricsPort}/metrics`, { headers })).text()
   }
 
   async kill9() {

@@ -216,7 +216,7 @@ export class RawConnection {
  * that all requests to this server have, if it says so.
  */
 export async function request(server, target, { method = 'GET', headers = {}, body, timeoutMs = 30_000 } = {}) {
-  const connection = await RawConnection.open(server.port)
+  const connection = await RawConnection.open(server.port, server.host)
   try {
     connection.request(method, target, { ...server.headers, ...headers }, body)
     const response = await connection.readResponse({ method, timeoutMs })

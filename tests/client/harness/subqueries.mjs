@@ -15,6 +15,7 @@ export async function bravely(follower, live = false) {
   } catch (error) {
     const broken = error instanceof FramingError ? /^connection ended/.test(error.message) : /^ECONN/.test(error.code)
     if (!broken && !/: 503 /.test(error.message)) throw error
+    follower.server.moveOn?.() // a client of a cluster
     await delay(20)
     return undefined
   }

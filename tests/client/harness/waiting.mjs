@@ -6,7 +6,7 @@ import { isUpToDate, target } from './shapes.mjs'
 
 /** Sends a live request on a connection of its own, so that the test can see when it is answered. */
 export async function poll(server, params) {
-  const connection = await RawConnection.open(server.port)
+  const connection = await RawConnection.open(server.port, server.host)
   const started = Date.now()
   connection.request('GET', target({ live: 'true', cursor: '', ...params }))
   const answer = connection.readResponse({ timeoutMs: 40_000 }).then((response) => {
@@ -20,7 +20,7 @@ export async function poll(server, params) {
 
 /** An SSE stream: head read, events as they come. */
 export async function openEvents(server, params) {
-  const connection = await RawConnection.open(server.port)
+  const connection = await RawConnection.open(server.port, server.host)
   connection.request(
     'GET',
     target({ live: 'true', cursor: '', ...params, experimental_live_sse: 'true', live_sse: 'true' }),

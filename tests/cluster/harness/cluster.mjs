@@ -9,17 +9,18 @@ let clusters = 0
 export class Cluster {
   nodes = []
 
-  /** Prepares `size` nodes on one database; none is started. */
-  static async prepare({ databaseUrl, size = 3, env = {}, ...options }) {
+  /** Prepares `size` nodes on one database; none is started. `places`: {host, launcher} of each. */
+  static async prepare({ databaseUrl, size = 3, env = {}, places = [], ...options }) {
     const cluster = new Cluster()
     const streamId = `c${process.pid}_${++clusters}`
     const addresses = []
-    for (let i = 0; i < size; i++) addresses.push(`127.0.0.1:${await freePort()}`)
-    for (const address of addresses) {
+    for (let i = 0; i < size; i++) addresses.push(`${places[i]?.host ?? '127.0.0.1'}:${await freePort()}`)
+    for (const [i, address] of addresses.entries()) {
       const node = await Busbar.prepare({
         databaseUrl,
         streamId,
         ...options,
+        ...places[i],
         env: {
           BUSBAR_CLUSTER_PEERS: addresses.join(','),
           BUSBAR_CLUSTER_ADDRESS: address,
@@ -76,8 +77,7 @@ export class Cluster {
     let last = []
     return until(
       async () => {
-        for (const node of this.running)
-          if (!node.running) throw new Error(`a node ended:\n${node.output()}`)
+        if (this.running.length === 0) throw new Error(`no node runs:\n${this.nodes.map((node) => node.output(25)).join('\n')}`)
         last = await Promise.all(this.running.map((node) => this.view(node)))
         const selves = last.map((view) => view?.members.find((one) => one.self))
         const leading = selves.filter((self) => self?.role === 'leader')

@@ -9,6 +9,7 @@ export class Reader {
   refetches = 0
   failures = 0
   longestGapMs = 0
+  changes = 0 // answers that had some
   #stopped = false
   #aborter
   #upToDate = false
@@ -26,7 +27,7 @@ export class Reader {
 
   async #run() {
     while (!this.#stopped) {
-      const node = this.cluster.nodes[this.at % this.cluster.nodes.length]
+      const { node } = this
       const query = new URLSearchParams({ ...this.shape, offset: this.offset })
       if (this.handle) query.set('handle', this.handle)
       if (this.#upToDate) query.set('live', 'true')
@@ -51,6 +52,7 @@ export class Reader {
       }
       if (response.status !== 200) {
         this.failures++
+        if (response.status < 500 && response.status !== 429) this.refused ??= `${node.clusterAddress}: ${response.status} ${text}`
         this.lastFailure = `${response.status} ${text}`
         this.#move()
         await delay(50)
@@ -60,6 +62,10 @@ export class Reader {
       this.handle = response.headers.get('electric-handle')
       this.#take(JSON.parse(text))
     }
+  }
+
+  get node() {
+    return this.cluster.nodes[this.at % this.cluster.nodes.length]
   }
 
   #move() {
@@ -82,6 +88,7 @@ export class Reader {
     }
     if (messages.some(({ headers }) => headers.operation) && this.#upToDate) {
       const now = Date.now()
+      this.changes++
       if (this.#lastChange) this.longestGapMs = Math.max(this.longestGapMs, now - this.#lastChange)
       this.#lastChange = now
     }
@@ -105,6 +112,7 @@ export class Reader {
       )
     await until(() => this.#check() && have() === wanted, () => `a reader to have what SELECT says:\n${wanted}\n${have()}\n${this.why ?? ''}`)
     assert.equal(this.refetches, 0, this.why)
+    assert.equal(this.refused, undefined, 'nothing is refused for good')
   }
 
   stop() {
