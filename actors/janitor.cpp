@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -21,6 +22,13 @@ constexpr std::size_t together_max = 200;
 constexpr int rest_factor = 4;
 constexpr milliseconds rest_min{1};
 constexpr milliseconds rest_max{1'000};
+/// The same for compaction, which nobody waits for.
+constexpr int compaction_rest_factor = 9;
+constexpr milliseconds compaction_rest_min{5};
+constexpr milliseconds compaction_rest_max{5'000};
+/// Between two looks at what has become old enough to be compacted.
+constexpr milliseconds compaction_look_min{100};
+constexpr milliseconds compaction_look_max{60'000};
 
 struct janitor_state {
   static constexpr const char* name = "janitor";
@@ -38,6 +46,7 @@ struct janitor_state {
           look_at_usage();
           self->delayed_send(self, env.period, tick_atom_v);
         },
+        [this](compact_atom) { compact(); },
     };
   }
 
@@ -58,6 +67,10 @@ struct janitor_state {
     }
     last_saved = now_seconds();
     self->delayed_send(self, env.period, tick_atom_v);
+    if (env.compacts) {
+      logs.emplace(*env.store, *env.index, env.compaction);
+      self->delayed_send(self, compaction_look_min, compact_atom_v);
+    }
   }
 
   void schedule(milliseconds rest) {
@@ -83,6 +96,28 @@ struct janitor_state {
     left.erase(left.begin(), left.lower_bound(storage::shape_id{to_number(some.back().id) + 1}));
     const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
     schedule(std::clamp(rest_factor * took, rest_min, rest_max));
+  }
+
+  // -- logs ---------------------------------------------------------------------------------------
+
+  /// That the same actor deletes what removed shapes had keeps it from being written anew.
+  void compact() {
+    const auto begin = steady_clock::now();
+    if (begin >= next_look) {
+      logs->look(begin);
+      next_look =
+          begin + std::clamp(env.compaction.horizon / 5, compaction_look_min, compaction_look_max);
+    }
+    if (const auto saved = logs->step())
+      env.metrics->compaction_saved_bytes.Increment(static_cast<double>(*saved));
+    else
+      spdlog::warn("janitor: {}", saved.error().message);
+    const auto now = steady_clock::now();
+    const auto took = std::chrono::duration_cast<milliseconds>(now - begin);
+    const auto rest =
+        std::clamp(compaction_rest_factor * took, compaction_rest_min, compaction_rest_max);
+    const auto pause = std::chrono::ceil<milliseconds>(next_look - now);
+    self->delayed_send(self, logs->has_work() ? rest : std::max(pause, rest), compact_atom_v);
   }
 
   // -- what is read, and what has expired ---------------------------------------------------------
@@ -144,6 +179,8 @@ struct janitor_state {
   janitor_actor::pointer self;
   janitor_environment env;
   cast_ptr others;
+  std::optional<compactor> logs; ///< If they are to be compacted.
+  steady_clock::time_point next_look{};
   std::map<storage::shape_id, bool> left;      ///< Whose data is to be deleted; with the last word?
   bool is_due = false;                         ///< A message to delete some is on its way.
   std::uint64_t last_saved = 0;                ///< Seconds since 1970.

@@ -2,6 +2,7 @@
 
 #include "actors/shape_state.hpp"
 #include "shapes/entry_block.hpp"
+#include "storage/store.hpp"
 
 namespace busbar {
 
@@ -66,20 +67,62 @@ result<piece_cache::value> load_log_piece(const storage::store& store, const log
   return piece_cache::value{{share(std::move(bytes))}, reached, reached >= cursor.end};
 }
 
+/// What compaction has done where the cursor stands.
+result<storage::compaction_mark> mark_at(const storage::store& store, const log_cursor& cursor) {
+  if (cursor.end.in_snapshot() || !cursor.shape->progress().has_boundaries)
+    return storage::compaction_mark{};
+  auto mark = store.compaction_of(cursor.shape->id());
+  if (mark && cursor.at >= mark->upto)
+    return storage::compaction_mark{};
+  return mark;
+}
+
+/// Compaction moves what it merges towards the end of a chunk. A body that was promised up to
+/// another place, which is there no more, would lack it: and a cache might put behind that body
+/// what follows the place in the log as it was.
+result<void> check_promise(const storage::store& store, const log_cursor& cursor,
+                           const storage::compaction_mark& mark) {
+  if (mark.times == 0 || cursor.end >= mark.upto)
+    return {};
+  const auto is_end = store.is_chunk_end(cursor.shape->id(), cursor.end);
+  if (!is_end)
+    return fail(error{is_end.error()});
+  if (!*is_end)
+    return fail(errc::unavailable, "the log has been compacted meanwhile: read it again");
+  return {};
+}
+
+constexpr int tries_max = 10;
+
 } // namespace
 
 result<body_piece> read_piece(const storage::store& store, piece_cache& cache, log_cursor& cursor) {
   if (cursor.done())
     return body_piece{};
-  const piece_cache::key key{cursor.shape->id(), cursor.at,   cursor.end,
-                             cursor.piece,       cursor.form, cursor.in};
-  auto found = cache.find_or(key, [&]() -> result<piece_cache::value> {
-    auto loaded = cursor.end.in_snapshot() ? load_snapshot_piece(store, cursor)
-                                           : load_log_piece(store, cursor);
-    if (loaded && cursor.in != coding::identity)
-      loaded->body = piece_in(cursor.in, std::move(loaded->body.bytes));
-    return loaded;
-  });
+  result<piece_cache::value> found;
+  bool is_exact = false;
+  for (int i = 0; i < tries_max && !is_exact; ++i) {
+    const auto mark = mark_at(store, cursor);
+    if (!mark)
+      return fail(error{mark.error()});
+    const piece_cache::key key{cursor.shape->id(), cursor.at, cursor.end, cursor.piece,
+                               cursor.form,        cursor.in, mark->times};
+    is_exact = true;
+    found = cache.find_or(key, [&]() -> result<piece_cache::value> {
+      if (auto kept = check_promise(store, cursor, *mark); !kept)
+        return fail(std::move(kept).error());
+      auto loaded = cursor.end.in_snapshot() ? load_snapshot_piece(store, cursor)
+                                             : load_log_piece(store, cursor);
+      // Only what is of one state of the log may be kept under its name.
+      const auto after = mark_at(store, cursor);
+      is_exact = after && after->times == mark->times;
+      if (!is_exact)
+        return fail(errc::unavailable, "the log is being compacted");
+      if (loaded && cursor.in != coding::identity)
+        loaded->body = piece_in(cursor.in, std::move(loaded->body.bytes));
+      return loaded;
+    });
+  }
   if (!found)
     return fail(std::move(found).error());
   cursor.at = found->end;

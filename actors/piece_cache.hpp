@@ -16,14 +16,14 @@
 
 namespace busbar {
 
-/// Least recently used goes first. A piece never changes, so nothing is ever invalidated: a removed
-/// shape's pieces are just not asked for any more. Any thread.
+/// Least recently used goes first. Nothing is ever invalidated: the pieces of a removed shape, or
+/// of a log as it was before compaction, are just not asked for any more. Any thread.
 class piece_cache {
 public:
   explicit piece_cache(std::size_t bytes_max) : bytes_max_{bytes_max} {}
 
-  /// Names a piece: what a reader has, where it wants to get, and the number of the piece in a
-  /// snapshot chunk.
+  /// Names a piece: what a reader has, where it wants to get, the number of the piece in a snapshot
+  /// chunk, and how often the place where it begins has been compacted.
   struct key {
     storage::shape_id shape{};
     log_offset after;
@@ -31,6 +31,7 @@ public:
     std::uint32_t piece = 0;
     framing form = framing::json_elements;
     coding in = coding::identity;
+    std::uint64_t compacted = 0;
     friend bool operator==(const key&, const key&) = default;
   };
   struct value {
@@ -100,7 +101,7 @@ private:
       std::uint64_t h = storage::to_number(k.shape);
       for (const std::uint64_t part :
            {k.after.tx, static_cast<std::uint64_t>(k.after.op), k.upto.tx,
-            static_cast<std::uint64_t>(k.upto.op),
+            static_cast<std::uint64_t>(k.upto.op), k.compacted,
             std::uint64_t{k.piece} * 8 + static_cast<std::uint64_t>(k.form) * 4 +
                 static_cast<std::uint64_t>(k.in)})
         h = (h ^ part) * 0x9e3779b97f4a7c15u ^ (h >> 29);

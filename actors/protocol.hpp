@@ -125,6 +125,7 @@ CAF_ADD_ATOM(busbar, busbar, follow_atom, "follow")
 CAF_ADD_ATOM(busbar, busbar, answer_atom, "answer")
 CAF_ADD_ATOM(busbar, busbar, ask_atom, "ask")
 CAF_ADD_ATOM(busbar, busbar, observe_atom, "observe")
+CAF_ADD_ATOM(busbar, busbar, compact_atom, "compact")
 CAF_END_TYPE_ID_BLOCK(busbar)
 
 namespace busbar {
@@ -230,7 +231,8 @@ using reconciler_actor = caf::typed_actor<
     // INTERNAL: ask how much WAL the slot keeps.
     caf::reacts_to<observe_atom>>;
 
-/// The JANITOR: deletes what removed shapes had, a little at a time, and notices what has expired.
+/// The JANITOR: deletes what removed shapes had, and compacts the logs of the others, a little at a
+/// time; and notices what has expired.
 /// Detached: it blocks on the disk.
 using janitor_actor = caf::typed_actor<
     // Shapes are recovered: begin with what was left by the process before.
@@ -240,7 +242,9 @@ using janitor_actor = caf::typed_actor<
     // INTERNAL: delete some more.
     caf::reacts_to<flush_atom>,
     // INTERNAL: look at what is read and what is not.
-    caf::reacts_to<tick_atom>>;
+    caf::reacts_to<tick_atom>,
+    // INTERNAL: compact some more of the shapes' logs.
+    caf::reacts_to<compact_atom>>;
 
 /// A SUBSET READER: reads one subset of a shape's rows at a time. Detached: it blocks.
 using subset_reader_actor =

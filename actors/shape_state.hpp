@@ -107,11 +107,18 @@ public:
       tenant_->note_logged(more);
     has_grown_.store(true, std::memory_order_relaxed);
   }
+  /// Compaction has made what was written so much smaller.
+  void drop_bytes(std::uint64_t fewer) noexcept {
+    auto now = bytes();
+    while (!bytes_.compare_exchange_weak(now, now - std::min(now, fewer)))
+      ;
+    has_grown_.store(true, std::memory_order_relaxed);
+  }
   void recall(std::uint64_t read_at, std::uint64_t bytes) noexcept {
     read_at_ = static_cast<std::uint32_t>(read_at);
     bytes_ = bytes;
   }
-  /// True if bytes have been added since the last call.
+  /// True if bytes() has changed since the last call.
   bool take_grown() noexcept { return has_grown_.exchange(false, std::memory_order_relaxed); }
 
 private:
@@ -120,7 +127,7 @@ private:
   const shape_definition definition_;
   const std::vector<storage::shape_id> inner_;
   monitoring::tenant_ptr tenant_;
-  std::atomic<std::uint64_t> bytes_{0}; ///< Of snapshot and log, as they were written.
+  std::atomic<std::uint64_t> bytes_{0}; ///< Of snapshot and log, as they are stored.
   std::atomic<std::uint32_t> read_at_{static_cast<std::uint32_t>(seconds_now())};
   std::atomic<bool> has_grown_{false};
   mutable std::mutex mutex_;

@@ -334,16 +334,19 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                                          .report = config.metrics_port == 0 ? nullptr : &slot,
                                          .metrics = &metrics},
                                         others);
-  others->janitor =
-      spawn_janitor(system,
-                    {.store = store->get(),
-                     .index = &index,
-                     .status = &status,
-                     .limits = {.shapes_max = config.shapes_max,
-                                .bytes_max = config.storage_bytes_max,
-                                .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
-                     .period = config.expiry_period},
-                    others);
+  others->janitor = spawn_janitor(
+      system,
+      {.store = store->get(),
+       .index = &index,
+       .status = &status,
+       .limits = {.shapes_max = config.shapes_max,
+                  .bytes_max = config.storage_bytes_max,
+                  .idle = std::chrono::ceil<std::chrono::seconds>(config.shape_idle)},
+       .period = config.expiry_period,
+       .compacts = config.compaction,
+       .compaction = {.chunk_bytes_max = config.chunk_bytes, .horizon = config.compaction_horizon},
+       .metrics = &metrics},
+      others);
   feed_environment feeding{.stream = stream,
                            .store = store->get(),
                            .status = &status,

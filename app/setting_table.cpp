@@ -537,6 +537,15 @@ std::vector<setting> main_table() {
                 "How often the limits of shapes are looked at; one that was read since the last "
                 "look is never removed for them."},
                &settings::expiry_period, 1ms, 100ms, 1h),
+      on_or_off(row({"BUSBAR_COMPACTION",
+                     {},
+                     "Merges older updates of the same row in the logs of shapes, all but those of "
+                     "the last two complete chunks."}),
+                &settings::compaction),
+      duration({"BUSBAR_COMPACTION_HORIZON",
+                {},
+                "What has been written to a log stays as it is for so long at least."},
+               &settings::compaction_horizon, 1ms, 0ms, 8760h),
       size(
           {"BUSBAR_MEMORY_BUDGET",
            {},

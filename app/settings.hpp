@@ -53,9 +53,11 @@ struct settings {
   std::size_t shapes_max = 0;              ///< BUSBAR_MAX_SHAPES; 0 = no limit
   std::size_t storage_bytes_max = 0;       ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
-  std::chrono::milliseconds expiry_period{60'000}; ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
-  std::string log_level = "info";                  ///< BUSBAR_LOG_LEVEL
-  std::vector<std::string> more_secrets;           ///< BUSBAR_SECRETS
+  std::chrono::milliseconds expiry_period{60'000};       ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
+  bool compaction = true;                                ///< BUSBAR_COMPACTION
+  std::chrono::milliseconds compaction_horizon{600'000}; ///< BUSBAR_COMPACTION_HORIZON
+  std::string log_level = "info";                        ///< BUSBAR_LOG_LEVEL
+  std::vector<std::string> more_secrets;                 ///< BUSBAR_SECRETS
   gate::gate_settings gate; ///< BUSBAR_JWT_…, BUSBAR_POLICY_FILE, BUSBAR_GRANT_KEY_FILE
   std::string log_format = "text";                 ///< BUSBAR_LOG_FORMAT: text or json
   std::chrono::milliseconds slow_query{1'000};     ///< BUSBAR_SLOW_QUERY; 0 = none is slow

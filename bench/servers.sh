@@ -88,7 +88,8 @@ replication_began_ns() {
 
 # --- Busbar -----------------------------------------------------------------------------------
 
-# start_busbar DATABASE STREAM STORAGE [NAME=value…]: sets BUSBAR_PID, BUSBAR_BEGAN_NS, HTTP_PORT.
+# start_busbar DATABASE STREAM STORAGE [NAME=value…]: sets BUSBAR_PID, BUSBAR_BEGAN_NS, HTTP_PORT,
+# METRICS_PORT.
 start_busbar() {
   local database=$1 stream=$2 storage=$3
   shift 3
@@ -106,6 +107,11 @@ start_busbar() {
 wait_active() {
   "$LOAD" await --port "$HTTP_PORT" --path /v1/health --body-has '"active"' --interval-ms 2 \
     --patience 60 || die "Busbar did not become active, see $WORK/busbar-*.log (BENCH_KEEP=1)"
+}
+
+# busbar_metric SERIES: its value now, as it stands.
+busbar_metric() {
+  curl -s "http://127.0.0.1:$METRICS_PORT/metrics" | awk -v name="$1" '$1 == name { print $2 }'
 }
 
 stop_busbar() { end_process "$BUSBAR_PID"; }

@@ -70,7 +70,7 @@ public:
 
   void shut() noexcept { socket_->shut(); }
   std::weak_ptr<link_socket> socket() const noexcept { return socket_; }
-  void rekey_after(std::uint64_t bytes);                         ///< Instead of rekey_bytes.
+  void rekey_after(std::uint64_t bytes) noexcept { rekey_bytes_ = bytes; }
   const std::string& remote() const noexcept { return remote_; } ///< "address:port", for logs.
 
 private:

@@ -115,6 +115,8 @@ metrics::metrics()
           counter(*registry_, "busbar_snapshot_failures_total", "Initial snapshots that failed.")},
       storage_sync_seconds{
           seconds(*registry_, "busbar_storage_sync_seconds", "Duration of a storage sync.")},
+      compaction_saved_bytes{counter(*registry_, "busbar_compaction_saved_bytes_total",
+                                     "Bytes by which compaction has made shape logs smaller.")},
       http_seconds{BuildHistogram()
                        .Name("busbar_http_request_seconds")
                        .Help("From a request's head to the last byte of its answer, by route, "

@@ -80,6 +80,7 @@ public:
   prometheus::Counter& snapshot_rows;          ///< busbar_snapshot_rows_total
   prometheus::Counter& snapshot_failures;      ///< busbar_snapshot_failures_total
   prometheus::Histogram& storage_sync_seconds; ///< busbar_storage_sync_seconds
+  prometheus::Counter& compaction_saved_bytes; ///< busbar_compaction_saved_bytes_total
 
   // More of HTTP
   prometheus::Family<prometheus::Histogram>&

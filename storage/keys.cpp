@@ -78,6 +78,10 @@ result<log_offset> parse_boundary_key(std::string_view key) {
   return read_offset(key.data() + 9);
 }
 
+std::string compaction_key(shape_id shape) {
+  return chunk_prefix(shape, 'c');
+}
+
 std::string set_prefix(shape_id set, char kind) {
   return chunk_prefix(set, kind);
 }

@@ -13,6 +13,10 @@
 //   log        shape(u64) tx(u64) last op(u64)         entry block (shapes/entry_block.hpp)
 //   chunks     shape(u64) 'p' chunk(u64) piece(u32)    entry block of snapshot rows
 //              shape(u64) 'b' tx(u64) op(u64)          empty: a chunk of the log ends here
+//              shape(u64) 'c'                          what compaction has done to the log: times
+//                                                      (u64), then up to where, and where the last
+//                                                      chunk of that begins, both tx(u64) op(u64),
+//                                                      and the bytes of that chunk (u64)
 //   sets       shape(u64) 'v' digest(16)               count(u32): rows of the set with this value
 //              shape(u64) 'p'                          tx(u64): transactions up to here are in it
 //              shape(u64) 'l' subquery(u16) digest(16) a value (set_store.cpp) on which the shape,
@@ -89,6 +93,7 @@ std::string boundary_key(shape_id shape, log_offset end);
 result<log_offset> parse_boundary_key(std::string_view key);
 /// The prefix of all of a shape's boundary keys; also of all its pieces with 'p'.
 std::string chunk_prefix(shape_id shape, char kind);
+std::string compaction_key(shape_id shape);
 std::string set_prefix(shape_id set, char kind);
 std::string set_value_key(shape_id set, const digest& value);
 std::string lag_key(shape_id shape, std::uint16_t subquery, const digest& value);

@@ -6,6 +6,7 @@
 #include "base/keyed_hash.hpp"
 #include "base/lsn.hpp"
 #include "base/result.hpp"
+#include "shapes/entry_merge.hpp"
 #include "shapes/offset.hpp"
 #include "storage/keys.hpp"
 #include "storage/lineage.hpp"
@@ -49,6 +50,15 @@ struct set_lag {
   friend bool operator==(const set_lag&, const set_lag&) = default;
 };
 
+/// What compaction has done to a shape's log so far.
+struct compaction_mark {
+  std::uint64_t times = 0; ///< Grows whenever entries up to `upto` are replaced.
+  log_offset upto = log_offset::snapshot_end();       ///< The end of a chunk.
+  log_offset last_begin = log_offset::snapshot_end(); ///< Where the last chunk up to there begins.
+  std::uint64_t last_bytes = 0;                       ///< And its size.
+  friend bool operator==(const compaction_mark&, const compaction_mark&) = default;
+};
+
 /// Writes that become visible, and survive a crash of the process, together. One thread.
 class batch {
 public:
@@ -77,6 +87,12 @@ public:
   /// The shape's view of the set, for this value, is the opposite of what the set says.
   void put_lag(shape_id shape, const set_lag& late);
   void drop_lag(shape_id shape, std::uint16_t subquery, const digest& value);
+  /// Of compaction: the block that ended at `last` goes …
+  void drop_block(shape_id shape, log_offset last);
+  /// … or all blocks that end in (after, upto] do, except those that are appended after this.
+  void drop_blocks(shape_id shape, log_offset after, log_offset upto);
+  void drop_boundary(shape_id shape, log_offset end);
+  void put_compaction(shape_id shape, const compaction_mark& mark);
   /// Takes back what was appended of a transaction.
   void drop_transaction(shape_id shape, std::uint64_t commit_lsn);
   /// For the other members of the cluster, who find it in applied_changes; takes the place of the
@@ -246,6 +262,15 @@ public:
 
   /// The end of the first complete chunk that ends after `after`, if there is one.
   result<std::optional<log_offset>> chunk_end_after(shape_id id, log_offset after) const;
+  /// The ends of all chunks that end in (after, upto], in order.
+  result<std::vector<log_offset>> chunk_ends(shape_id id, log_offset after, log_offset upto) const;
+  result<bool> is_chunk_end(shape_id id, log_offset end) const;
+  /// All blocks that end in (after, upto], in order; nullopt if they are larger than `bytes_max`.
+  /// Past the cache.
+  result<std::optional<std::vector<stored_block>>>
+  read_blocks(shape_id id, log_offset after, log_offset upto, std::size_t bytes_max) const;
+  /// As last given to put_compaction().
+  result<compaction_mark> compaction_of(shape_id id) const;
 
   // -- as one of a cluster's: replication.hpp
   // ------------------------------------------------------

@@ -29,6 +29,9 @@ struct delivery_options {
 };
 /// Event streams. A change ends with its up-to-date message (streams.cpp).
 result<void> run_sse_clients(const delivery_options& options);
+/// Event streams of rows with a column `sent_ns`, the time at which each was written: says "ready"
+/// when all are open, and at SIGTERM how late the rows came (latencies.cpp).
+result<void> run_timed_clients(const swarm_options& options);
 /// Long polls over kept connections; after each answer the next poll (requests.cpp).
 struct poll_options {
   delivery_options deliveries;

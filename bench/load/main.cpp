@@ -44,6 +44,11 @@ int main(int argc, char** argv) {
   CLI::App* sse = app.add_subcommand("sse-clients", "hold event streams and time the deliveries");
   add_deliveries(*sse, sse_options);
 
+  bench::swarm_options timed_options;
+  CLI::App* timed = app.add_subcommand("timed-clients",
+                                       "hold event streams of rows that say when they were sent");
+  add_swarm(*timed, timed_options);
+
   bench::poll_options poll_options;
   CLI::App* poll = app.add_subcommand("poll-clients", "long-poll and time the deliveries");
   add_deliveries(*poll, poll_options.deliveries);
@@ -92,6 +97,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (*sse)
     return finish(bench::run_sse_clients(sse_options));
+  if (*timed)
+    return finish(bench::run_timed_clients(timed_options));
   if (*poll)
     return finish(bench::run_poll_clients(poll_options));
   if (*syncs)

@@ -31,6 +31,7 @@ const server = await stageBusbar(postgres, {
     BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: '10000',
     BUSBAR_ENABLE_INTEGRATION_TESTING: 'true',
     BUSBAR_MATERIALIZERS: '2',
+    BUSBAR_COMPACTION_HORIZON: '0',
   },
 })
 

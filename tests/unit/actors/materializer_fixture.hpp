@@ -263,7 +263,7 @@ private:
               [this](forget_atom, storage::shape_id id, bool last_word) {
                 EXPECT_TRUE(store_->remove_shape(id, last_word));
               },
-              [](flush_atom) {}, [](tick_atom) {}};
+              [](flush_atom) {}, [](tick_atom) {}, [](compact_atom) {}};
     });
   }
   replicator_actor spawn_replicator() {

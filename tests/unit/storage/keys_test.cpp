@@ -25,6 +25,7 @@ TEST(KeysTest, LayoutOnDiskStaysAsItIs) {
   EXPECT_EQ(piece_key(shape, 2, 3), id + "p" + "\0\0\0\0\0\0\0\x02"s + "\0\0\0\x03"s);
   EXPECT_EQ(boundary_key(shape, {1, 0}), id + "b" + "\0\0\0\0\0\0\0\x01"s + "\0\0\0\0\0\0\0\x01"s);
   EXPECT_EQ(chunk_prefix(shape, 'b'), id + "b");
+  EXPECT_EQ(compaction_key(shape), id + "c");
   digest value;
   for (std::size_t i = 0; i < value.size(); ++i)
     value[i] = static_cast<decltype(value)::value_type>(0x20 + i);
