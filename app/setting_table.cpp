@@ -583,8 +583,7 @@ std::vector<setting> main_table() {
 std::vector<setting> make_table() {
   auto all = main_table();
   auto gate = gate_table();
-  all.insert(std::prev(all.end()), std::make_move_iterator(gate.begin()),
-             std::make_move_iterator(gate.end()));
+  all.insert(all.end(), std::make_move_iterator(gate.begin()), std::make_move_iterator(gate.end()));
   return all;
 }
 

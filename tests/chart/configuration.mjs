@@ -14,6 +14,8 @@ const headings = {
   BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD: 'Shapes and HTTP',
   BUSBAR_SNAPSHOT_CONNECTIONS: 'Threads, memory and limits',
   BUSBAR_LOG_LEVEL: 'Logs, metrics and status page',
+  BUSBAR_JWT_KEY_FILE: 'Who may read what',
+  BUSBAR_CLUSTER_PEERS: 'Cluster',
 }
 
 /** What `busbar serve --help` lists: {flag, names, meaning, standard, takes}. */
