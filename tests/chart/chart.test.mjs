@@ -61,7 +61,7 @@ for (const [name, answer] of Object.entries(rendered)) {
     for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
       if (answer.container[probe]?.httpGet) assert.ok(ports.includes(answer.container[probe].httpGet.port), probe)
     for (const { spec } of answer.all('NetworkPolicy'))
-      for (const { ports: open } of spec.ingress) for (const { port } of open) assert.ok(ports.includes(port))
+      for (const { ports: open } of spec.ingress) for (const { port } of open) assert.ok(ports.includes(port), port)
     for (const { spec } of answer.all('Ingress'))
       for (const { http } of spec.rules)
         for (const { backend } of http.paths) {
@@ -78,6 +78,7 @@ for (const [name, answer] of Object.entries(rendered)) {
     const known = settingNames().flat()
     // A name of Electric's that has no counterpart here; the binary accepts it and says so.
     known.push('CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN')
+    known.push('POD_NAME') // what the address of a member is made of
     for (const one of names) assert.ok(known.includes(one), `busbar serve --help does not list ${one}`)
     assert.ok(names.includes('DATABASE_URL'))
   })
@@ -85,8 +86,8 @@ for (const [name, answer] of Object.entries(rendered)) {
   each('no secret is outside of Secrets, and every key that is referred to is there', () => {
     const outside = answer.objects.filter(({ kind }) => kind !== 'Secret')
     const text = JSON.stringify(outside) + answer.notes
-    const { database = {}, auth = {} } = sets[name]
-    for (const secret of [database.url, database.pooledUrl, auth.secret]) {
+    const { database = {}, auth = {}, cluster = {} } = sets[name]
+    for (const secret of [database.url, database.pooledUrl, auth.secret, cluster.secret]) {
       if (!secret) continue
       assert.ok(secret.length < 5 || !text.includes(secret))
       const password = /:([^:@/]+)@/.exec(secret)?.[1]
@@ -110,7 +111,6 @@ for (const [name, answer] of Object.entries(rendered)) {
     if (template) assert.match(template.spec.accessModes.join(), /^ReadWriteOnce(Pod)?$/)
     const storage = answer.container.env.find((one) => one.name === 'BUSBAR_STORAGE_DIR').value
     assert.ok(storage.startsWith(`${mount.mountPath}/`), 'a folder below it: a new volume has files of its own')
-    assert.ok(spec.replicas <= 1)
   })
 
   each('every volume that is mounted exists', () => {
@@ -173,7 +173,37 @@ test('the checks themselves see a misspelt field and a wrong type', async () => 
 const url = 'postgresql://u:p@db/x'
 const good = { database: { url }, auth: { secret: 's' } }
 const refused = {
-  'two nodes, by the schema': [{ ...good, replicaCount: 2 }, /replicaCount: Must be less than or equal to 1/],
+  'more nodes than a cluster has': [{ ...good, replicaCount: 65 }, /replicaCount: Must be less than or equal to 64/],
+  'a short secret of the cluster': [{ ...good, cluster: { secret: 'short' } }, /cluster\.secret: Does not match/],
+  'two secrets of the cluster': [
+    { ...good, replicaCount: 2, cluster: { secret: 'x'.repeat(16), existingSecret: { name: 'x' } } },
+    /only one of cluster\.secret/,
+  ],
+  'members that wait for each other': [
+    { ...good, replicaCount: 2, podManagementPolicy: 'OrderedReady' },
+    /podManagementPolicy Parallel/,
+  ],
+  'one port for clients and members': [
+    { ...good, replicaCount: 2, ports: { cluster: 3000 } },
+    /ports\.cluster, ports\.http and ports\.metrics must differ/,
+  ],
+  'two that choose the number of nodes': [
+    { ...good, autoscaling: { enabled: true }, keda: { enabled: true, triggers: [{ type: 'cpu', metadata: {} }] } },
+    /only one of autoscaling\.enabled and keda\.enabled/,
+  ],
+  'KEDA without triggers': [{ ...good, keda: { enabled: true } }, /keda\.triggers/],
+  'autoscaling on nothing': [
+    { ...good, autoscaling: { enabled: true, targetCPUUtilizationPercentage: 0 } },
+    /targetCPUUtilizationPercentage or podMetric/,
+  ],
+  'a metric without a target': [
+    { ...good, autoscaling: { enabled: true, podMetric: { name: 'load' } } },
+    /podMetric\.averageValue/,
+  ],
+  'more at least than at most': [
+    { ...good, autoscaling: { enabled: true, minReplicas: 7 } },
+    /minReplicas must not be more/,
+  ],
   'no database': [{ auth: { secret: 's' } }, /set database\.url .* or database\.existingSecret\.name/],
   'a database twice': [{ ...good, database: { url, existingSecret: { name: 'x' } } }, /only one of database\.url/],
   'a pooler’s URL beside a Secret': [
@@ -201,9 +231,84 @@ const refused = {
 for (const [what, [values, why]] of Object.entries(refused))
   test(`refused: ${what}`, () => assert.match(render(values).error ?? 'nothing', why))
 
-test('refused: two nodes, with the reason, also where the schema is not looked at', () => {
-  const { error } = render({ ...good, replicaCount: 2 }, { skipSchema: true })
-  assert.match(error, /nodes of Busbar do not form a cluster yet/)
+test('a single node becomes a cluster in two steps: what would lead without its shapes is refused', () => {
+  const alone = render(good).one('StatefulSet')
+  const more = { ...good, replicaCount: 3 }
+  assert.equal(render(more).error, undefined, 'nothing is there yet')
+  assert.match(render(more, { existing: [alone] }).error, /cluster\.enabled=true and one node first/)
+  const first = render({ ...good, cluster: { enabled: true } }, { existing: [alone] })
+  assert.equal(first.error, undefined)
+  assert.match(first.notes, /raise replicaCount/)
+  const second = render(more, { existing: [first.one('StatefulSet')] })
+  assert.equal(second.error, undefined)
+  assert.deepEqual(second.pod, first.pod, 'so that the first is not replaced when others come')
+})
+
+test('the secret of the cluster is made once', () => {
+  const secretOf = (answer) => answer.one('Secret', '-cluster').data.BUSBAR_CLUSTER_SECRET
+  const more = { ...good, replicaCount: 3 }
+  const [first, other] = renderAll([{ values: more }, { values: more }])
+  assert.ok(Buffer.from(secretOf(first), 'base64').length >= 16)
+  assert.notEqual(secretOf(first), secretOf(other))
+  const existing = [first.one('Secret', '-cluster')]
+  const again = render(more, { existing, isUpgrade: true })
+  assert.equal(secretOf(again), secretOf(first))
+  assert.deepEqual(again.pod, first.pod)
+  const given = render({ ...more, cluster: { secret: 'given by somebody' } }, { existing })
+  assert.equal(Buffer.from(secretOf(given), 'base64').toString(), 'given by somebody')
+  assert.notDeepEqual(given.pod, first.pod, 'nodes with another secret are no members: they begin again')
+  const yours = render({ ...more, cluster: { existingSecret: { name: 'yours', key: 'word' } } })
+  assert.deepEqual(yours.all('Secret').map(({ metadata }) => metadata.name), ['shop-busbar'])
+})
+
+test('a single node knows nothing of a cluster', () => {
+  assert.doesNotMatch(JSON.stringify(minimal.objects), /CLUSTER|"cluster"/)
+})
+
+test('members find each other by the name of the Service without an address, and have names below it', () => {
+  for (const name of ['cluster', 'autoscaled', 'keda']) {
+    const answer = rendered[name]
+    const value = (variable) => answer.container.env.find((one) => one.name === variable).value
+    const { metadata, spec } = answer.one('Service', '-nodes')
+    const { port } = spec.ports.find((one) => one.name === 'cluster')
+    const dns = value('BUSBAR_CLUSTER_DNS')
+    assert.equal(dns, `${metadata.name}.apps.svc:${port}`)
+    assert.equal(value('BUSBAR_CLUSTER_ADDRESS'), `$(POD_NAME).${dns}`)
+    const order = answer.container.env.map((one) => one.name)
+    assert.ok(order.indexOf('POD_NAME') < order.indexOf('BUSBAR_CLUSTER_ADDRESS'), 'only what is before it is filled in')
+    assert.equal(answer.container.ports.find((one) => one.name === 'cluster').containerPort, port)
+    assert.ok(answer.one('Service', 'busbar').spec.ports.every((one) => one.name !== 'cluster'), 'clients need not reach it')
+    assert.equal(answer.one('StatefulSet').spec.podManagementPolicy, 'Parallel')
+    assert.match(answer.notes, /busbar cluster status/)
+  }
+})
+
+test('only members reach the port of members, and they are let out to it', () => {
+  const { spec } = rendered.cluster.one('NetworkPolicy')
+  const pods = [{ podSelector: { matchLabels: rendered.cluster.one('StatefulSet').spec.selector.matchLabels } }]
+  const of = (rules) => rules.filter(({ ports }) => ports.some(({ port }) => port === 'cluster'))
+  assert.deepEqual(of(spec.ingress).map(({ from }) => from), [pods])
+  assert.deepEqual(of(spec.egress).map(({ to }) => to), [pods])
+})
+
+test('who scales sets the number of nodes, and an upgrade leaves it alone', () => {
+  for (const [name, kind] of [['autoscaled', 'HorizontalPodAutoscaler'], ['keda', 'ScaledObject']]) {
+    const answer = rendered[name]
+    const set = answer.one('StatefulSet')
+    assert.ok(!('replicas' in set.spec), name)
+    const { scaleTargetRef } = answer.one(kind).spec
+    assert.deepEqual(scaleTargetRef, { apiVersion: set.apiVersion, kind: set.kind, name: set.metadata.name })
+  }
+  assert.equal(rendered.cluster.one('StatefulSet').spec.replicas, 3)
+  const { spec } = rendered.autoscaled.one('HorizontalPodAutoscaler')
+  assert.deepEqual([spec.minReplicas, spec.maxReplicas], [3, 9])
+  assert.deepEqual(spec.metrics.map(({ type }) => type), ['ContainerResource', 'Pods'])
+  const older = render(sets.autoscaled, { kubeVersion: '1.26.0' }).one('HorizontalPodAutoscaler')
+  assert.deepEqual(older.spec.metrics[0].resource.name, 'cpu')
+  const keda = rendered.keda.one('ScaledObject').spec
+  assert.deepEqual([keda.minReplicaCount, keda.maxReplicaCount], [2, 6])
+  assert.equal(keda.triggers[0].type, 'prometheus')
+  assert.ok(keda.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds >= 300)
 })
 
 test('refused: an old Kubernetes', () => {
@@ -214,15 +319,16 @@ test('refused: an old Kubernetes', () => {
 })
 
 test('what other values set, and every secret, is refused among the settings, by all its names', () => {
-  const managed = new Set([...minimal.container.env, ...production.container.env].map(({ name }) => name))
-  managed.add('BUSBAR_INSECURE')
+  const all = [minimal, production, rendered.cluster].flatMap(({ container }) => container.env)
+  const managed = new Set(all.map(({ name }) => name))
+  managed.add('BUSBAR_INSECURE').add('BUSBAR_CLUSTER_PEERS')
   for (const names of settingNames().filter(([first]) => managed.has(first)))
     for (const name of names)
       assert.match(render({ ...good, settings: { [name]: 'x' } }).error ?? `${name} accepted`, /settings/)
 })
 
 test('every other setting is accepted, and numbers are written out', () => {
-  const managed = /^DATABASE_URL$|_(POOLED_DATABASE_URL|CA_CERTIFICATE_FILE|SECRET|INSECURE|PORT|STORAGE_DIR)$/
+  const managed = /^DATABASE_URL$|_(POOLED_DATABASE_URL|CA_CERTIFICATE_FILE|SECRET|INSECURE|PORT|STORAGE_DIR|PEERS|DNS|CLUSTER_ADDRESS)$/
   const names = settingNames().map(([first]) => first).filter((name) => !managed.test(name))
   assert.ok(names.length > 15)
   const answer = render({ ...good, settings: Object.fromEntries(names.map((name) => [name, 123456789])) })

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { parse } from 'yaml'
 import { filesIn, read, readYaml, render, scratch, settingNames, sets, top } from './harness.mjs'
 
 const known = () => new Set(settingNames().flat())
@@ -136,6 +137,34 @@ test('compose: Grafana finds the dashboard where it is told to look', () => {
   assert.ok(new URL(url).hostname in services)
 })
 
+test('compose: three nodes are members of one cluster, and Prometheus scrapes each', () => {
+  const text = read('deploy/cluster/docker-compose.yml')
+  const { services: all, volumes } = parse(text, { merge: true })
+  const nodes = Object.entries(all).filter(([name]) => name.startsWith('busbar-'))
+  assert.equal(nodes.length, 3)
+  const addresses = nodes.map(([name, { environment, volumes: [volume], image, depends_on: needs }]) => {
+    for (const one of Object.keys(environment)) assert.ok(known().has(one), one)
+    assert.equal(environment.BUSBAR_CLUSTER_ADDRESS, `${name}:7000`, 'the name by which compose knows it')
+    assert.ok(environment.BUSBAR_CLUSTER_SECRET.length >= 16)
+    assert.equal(image, compose.services.busbar.image)
+    assert.deepEqual(Object.keys(needs), ['postgres'])
+    assert.equal(volume, `${name}-data:${inLastStage('VOLUME')[0]}`, 'a volume of its own')
+    return environment.BUSBAR_CLUSTER_ADDRESS
+  })
+  for (const [, { environment }] of nodes) assert.deepEqual(environment.BUSBAR_CLUSTER_PEERS.split(','), addresses)
+  assert.deepEqual(all.postgres, compose.services.postgres)
+  for (const { volumes: mounted = [], ports = [] } of Object.values(all)) {
+    for (const [source] of mounted.map((one) => one.split(':')))
+      assert.ok(source.startsWith('.') ? existsSync(join(top, 'deploy/cluster', source)) : source in volumes, source)
+    for (const port of ports) assert.match(port, /^127\.0\.0\.1:/)
+  }
+  const ports = Object.values(all).flatMap((service) => service.ports ?? []).map((port) => port.split(':')[1])
+  assert.equal(new Set(ports).size, ports.length)
+  const [{ job_name: job, static_configs: [{ targets }] }] = readYaml('deploy/cluster/prometheus.yml').scrape_configs
+  assert.equal(job, 'busbar')
+  assert.deepEqual(targets, nodes.map(([name]) => `${name}:9464`))
+})
+
 // --- The Debian package ------------------------------------------------------------------------------------
 
 test('the systemd unit and the settings of the package name only what the binary knows', () => {
@@ -178,7 +207,7 @@ test('every anchor of a document that another one names is a heading there', () 
 
 test('what the documents refer to is there: files, values, settings', () => {
   const values = readYaml('helm/busbar/values.yaml')
-  const operating = ['install', 'runbook', 'README', 'configuration', 'moving-from-electric', 'providers', 'capacity', 'status-page', 'logs']
+  const operating = ['install', 'runbook', 'README', 'cluster', 'configuration', 'moving-from-electric', 'providers', 'capacity', 'status-page', 'logs']
   for (const file of [...operating.map((name) => `docs/${name}.md`), 'helm/README.md', 'deploy/README.md']) {
     const text = read(file)
     const folder = join(top, file, '..')

@@ -20,6 +20,15 @@ The Service without an address of its own, by which nodes have names.
 {{- end -}}
 
 {{/*
+"true" if nodes are members of a cluster, else nothing.
+*/}}
+{{- define "busbar.isCluster" -}}
+{{- if or .Values.cluster.enabled .Values.autoscaling.enabled .Values.keda.enabled (gt (int .Values.replicaCount) 1) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/*
 What finds the pods of this release. It must never change: a StatefulSet's selector cannot be altered.
 */}}
 {{- define "busbar.selectorLabels" -}}
@@ -76,11 +85,61 @@ The environment that holds secrets: from the chart's own Secret or from yours.
 {{- end -}}
 
 {{/*
+The environment of a member. The name of the Service without an address has an address for each pod, ready or
+not; a pod's own name is below it. Names are looked up at each use, because a pod that comes back has another
+address.
+*/}}
+{{- define "busbar.clusterEnv" -}}
+{{- $nodes := printf "%s.%s.svc:%d" (include "busbar.nodesName" .) .Release.Namespace (int .Values.ports.cluster) -}}
+{{- $existing := .Values.cluster.existingSecret -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: BUSBAR_CLUSTER_DNS
+  value: {{ $nodes }}
+- name: BUSBAR_CLUSTER_ADDRESS
+  value: $(POD_NAME).{{ $nodes }}
+- name: BUSBAR_CLUSTER_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ $existing.name | default (printf "%s-cluster" (include "busbar.fullname" .)) }}
+      key: {{ ternary $existing.key "BUSBAR_CLUSTER_SECRET" (not (empty $existing.name)) }}
+{{- end -}}
+
+{{/*
 What values contradict each other, said in words: a schema can only say that something is wrong.
 */}}
 {{- define "busbar.check" -}}
-{{- if gt (int .Values.replicaCount) 1 -}}
-{{- fail "replicaCount must be 0 or 1: nodes of Busbar do not form a cluster yet. A second node would only wait for the first one's replication slot, with shapes of its own." -}}
+{{- if include "busbar.isCluster" . -}}
+{{- if and .Values.cluster.secret .Values.cluster.existingSecret.name -}}
+{{- fail "set only one of cluster.secret and cluster.existingSecret.name" -}}
+{{- end -}}
+{{- if ne .Values.podManagementPolicy "Parallel" -}}
+{{- fail "the nodes of a cluster need podManagementPolicy Parallel: one that waits for another to be ready could wait for ever" -}}
+{{- end -}}
+{{- if has (int .Values.ports.cluster) (list (int .Values.ports.http) (int .Values.ports.metrics)) -}}
+{{- fail "ports.cluster, ports.http and ports.metrics must differ" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- fail "set only one of autoscaling.enabled and keda.enabled: both would choose the number of nodes" -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (not .Values.keda.triggers) -}}
+{{- fail "keda.enabled needs keda.triggers, which say what it scales on" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (not .Values.autoscaling.targetCPUUtilizationPercentage) (not .Values.autoscaling.podMetric.name) -}}
+{{- fail "autoscaling.enabled needs targetCPUUtilizationPercentage or podMetric" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.podMetric.name (not .Values.autoscaling.podMetric.averageValue) -}}
+{{- fail "autoscaling.podMetric.name needs autoscaling.podMetric.averageValue" -}}
+{{- end -}}
+{{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) -}}
+{{- fail "autoscaling.minReplicas must not be more than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- $now := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "busbar.fullname" .) -}}
+{{- if and $now (not (contains "BUSBAR_CLUSTER_DNS" (toJson $now))) (or (gt (int .Values.replicaCount) 1) .Values.autoscaling.enabled .Values.keda.enabled) -}}
+{{- fail "this release runs a single node, whose shapes new nodes would not wait for: upgrade with cluster.enabled=true and one node first, and to more when it is active" -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.database.url .Values.database.existingSecret.name -}}
 {{- fail "set only one of database.url and database.existingSecret.name" -}}

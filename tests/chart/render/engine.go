@@ -122,7 +122,7 @@ func fromJSONArray(text string) []interface{} {
 }
 
 // functions are sprig's without those that look at the machine, and Helm's own.
-func functions(root *template.Template) template.FuncMap {
+func functions(root *template.Template, existing []map[string]interface{}) template.FuncMap {
 	f := sprig.TxtFuncMap()
 	delete(f, "env")
 	delete(f, "expandenv")
@@ -140,8 +140,17 @@ func functions(root *template.Template) template.FuncMap {
 		return value, nil
 	}
 	f["fail"] = func(message string) (string, error) { return "", errors.New(message) }
-	// There is no cluster to look into, as with `helm template`.
-	f["lookup"] = func(string, string, string, string) map[string]interface{} { return map[string]interface{}{} }
+	// Without objects there is no cluster to look into, as with `helm template`.
+	f["lookup"] = func(apiVersion, kind, namespace, name string) map[string]interface{} {
+		for _, object := range existing {
+			metadata, _ := object["metadata"].(map[string]interface{})
+			if object["apiVersion"] == apiVersion && object["kind"] == kind &&
+				metadata["namespace"] == namespace && metadata["name"] == name {
+				return object
+			}
+		}
+		return map[string]interface{}{}
+	}
 	depth := map[string]int{}
 	f["include"] = func(name string, data interface{}) (string, error) {
 		if depth[name] > includesMax {
@@ -158,7 +167,7 @@ func functions(root *template.Template) template.FuncMap {
 		if err != nil {
 			return "", err
 		}
-		copied.Funcs(functions(copied)) // so that what `text` defines can be included
+		copied.Funcs(functions(copied, existing)) // so that what `text` defines can be included
 		parsed, err := copied.New("gotpl").Option("missingkey=zero").Parse(text)
 		if err != nil {
 			return "", err
@@ -204,7 +213,7 @@ func (c *chart) execute(r request, values map[string]interface{}) (map[string]st
 		},
 	}
 	root := template.New("gotpl").Option("missingkey=zero")
-	root.Funcs(functions(root))
+	root.Funcs(functions(root, r.Existing))
 	name, _ := c.metadata["Name"].(string)
 	for file, text := range c.templates {
 		if _, err := root.New(name + "/" + file).Parse(text); err != nil {

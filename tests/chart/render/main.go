@@ -22,6 +22,8 @@ type request struct {
 	Values      map[string]interface{} `json:"values"`
 	// As with --skip-schema-validation.
 	SkipSchema bool `json:"skipSchema"`
+	// What lookup finds in the cluster.
+	Existing []map[string]interface{} `json:"existing"`
 	// Instead of the version that Chart.yaml names: to see what an upgrade changes.
 	ChartVersion string `json:"chartVersion"`
 }
