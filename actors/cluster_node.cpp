@@ -31,6 +31,8 @@ constexpr seconds followers_patience{2};
 constexpr seconds drain_patience{2};
 constexpr seconds link_patience{3};
 constexpr seconds copy_patience{10};
+/// While a leader says that it streams: so often it is tried whether that is so.
+constexpr seconds lock_probe_period{2};
 /// A leader that says nothing for so long is deposed, if most members say so.
 constexpr seconds depose_after{4};
 /// What a leader leaves to the others when its stream has ended and it reaches few of them.
@@ -251,7 +253,11 @@ bool cluster_node::may_lead() {
     const std::lock_guard guard{mutex_};
     if (!followed.leader.empty() && followed.streaming) {
       leaderless_.reset();
-      return false;
+      // It has the lock, unless PostgreSQL has lost its session and it does not know yet.
+      if (now - lock_tried_ < lock_probe_period)
+        return false;
+      lock_tried_ = now;
+      return true;
     }
     if (!leaderless_)
       leaderless_ = now;
@@ -269,7 +275,7 @@ bool cluster_node::may_lead() {
     if (self.lineage_term > 0 && since_start < join_patience)
       return false;
     const bool out_of_sync =
-        followed.term > 0 && (!followed.in_sync || since - followed.heard > settings_.grace);
+        followed.term > 0 && (!followed.in_sync || now - followed.heard > settings_.grace);
     if (out_of_sync)
       waits = std::max<milliseconds>(waits, settings_.grace);
   }
@@ -296,10 +302,30 @@ bool cluster_node::may_depose() const {
   });
   if (!is_missed || members.size() < 2)
     return false;
+  // Who may have been given up by the leader gains nothing: it lacks what was confirmed since.
+  const auto followed = follower_ ? follower_->now() : follower::view{};
+  if (!followed.in_sync || clock::now() - followed.heard > settings_.grace * 3 / 4)
+    return false;
   const auto who_miss = std::count_if(members.begin(), members.end(), [](const auto& one) {
     return is_there(one) && one.status.leader.empty();
   });
   return 2 * static_cast<std::size_t>(who_miss + 1) > members.size() + 1;
+}
+
+bool cluster_node::may_lead_without() {
+  const auto self = self_status();
+  const auto members = peers_->members();
+  const bool others_are_worse = std::all_of(members.begin(), members.end(), [&](const auto& one) {
+    return is_there(one) && std::tuple{one.status.lineage_term, one.status.sequence} <=
+                                std::tuple{self.lineage_term, self.sequence};
+  });
+  if (others_are_worse)
+    return true;
+  const auto now = clock::now();
+  const std::lock_guard guard{mutex_};
+  if (!lacking_)
+    lacking_ = now;
+  return now - *lacking_ > settings_.grace;
 }
 
 void cluster_node::begin_to_lead(std::uint64_t term) {

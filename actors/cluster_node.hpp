@@ -84,6 +84,9 @@ public:
   /// For the feed, when it may lead and the lock is held: whether the leader is to be deposed. Most
   /// of the members must miss it, this one included.
   bool may_depose() const;
+  /// For the feed, with the lock, if PostgreSQL was told that more is safe than this node has:
+  /// whether to lead nevertheless, without the shapes. Another member may have what is missing.
+  bool may_lead_without();
   /// By the feed, with the lock: what the leader before has sent is written, and from here on this
   /// node leads. Blocks.
   void begin_to_lead(std::uint64_t term);
@@ -135,6 +138,8 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;                           ///< Under the mutex, as what follows:
+  std::optional<clock::time_point> lacking_;    ///< Since when it may_lead_without().
+  clock::time_point lock_tried_{};              ///< While a leader says that it streams.
   std::optional<clock::time_point> leaderless_; ///< Since when nobody leads who has a stream.
   clock::time_point reads_told_ = clock::now();
   std::thread ticker_;

@@ -242,6 +242,14 @@ result<void> feed::accept(const postgres::leadership& leader) const {
 /// begins anew, all shapes were removed. An error is for a human.
 result<bool> feed::take_over(postgres::replication_stream& stream) {
   const auto& leader = stream.leader();
+  if (env_.may_lead_without) {
+    const auto now = past();
+    if (!now)
+      return fail(now.error());
+    if (now->has_shapes && leader.confirmed_flush > now->durable && !env_.may_lead_without())
+      return fail(errc::unavailable,
+                  "another member may have the changes that are missing here: not leading yet");
+  }
   if (env_.on_lead)
     if (auto leads = env_.on_lead(leader.term); !leads)
       return fail(std::move(leads).error());

@@ -298,10 +298,10 @@ struct materializer_state {
   } present;                           ///< Change.
   set_values values_held;              ///< Of all sets.
   std::set<shape_id> parked;
-  std::set<shape_id> less_behind;   ///< Than their clients are told so far.
-  std::set<shape_id> more_behind;   ///< Than followers are told so far.
-  bool leads = false;               ///< Otherwise nothing is written, and shapes only have watchers.
-  std::set<shape_id> unsettled;     ///< They lag, and settle when the open transaction ends.
+  std::set<shape_id> less_behind; ///< Than their clients are told so far.
+  std::set<shape_id> more_behind; ///< Than followers are told so far.
+  bool leads = false;             ///< Otherwise nothing is written, and shapes only have watchers.
+  std::set<shape_id> unsettled;   ///< They lag, and settle when the open transaction ends.
   std::set<shape_id> used_journals; ///< Of these sets; see trim_used_journals().
   std::deque<shape_id> to_ask;      ///< Parked shapes whose rows nobody is asked for yet …
   std::vector<bool> readers_busy;   ///< … because all MOVE READERS are at work for us.

@@ -361,6 +361,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     leading = std::make_unique<app::leading>(system, *node, **store, index, shapes, others, secret);
     feeding.may_lead = [&node] { return node->may_lead(); };
     feeding.may_depose = [&node] { return node->may_depose(); };
+    feeding.may_lead_without = [&node] { return node->may_lead_without(); };
     feeding.on_lead = [&leading](std::uint64_t term) { return leading->begin(term); };
     node->set_confirm([&others](lsn position, std::uint64_t epoch) {
       caf::anon_send(others->replicator, flushed_atom_v, position, epoch);

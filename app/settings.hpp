@@ -58,8 +58,8 @@ struct settings {
   std::chrono::milliseconds compaction_horizon{600'000}; ///< BUSBAR_COMPACTION_HORIZON
   std::string log_level = "info";                        ///< BUSBAR_LOG_LEVEL
   std::vector<std::string> more_secrets;                 ///< BUSBAR_SECRETS
-  gate::gate_settings gate; ///< BUSBAR_JWT_…, BUSBAR_POLICY_FILE, BUSBAR_GRANT_KEY_FILE
-  std::string log_format = "text";                 ///< BUSBAR_LOG_FORMAT: text or json
+  gate::gate_settings gate;        ///< BUSBAR_JWT_…, BUSBAR_POLICY_FILE, BUSBAR_GRANT_KEY_FILE
+  std::string log_format = "text"; ///< BUSBAR_LOG_FORMAT: text or json
   std::chrono::milliseconds slow_query{1'000};     ///< BUSBAR_SLOW_QUERY; 0 = none is slow
   std::string metrics_address = "0.0.0.0";         ///< BUSBAR_METRICS_ADDRESS
   bool status_page = true;                         ///< BUSBAR_STATUS_PAGE

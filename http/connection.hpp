@@ -206,8 +206,8 @@ private:
   bool parked_ : 1 = false;
   bool ending_ : 1 = false; // SSE: end the stream once what is queued is written
   bool reading_now_ : 1 = false;
-  std::uint16_t status_ = 0; // of the answer under way
-  steady_time began_{};      // the request, roughly
+  std::uint16_t status_ = 0;  // of the answer under way
+  steady_time began_{};       // the request, roughly
   bool personal_ : 1 = false; // what is answered is for this client alone
   head_scanner scanner_;
   std::uint64_t discard_ = 0; // bytes of the request's body still to throw away

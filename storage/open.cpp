@@ -97,24 +97,24 @@ result<std::unique_ptr<store>> store::open(const store_settings& settings) {
     if (tell)
       tell(why);
   };
-  const database_settings how{.directory = directory,
-                              .cache_bytes = settings.cache_bytes,
-                              .write_buffer_bytes = settings.write_buffer_bytes,
-                              .reports = {.log_refused = on_fatal,
-                                          .damaged =
-                                              [directory, on_fatal](const error& why) {
-                                                mark_as_damaged(directory);
-                                                on_fatal(why);
-                                              },
-                                          .no_space =
-                                              [space = b->space, archive = b->archive] {
-                                                space->drop_ballast();
-                                                archive->clear();
-                                              },
-                                          .stalled =
-                                              [stalls = b->stalls] { stalls->fetch_add(1); }},
-                              .keeps_logs = b->logs_all,
-                              .flushed = [archive = b->archive] { archive->trim(); }};
+  const database_settings how{
+      .directory = directory,
+      .cache_bytes = settings.cache_bytes,
+      .write_buffer_bytes = settings.write_buffer_bytes,
+      .reports = {.log_refused = on_fatal,
+                  .damaged =
+                      [directory, on_fatal](const error& why) {
+                        mark_as_damaged(directory);
+                        on_fatal(why);
+                      },
+                  .no_space =
+                      [space = b->space, archive = b->archive] {
+                        space->drop_ballast();
+                        archive->clear();
+                      },
+                  .stalled = [stalls = b->stalls] { stalls->fetch_add(1); }},
+      .keeps_logs = b->logs_all,
+      .flushed = [archive = b->archive] { archive->trim(); }};
   const auto logs = live_logs(directory);
   auto status = open_and_look(how, *b->space, b->rocks);
   for (const bool keep_sound : {true, false}) {

@@ -228,24 +228,24 @@ private:
   };
 
   directory_actor spawn_directory() {
-    return system_->system.spawn(
-        [this](directory_actor::pointer) -> directory_actor::behavior_type {
-          return {[](find_atom, const shape_request&, const std::string&) -> caf::result<shape_ptr> {
-                    return caf::make_error(caf::sec::unexpected_message);
-                  },
-                  [](finished_atom, const shape_list&, const snapshotter_actor&) {},
-                  [](publish_atom, const shape_ptr&, bool) {},
-                  [this](mend_atom, const shape_ptr& shape) { to_mend_.push_back(shape); },
-                  [](mend_atom, const shape_ptr&, const snapshotter_actor&) {},
-                  [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
-                    invalidated_.emplace_back(shape, why);
-                  },
-                  [](drop_atom, const shape_ptr&) {},
-                  [](purge_atom, const std::string&) { return true; },
-                  [](adopt_atom, const shape_list&) {},
-                  [](follow_atom, const shape_list&, const shape_list&) {},
-                  [](answer_atom, const leader_word&) {}};
-        });
+    return system_->system.spawn([this](
+                                     directory_actor::pointer) -> directory_actor::behavior_type {
+      return {[](find_atom, const shape_request&, const std::string&) -> caf::result<shape_ptr> {
+                return caf::make_error(caf::sec::unexpected_message);
+              },
+              [](finished_atom, const shape_list&, const snapshotter_actor&) {},
+              [](publish_atom, const shape_ptr&, bool) {},
+              [this](mend_atom, const shape_ptr& shape) { to_mend_.push_back(shape); },
+              [](mend_atom, const shape_ptr&, const snapshotter_actor&) {},
+              [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
+                invalidated_.emplace_back(shape, why);
+              },
+              [](drop_atom, const shape_ptr&) {},
+              [](purge_atom, const std::string&) { return true; },
+              [](adopt_atom, const shape_list&) {},
+              [](follow_atom, const shape_list&, const shape_list&) {},
+              [](answer_atom, const leader_word&) {}};
+    });
   }
   flusher_actor spawn_flusher() {
     return system_->system.spawn([this](flusher_actor::pointer) -> flusher_actor::behavior_type {

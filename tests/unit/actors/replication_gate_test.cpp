@@ -16,9 +16,8 @@ class ReplicationGateTest : public ::testing::Test {
 protected:
   using clock = replication_gate::clock;
   std::vector<std::uint64_t> confirmed_;
-  replication_gate gate_{10s, [this](lsn position, std::uint64_t) {
-                           confirmed_.push_back(to_number(position));
-                         }};
+  replication_gate gate_{
+      10s, [this](lsn position, std::uint64_t) { confirmed_.push_back(to_number(position)); }};
   const clock::time_point begin_ = clock::now();
 };
 

@@ -87,8 +87,8 @@ TEST(ReplicationMessage, AQuestionForAShapeMeansTheSameThere) {
 }
 
 TEST(ReplicationMessage, OtherQuestionsArrive) {
-  const auto covers =
-      read_question(encode(question{covers_question{storage::shape_id{4}, {10, 20, {12, 15}}, 99}}));
+  const auto covers = read_question(
+      encode(question{covers_question{storage::shape_id{4}, {10, 20, {12, 15}}, 99}}));
   ASSERT_TRUE(covers && std::holds_alternative<covers_question>(*covers));
   EXPECT_EQ(std::get<covers_question>(*covers).sees, (snapshot{10, 20, {12, 15}}));
   EXPECT_EQ(std::get<covers_question>(*covers).upto, 99u);
