@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/audience.hpp"
+#include "actors/cluster_node.hpp"
 #include "actors/node_status.hpp"
 #include "actors/shape_index.hpp"
 #include "actors/slot_report.hpp"
@@ -30,6 +31,7 @@ struct node_view {
   monitoring::tenants& tenants;
   audience& listeners;
   std::string slot_name;
+  const cluster_node* cluster = nullptr; ///< Null on a node without a cluster.
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
 };
 

@@ -89,7 +89,38 @@ private:
   std::map<std::string_view, const prometheus::MetricFamily*> by_name_;
 };
 
-/// What the cluster is made of. There is one node so far, which can only speak for itself.
+/// What a member says of itself, in a few words.
+std::string words_of(const member_report& one) {
+  const auto& [member, is_self, followed] = one;
+  const auto& status = member.status;
+  if (!is_self && !member.heard)
+    return "has not been heard yet";
+  if (member.away_for)
+    return "not heard for " + std::to_string(member.away_for->count() / 1000) + " s";
+  if (status.draining)
+    return "is about to stop";
+  if (status.role == cluster::member_role::leader)
+    return "leads";
+  if (status.leader.empty())
+    return "follows nobody";
+  return (status.in_sync ? "in sync with " : "catches up with ") + status.leader;
+}
+
+json other_node(const member_report& one) {
+  const auto& status = one.member.status;
+  const bool away = !one.member.heard || one.member.away_for;
+  return {{"name", status.name},
+          {"self", false},
+          {"role", away ? "away" : cluster::name_of(status.role)},
+          {"term", status.term},
+          {"received_lsn", to_pg_string(status.last_seen)},
+          {"confirmed_lsn", to_pg_string(status.durable)},
+          {"reason", words_of(one)},
+          {"accepts_writes", true},
+          {"away_since", nullptr}};
+}
+
+/// The members of the cluster, this one in all detail.
 json nodes_of(const node_view& view, const numbers& series) {
   using phase = node_status::phase;
   const auto now = view.status.now();
@@ -97,6 +128,7 @@ json nodes_of(const node_view& view, const numbers& series) {
   json node{{"name", host_name()},
             {"self", true},
             {"role", now == phase::streaming       ? "leader"
+                     : now == phase::following     ? "follower"
                      : now == phase::waiting       ? "waiting"
                      : now == phase::misconfigured ? "misconfigured"
                                                    : "starting"},
@@ -109,7 +141,24 @@ json nodes_of(const node_view& view, const numbers& series) {
             {"accepts_writes", view.store.accepts_writes()}};
   const auto since = view.status.away_since();
   node["away_since"] = since ? json(millis(*since)) : json{};
-  return json::array({std::move(node)});
+  if (!view.cluster)
+    return json::array({std::move(node)});
+  auto nodes = json::array();
+  for (const auto& one : view.cluster->report()) {
+    if (!one.is_self) {
+      nodes.push_back(other_node(one));
+      continue;
+    }
+    node["name"] = one.member.status.name;
+    if (now == phase::following) {
+      node["term"] = one.member.status.term;
+      node["received_lsn"] = to_pg_string(one.member.status.last_seen);
+      node["confirmed_lsn"] = to_pg_string(one.member.status.durable);
+      node["reason"] = words_of(one);
+    }
+    nodes.push_back(node);
+  }
+  return nodes;
 }
 
 json slot_of(const node_view& view) {

@@ -257,7 +257,7 @@ const charts = [
   new Chart('Memory', [{ name: 'memory', value: (s) => s.said.gauges.resident_bytes }], bytes),
 ]
 
-const moods = { leader: 'good', waiting: '', follower: 'good', starting: 'warn', misconfigured: 'bad' }
+const moods = { leader: 'good', waiting: '', follower: 'good', starting: 'warn', misconfigured: 'bad', away: 'bad' }
 const nodes = new Table('nodes', [
   { title: 'Node', cell: (n) => n.name, class: 'nowrap' },
   { title: 'Role', cell: (n) => tag(n.role, moods[n.role]) },
@@ -409,8 +409,8 @@ function draw() {
   document.title = `Busbar · ${said.stream} · ${node.role}`
   byId('subtitle').textContent = `stream ${said.stream} · version ${said.version} · up ${duration((said.now - said.started) / 1000)}`
   const health = byId('health')
-  const words = { leader: 'Streaming', waiting: 'Another node leads', starting: 'No stream', misconfigured: 'Needs a human' }
-  health.className = `health ${!node.accepts_writes ? 'bad' : { leader: 'good', waiting: 'warn', starting: 'warn', misconfigured: 'bad' }[node.role] ?? ''}`
+  const words = { leader: 'Streaming', follower: 'Following', waiting: 'Another node leads', starting: 'No stream', misconfigured: 'Needs a human' }
+  health.className = `health ${!node.accepts_writes ? 'bad' : { leader: 'good', follower: 'good', waiting: 'warn', starting: 'warn', misconfigured: 'bad' }[node.role] ?? ''}`
   health.lastElementChild.textContent = node.accepts_writes ? (words[node.role] ?? node.role) : 'Disk is full'
   drawTiles(said, sample)
   charts.forEach((chart) => chart.draw(samples))
