@@ -1,6 +1,7 @@
 #include "app/settings.hpp"
 
 #include "app/cluster_settings.hpp"
+#include "app/cluster_status.hpp"
 #include "app/setting_table.hpp"
 #include "app/setting_values.hpp"
 #include "postgres/connection.hpp"
@@ -73,6 +74,9 @@ std::string help_text() {
          "                                          with --active only if it streams; reads the "
          "port\n"
          "                                          and the address from the same settings\n"
+         "  busbar cluster status [--json]          show the members of the cluster of the one "
+         "that\n"
+         "                                          runs here; `busbar cluster --help` says more\n"
          "  busbar --version                        print the version\n"
          "  busbar --help                           print this";
 }
@@ -278,6 +282,13 @@ bool tells_where(const setting& s) {
   return s.name == "BUSBAR_PORT" || s.name == "BUSBAR_LISTEN_ADDRESS";
 }
 
+/// Whether a command reads this setting.
+bool is_read(command what, const setting& s) {
+  if (what == command::cluster_status)
+    return tells_where(s) || s.name == "BUSBAR_SECRET";
+  return what != command::health || tells_where(s);
+}
+
 struct command_line {
   command what = command::serve;
   std::string text = {};
@@ -286,6 +297,7 @@ struct command_line {
   bool dry_run = false;
   bool force = false;
   bool must_be_active = false; ///< For health.
+  bool strict = false;         ///< For cluster_status.
 };
 
 /// A command that reads the settings, and what CLI11 found of it.
@@ -310,10 +322,11 @@ void declare(CLI::App& app, subcommand& sub, command_line& line) {
     sub.parser->add_flag(flag, flag == "--json"      ? line.json
                                : flag == "--dry-run" ? line.dry_run
                                : flag == "--active"  ? line.must_be_active
+                               : flag == "--strict"  ? line.strict
                                                      : line.force);
   sub.values.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i)
-    sub.options.push_back(sub.what == command::health && !tells_where(table[i]) ? nullptr
+    sub.options.push_back(!is_read(sub.what, table[i]) ? nullptr
                           : table[i].is_switch
                               ? sub.parser->add_flag(table[i].flag(), sub.values[i])
                               : sub.parser->add_option(table[i].flag(), sub.values[i]));
@@ -330,11 +343,12 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   app.allow_extras();
   app.require_subcommand(0, 1);
   command_line out;
-  std::array<subcommand, 4> subs{
+  std::array<subcommand, 5> subs{
       subcommand{"serve", command::serve, serve_help_text, {}},
       subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
       subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
-      subcommand{"health", command::health, help_text, {"--active"}}};
+      subcommand{"health", command::health, help_text, {"--active"}},
+      subcommand{"cluster", command::cluster_status, cluster_help_text, {"--json", "--strict"}}};
   for (auto& sub : subs)
     declare(app, sub, out);
   try {
@@ -356,7 +370,12 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
     return command_line{command::print_help, help_text()};
   if (sub->help)
     return command_line{command::print_help, sub->help_text()};
-  if (const auto remaining = sub->parser->remaining(); !remaining.empty()) {
+  const auto remaining = sub->parser->remaining();
+  if (sub->what == command::cluster_status) {
+    if (remaining != std::vector<std::string>{"status"})
+      return fail(errc::misconfigured, "`busbar cluster` takes only status; `busbar cluster "
+                                       "--help` says more");
+  } else if (!remaining.empty()) {
     if (sub->what == command::health)
       return fail(errc::misconfigured, "`busbar health` takes only --active, --port and "
                                        "--listen-address; `busbar --help` says more");
@@ -462,12 +481,12 @@ result<void> finish_database(settings& config) {
 result<settings> read_settings(const command_line& line, const environment_map& variables,
                                result<void>& service) {
   // Whether the rest of the settings is sound is for the server to say, which has them all.
-  const bool only_where = line.what == command::health;
+  const bool only_where = line.what == command::health || line.what == command::cluster_status;
   if (auto known = refuse_unknown(variables); !known && !only_where)
     return fail(std::move(known).error());
   draft read;
   for (const auto& s : setting_table()) {
-    if (only_where && !tells_where(s))
+    if (!is_read(line.what, s))
       continue;
     source from;
     if (const auto flag = line.flags.find(s.name); flag != line.flags.end()) {
@@ -505,6 +524,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
   out.dry_run = line->dry_run;
   out.force = line->force;
   out.must_be_active = line->must_be_active;
+  out.strict = line->strict;
   const auto variables = read_environment(environment);
   result<void> service;
   auto config = read_settings(*line, variables, service);
@@ -516,7 +536,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     return fail(std::move(service).error());
   if (config)
     out.config = std::move(*config);
-  if (out.what != command::health)
+  if (out.what != command::health && out.what != command::cluster_status)
     out.notes = notes_on_unused(variables);
   return out;
 }
