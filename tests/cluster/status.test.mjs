@@ -58,7 +58,7 @@ scenario('the status shows each member, and notices that one has gone', async ()
   assert.match(refused.stderr, /BUSBAR_SECRET/)
 
   await until(async () => (await series(leader, 'busbar_cluster_members{state="reachable"}')) === 3, 'three members in the series')
-  assert.equal(await series(leader, 'busbar_cluster_is_leader'), 1)
+  await until(async () => (await series(leader, 'busbar_cluster_is_leader')) === 1, 'the leader to be one in the series')
   assert.equal(await series(follower, 'busbar_cluster_is_leader'), 0)
   assert.equal(await series(leader, 'busbar_cluster_takeovers_total'), 1)
   assert.ok((await series(leader, 'busbar_cluster_relayed_bytes_total')) > 0)
