@@ -1,5 +1,6 @@
 #include "actors/cluster_node.hpp"
 
+#include "actors/cluster_reading.hpp"
 #include "storage/keys.hpp"
 
 #include <spdlog/spdlog.h>
@@ -17,6 +18,7 @@ using std::chrono::seconds;
 
 constexpr milliseconds tick_period{250};
 constexpr seconds reads_period{30};
+constexpr seconds metrics_period{1};
 /// What the leader before has on its way to us.
 constexpr seconds last_words{1};
 /// A leader whose stream has ended gets so long to have it again.
@@ -85,7 +87,10 @@ cluster_node::cluster_node(cluster_settings settings, cluster_environment enviro
               if (confirm_)
                 confirm_(position, epoch);
             }},
-      relay_{{.status = env_.status, .gate = &gate_, .term = [this] { return leading_term(); }}},
+      relay_{{.status = env_.status,
+              .gate = &gate_,
+              .term = [this] { return leading_term(); },
+              .metrics = env_.metrics}},
       line_{std::make_shared<ask_leader>(*this)} {}
 
 result<std::unique_ptr<cluster_node>> cluster_node::start(cluster_settings settings,
@@ -197,8 +202,10 @@ result<void> cluster_node::copy(const std::string& leader, const std::string& di
       continue;
     }
     auto finished = incoming->finish();
-    if (finished)
+    if (finished) {
       spdlog::info("copied the storage of {}: {} bytes", leader, bytes);
+      env_.metrics->copies_received.Increment();
+    }
     return finished;
   }
 }
@@ -343,6 +350,7 @@ void cluster_node::lead(std::uint64_t term) {
       names.push_back(one.status.name);
   gate_.lead(names, clock::now());
   term_.store(term, std::memory_order_release);
+  env_.metrics->takeovers.Increment();
   peers_->tell();
 }
 
@@ -451,6 +459,10 @@ void cluster_node::tick() {
       follower_->tick();
       if (tells_reads && !follower_->now().leader.empty())
         tell_reads();
+    }
+    if (clock::now() - metrics_shown_ >= metrics_period) {
+      metrics_shown_ = clock::now();
+      env_.metrics->show(reading_of(report()));
     }
     guard.lock();
   }

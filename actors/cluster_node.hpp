@@ -12,6 +12,7 @@
 #include "actors/replication_gate.hpp"
 #include "actors/shape_index.hpp"
 #include "cluster/peers.hpp"
+#include "monitoring/cluster_metrics.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -42,6 +43,7 @@ struct cluster_environment {
   std::function<std::size_t()> clients; ///< Of this node.
   /// Once, by any thread: the process must begin again, for this reason.
   std::function<void(const std::string& why)> on_begin_again;
+  monitoring::cluster_metrics* metrics = nullptr;
 };
 
 /// Of a member, for humans and programs.
@@ -142,6 +144,7 @@ private:
   clock::time_point lock_tried_{};              ///< While a leader says that it streams.
   std::optional<clock::time_point> leaderless_; ///< Since when nobody leads who has a stream.
   clock::time_point reads_told_ = clock::now();
+  clock::time_point metrics_shown_{}; ///< Of the ticker.
   std::thread ticker_;
 };
 

@@ -203,6 +203,7 @@ void relay::send_log(cluster::link& to, const std::string& member, std::uint64_t
       spdlog::info("{}: {}", member, sent.error().message);
       return;
     }
+    env_.metrics->relayed_bytes.Increment(static_cast<double>(bytes));
     told = progress;
     told_at = clock::now();
   }
@@ -253,6 +254,7 @@ void relay::serve_copy(cluster::link& to, const std::string& member) {
     }
   if (!send(cluster::copy_end{}))
     return;
+  env_.metrics->copies_sent.Increment();
   // The log must still reach back to it when the copy comes to follow.
   const std::lock_guard guard{mutex_};
   held_[member] = {std::move(*files), clock::now() + checkpoint_kept};

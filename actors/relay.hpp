@@ -5,6 +5,7 @@
 #include "actors/node_status.hpp"
 #include "actors/replication_gate.hpp"
 #include "cluster/link.hpp"
+#include "monitoring/cluster_metrics.hpp"
 #include "storage/store.hpp"
 
 #include <atomic>
@@ -23,6 +24,7 @@ struct relay_environment {
   const node_status* status = nullptr;
   replication_gate* gate = nullptr;
   std::function<std::uint64_t()> term; ///< In which this node leads; 0 = it does not.
+  monitoring::cluster_metrics* metrics = nullptr;
 };
 
 /// The serve_… functions keep the calling thread, one for each link, until the link ends or stop().

@@ -1,5 +1,6 @@
 #include "app/command_line.hpp"
 
+#include "app/cluster_status.hpp"
 #include "app/setting_values.hpp"
 
 #include <CLI/CLI.hpp>
@@ -67,6 +68,9 @@ std::string help_text() {
          "                                          with --active only if it streams; reads the "
          "port\n"
          "                                          and the address from the same settings\n"
+         "  busbar cluster status [--json]          show the members of the cluster of the one "
+         "that\n"
+         "                                          runs here; `busbar cluster --help` says more\n"
          "  busbar --version                        print the version\n"
          "  busbar --help                           print this";
 }
@@ -190,6 +194,7 @@ void declare(CLI::App& app, subcommand& sub, command_line& line) {
     sub.parser->add_flag(flag, flag == "--json"      ? line.json
                                : flag == "--dry-run" ? line.dry_run
                                : flag == "--active"  ? line.must_be_active
+                               : flag == "--strict"  ? line.strict
                                                      : line.force);
   sub.values.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i)
@@ -218,9 +223,16 @@ bool is_of_gate(const setting& s) {
 } // namespace
 
 bool is_read_by(command what, const setting& s) {
-  return what == command::health         ? tells_where(s)
-         : what == command::check_policy ? is_of_gate(s)
-                                         : true;
+  switch (what) {
+  case command::health:
+    return tells_where(s);
+  case command::cluster_status:
+    return tells_where(s) || s.name == "BUSBAR_SECRET" || s.name == "BUSBAR_SECRETS";
+  case command::check_policy:
+    return is_of_gate(s);
+  default:
+    return true;
+  }
 }
 
 result<command_line> read_command_line(const std::vector<std::string>& arguments) {
@@ -234,12 +246,13 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   app.allow_extras();
   app.require_subcommand(0, 1);
   command_line out;
-  std::array<subcommand, 5> subs{
+  std::array<subcommand, 6> subs{
       subcommand{"serve", command::serve, serve_help_text, {}},
       subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
       subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
       subcommand{"health", command::health, help_text, {"--active"}},
-      subcommand{"policy", command::check_policy, policy_help_text, {}}};
+      subcommand{"policy", command::check_policy, policy_help_text, {}},
+      subcommand{"cluster", command::cluster_status, cluster_help_text, {"--json", "--strict"}}};
   for (auto& sub : subs)
     declare(app, sub, out);
   try {
@@ -261,7 +274,12 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
     return command_line{command::print_help, help_text()};
   if (sub->help)
     return command_line{command::print_help, sub->help_text()};
-  if (const auto remaining = sub->parser->remaining(); !remaining.empty()) {
+  const auto remaining = sub->parser->remaining();
+  if (sub->what == command::cluster_status) {
+    if (remaining != std::vector<std::string>{"status"})
+      return fail(errc::misconfigured, "`busbar cluster` takes only status; `busbar cluster "
+                                       "--help` says more");
+  } else if (!remaining.empty()) {
     if (sub->what == command::health)
       return fail(errc::misconfigured, "`busbar health` takes only --active, --port and "
                                        "--listen-address; `busbar --help` says more");

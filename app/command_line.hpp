@@ -22,6 +22,7 @@ struct command_line {
   std::string verb = {};       ///< For check_policy, as are the next two.
   std::string token = {};
   std::string table = {};
+  bool strict = false; ///< For cluster_status.
 };
 
 /// `arguments` starts after the program's name. Errors are as parse_invocation() has them.

@@ -14,6 +14,7 @@
 #include "actors/subset_reader.hpp"
 #include "app/cleanup.hpp"
 #include "app/cluster_report.hpp"
+#include "app/cluster_status.hpp"
 #include "app/doctor.hpp"
 #include "app/health_check.hpp"
 #include "app/joining.hpp"
@@ -25,6 +26,7 @@
 #include "app/stop_signal.hpp"
 #include "base/memory_budget.hpp"
 #include "http/server.hpp"
+#include "monitoring/cluster_metrics.hpp"
 #include "monitoring/exposer.hpp"
 #include "monitoring/logging.hpp"
 
@@ -194,16 +196,19 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
   node_status status{materializers};
   shape_index index;
   std::atomic<bool> begins_again{false};
+  std::unique_ptr<monitoring::cluster_metrics> cluster_metrics;
   std::unique_ptr<cluster_node> node;
   if (clustered) {
-    auto started =
-        cluster_node::start(cluster_of(config), {.status = &status,
-                                                 .index = &index,
-                                                 .clients = nullptr,
-                                                 .on_begin_again = [&](const std::string&) {
-                                                   begins_again = true;
-                                                   stop.fail({});
-                                                 }});
+    cluster_metrics = std::make_unique<monitoring::cluster_metrics>(*metrics.registry());
+    auto started = cluster_node::start(cluster_of(config), {.status = &status,
+                                                            .index = &index,
+                                                            .clients = nullptr,
+                                                            .on_begin_again =
+                                                                [&](const std::string&) {
+                                                                  begins_again = true;
+                                                                  stop.fail({});
+                                                                },
+                                                            .metrics = cluster_metrics.get()});
     if (!started)
       return complain(std::move(started).error());
     node = std::move(*started);
@@ -536,6 +541,8 @@ int main(int argc, char** argv) {
     return report_health(*call);
   case app::command::check_policy:
     return app::run_policy_check(*call, std::cin, std::cout, std::cerr);
+  case app::command::cluster_status:
+    return app::run_cluster_status(*call, std::cout, std::cerr);
   case app::command::serve:
     break;
   }

@@ -254,7 +254,8 @@ result<void> finish_database(settings& config) {
 result<settings> read_settings(const command_line& line, const environment_map& variables,
                                result<void>& service) {
   // Whether the rest of the settings is sound is for the server to say, which has them all.
-  const bool only_part = line.what == command::health || line.what == command::check_policy;
+  const bool only_part = line.what == command::health || line.what == command::check_policy ||
+                         line.what == command::cluster_status;
   if (auto known = refuse_unknown(variables); !known && !only_part)
     return fail(std::move(known).error());
   draft read;
@@ -302,6 +303,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
   out.must_be_active = line->must_be_active;
   out.token = std::move(line->token);
   out.table = std::move(line->table);
+  out.strict = line->strict;
   const auto variables = read_environment(environment);
   result<void> service;
   auto config = read_settings(*line, variables, service);
@@ -313,7 +315,8 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     return fail(std::move(service).error());
   if (config)
     out.config = std::move(*config);
-  if (out.what != command::health && out.what != command::check_policy)
+  if (out.what != command::health && out.what != command::check_policy &&
+      out.what != command::cluster_status)
     out.notes = notes_on_unused(variables);
   return out;
 }

@@ -75,22 +75,32 @@ struct settings {
   bool clustered() const noexcept { return !cluster_peers.empty() || !cluster_dns.empty(); }
 };
 
-enum class command { serve, doctor, cleanup, health, check_policy, print_version, print_help };
+enum class command {
+  serve,
+  doctor,
+  cleanup,
+  health,
+  check_policy,
+  cluster_status,
+  print_version,
+  print_help
+};
 
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config;  ///< For serve, doctor and cleanup; for health only port and address, for
-                    ///< check_policy only the gate's.
+  settings config; ///< For serve, doctor and cleanup; for health only port and address, for
+                   ///< cluster_status the secrets too, for check_policy only the gate's.
   std::vector<std::string> notes = {}; ///< What to warn of in the log, a line each.
   /// For doctor only: why `serve` would refuse these settings.
   std::optional<error> fault = std::nullopt;
-  bool json = false;    ///< For doctor.
+  bool json = false;    ///< For doctor and cluster_status.
   bool dry_run = false; ///< For cleanup, as is `force`.
   bool force = false;
   bool must_be_active = false; ///< For health: it is not enough that it serves.
   std::string token = {};      ///< For check_policy; "-" = from the standard input.
   std::string table = {};      ///< For check_policy; empty = all.
+  bool strict = false;         ///< For cluster_status: all members must be reachable.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after

@@ -48,10 +48,10 @@ stop_members() {
   for pid in "${MEMBER_PID[@]}"; do ! kill -0 "$pid" 2> /dev/null || end_process "$pid"; done
 }
 
-# await_log PORT POSITION TEXT: until the shape's log after the position shows the text at that node.
-await_log() {
-  "$LOAD" await --port "$1" --path "/v1/shape?table=changed&$2" --body-has "$3" --interval-ms 5 \
-    --patience 120 > /dev/null || die "the changes do not reach port $1"
+# await_seen PORT POSITION LSN: until that node has the shape, and shows what was committed up to there.
+await_seen() {
+  "$LOAD" await --port "$1" --path "/v1/shape?table=changed&offset=now&${2%%&*}" --seen-from "$3" \
+    --interval-ms 10 --patience 120 > /dev/null || die "the changes do not reach port $1"
 }
 
 # quantile ROW SERIES Q: of what raw() has collected.
@@ -86,7 +86,7 @@ row_cl() {
 
 # changes_through SIZE: single changes through a cluster of that size.
 changes_through() {
-  local size=$1 before=() i position mark=$RANDOM$RANDOM count=$((BACKLOG_SINGLE / 2))
+  local size=$1 before=() i position end count=$((BACKLOG_SINGLE * 5))
   sql bench_cl "DROP TABLE IF EXISTS changed" "$(make_table changed)" "$(make_rows changed 100)"
   start_members "$size" bench_cl "bench_cl$size$PAIR"
   HTTP_PORT=${MEMBER_PORT[LEADER]}
@@ -96,9 +96,10 @@ changes_through() {
     before[i]=$(cpu_ns "${MEMBER_PID[i]}")
   done
   sql bench_cl "SET synchronous_commit = off" "DO \$\$ BEGIN FOR n IN 1..$count LOOP
-    UPDATE changed SET amount = n WHERE id = 1 + n % 100; COMMIT; END LOOP; END \$\$" \
-    "UPDATE changed SET title = 'mark$mark' WHERE id = 1"
-  for i in "${!MEMBER_PID[@]}"; do await_log "${MEMBER_PORT[i]}" "$position" "mark$mark"; done
+    UPDATE changed SET amount = n WHERE id = 1 + n % 100; COMMIT; END LOOP; END \$\$"
+  end=$(sql bench_cl "SELECT pg_current_wal_lsn() - '0/0'")
+  sql bench_cl "UPDATE changed SET title = 'the last' WHERE id = 1" # whoever has seen it has seen all before
+  for i in "${!MEMBER_PID[@]}"; do await_seen "${MEMBER_PORT[i]}" "$position" "$end"; done
   sleep 0.5
   for i in "${!MEMBER_PID[@]}"; do
     raw CL "$([[ $i == "$LEADER" ]] && echo leader || echo follower)_$size" \
@@ -149,7 +150,7 @@ leader_goes() {
   rm -f "$WORK"/g13-*
   for i in "${!MEMBER_PID[@]}"; do
     [[ $i != "$LEADER" ]] || continue
-    await_log "${MEMBER_PORT[i]}" "$position" up-to-date
+    await_seen "${MEMBER_PORT[i]}" "$position" 0
     follow_log "${MEMBER_PORT[i]}" "$position" "$WORK/g13-$i" &
     readers+=($!)
   done
@@ -217,7 +218,7 @@ deliveries_by() {
   HTTP_PORT=${MEMBER_PORT[LEADER]}
   position=$(shape_position '/v1/shape?table=changed')
   for i in "${!MEMBER_PID[@]}"; do
-    await_log "${MEMBER_PORT[i]}" "$position" up-to-date
+    await_seen "${MEMBER_PORT[i]}" "$position" 0
     exec {n}< <(exec "$LOAD" sse-clients --port "${MEMBER_PORT[i]}" --count $((SSE_CLIENTS / 3 * 3 / size)) \
       --path "/v1/shape?table=changed&$position&live=true&live_sse=true" --deliveries "$SSE_CHANGES" --patience 60)
     fd[i]=$n pids[i]=$!

@@ -50,7 +50,7 @@ export class Cluster {
   /** What the node says of the cluster, or undefined while it does not answer. */
   async view(node) {
     try {
-      const secret = node.secret ? `?secret=${node.secret}` : ''
+      const secret = node.secret ? `?secret=${encodeURIComponent(node.secret)}` : ''
       const response = await fetch(`${node.url}/v1/cluster${secret}`, { signal: AbortSignal.timeout(3_000) })
       return response.ok ? await response.json() : undefined
     } catch {

@@ -436,6 +436,25 @@ TEST(CommandLine, HealthTakesFlagsForWhereToAskAndWhatIsEnough) {
     EXPECT_THAT(message_of(parse_invocation(wrong, {})), HasSubstr("`busbar health` takes only"));
 }
 
+TEST(CommandLine, ClusterStatusReadsWhereToAskAndTheSecret) {
+  const auto parsed =
+      parse_invocation({"cluster", "status", "--json", "--strict", "--port", "4001"},
+                       {"BUSBAR_LISTEN_ADDRESS=::1", "ELECTRIC_SECRET=hush",
+                        "BUSBAR_LONG_POLL_TIMEOUT=soon", "BUSBAR_CLUSTER_SECRET=x"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->what, command::cluster_status);
+  EXPECT_EQ(parsed->config.port, 4001);
+  EXPECT_EQ(parsed->config.listen_address, "::1");
+  EXPECT_EQ(parsed->config.secret, "hush");
+  EXPECT_TRUE(parsed->json);
+  EXPECT_TRUE(parsed->strict);
+  for (const auto& wrong :
+       {strings{"cluster"}, strings{"cluster", "join"}, strings{"cluster", "status", "now"},
+        strings{"cluster", "status", "--database-url", "x"}, strings{"cluster", "--active"}})
+    EXPECT_THAT(message_of(parse_invocation(wrong, {})),
+                HasSubstr("`busbar cluster` takes only status"));
+}
+
 TEST(CommandLine, AnUnknownCommandIsRefused) {
   EXPECT_THAT(message_of(parse_invocation({"srve"}, {})),
               AllOf(HasSubstr("srve"), HasSubstr("busbar serve")));
