@@ -118,6 +118,8 @@ int run_cluster_status(const invocation& call, std::ostream& out, std::ostream& 
   std::string target = "/v1/cluster";
   if (call.config.secret)
     target += "?secret=" + percent_encoded(*call.config.secret);
+  else if (!call.config.more_secrets.empty())
+    target += "?secret=" + percent_encoded(call.config.more_secrets.front());
   const auto answer = ask_here(call.config, target);
   const auto status = answer ? read_cluster_status(answer->http_status, answer->body)
                              : result<cluster_status>{fail(answer.error())};

@@ -247,7 +247,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
   stream.failover_slot = config.failover_slot;
   if (config.temporary_slot && config.random_slot_name)
     stream.slot_name = "busbar_slot_" + random_hex();
-  const app::node_view view{config, metrics, **store,   status,       index,
+  const app::node_view view{config, metrics, **store,   status,        index,
                             slot,   tenants, listeners, stream.slot(), node.get()};
   monitoring::scraper scraper{metrics, app::node_collectors(view)};
   std::unique_ptr<monitoring::exposer> exposer;
