@@ -78,6 +78,7 @@ private:
   void promise();
   void wake_waiting();
   void keep_synced();
+  bool is_acknowledgement_due() const;
   void acknowledge();
   bool ending(clock::time_point now) const;
 
@@ -91,6 +92,7 @@ private:
   std::optional<clock::time_point> last_moment_; ///< See end().
   view now_;
   std::shared_ptr<cluster::link> link_;
+  clock::time_point acknowledged_at_{};
   std::vector<waiting> waiting_;
   std::deque<cluster::leader_progress> promises_; ///< Of the thread: by sequence.
   std::atomic<bool> copying_{false};

@@ -25,6 +25,8 @@ constexpr milliseconds look_around{100};
 constexpr seconds send_patience{10};
 constexpr seconds silence_max{5};
 constexpr std::size_t message_bytes = 512 * 1024;
+/// Under load what is written in so long goes together: a message costs more than a small batch.
+constexpr milliseconds gather{2};
 /// Sent, and not applied there yet. A follower that is slower than we are finds the rest on disk.
 constexpr std::size_t unacknowledged_max = 16u << 20;
 constexpr std::size_t copy_piece_bytes = 1u << 20;
@@ -156,6 +158,8 @@ void relay::send_log(cluster::link& to, const std::string& member, std::uint64_t
   cluster::leader_progress told;
   auto told_at = clock::time_point{};
   while (!stopped() && env_.term() == term) {
+    if (const auto due = told_at + gather; clock::now() < due)
+      std::this_thread::sleep_until(due);
     // In this order: all that G speaks of is in the log up to this number.
     cluster::leader_progress progress;
     progress.last_seen = env_.status->last_seen_lsn();
