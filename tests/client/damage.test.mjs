@@ -44,10 +44,23 @@ async function setting() {
   return { server, shapes }
 }
 
+/** Starts the server, as often as it ends because only then it met the damage, and runs `body`. */
+async function supervised(server, body) {
+  for (let starts = 1; ; starts++) {
+    try {
+      await server.start()
+      return await body()
+    } catch (error) {
+      const meant = !server.running && server.output().includes('it starts again from what is sound')
+      if (!meant || starts === 3) throw error
+    }
+  }
+}
+
 /** Ended and started so often that all that was written is in files of its own. */
 async function stopped(server) {
   await server.terminate()
-  await server.start()
+  await supervised(server, () => {})
   await server.terminate()
 }
 
@@ -92,19 +105,6 @@ scenario('F30: a damaged block costs the shape that has it, which begins anew, a
 })
 
 const seed = chosenSeed()
-/** Starts the server, as often as it ends because only then it met the damage, and runs `body`. */
-async function supervised(server, body) {
-  for (let starts = 1; ; starts++) {
-    try {
-      await server.start()
-      return await body()
-    } catch (error) {
-      const meant = !server.running && server.output().includes('it starts again from what is sound')
-      if (!meant || starts === 3) throw error
-    }
-  }
-}
-
 scenario(`F30: whatever file is damaged or missing, the service begins and all that is read is right (seed ${seed})`, async () => {
   const random = new Random(seed)
   const { server, shapes } = await setting()
