@@ -301,22 +301,21 @@ bool cluster_node::may_lead() {
   return now - since >= waits;
 }
 
-bool cluster_node::may_depose() const {
+std::optional<lsn> cluster_node::may_depose() const {
   const auto members = peers_->members();
   const bool is_missed = std::any_of(members.begin(), members.end(), [](const auto& one) {
     return one.status.role == cluster::member_role::leader && one.away_for &&
            *one.away_for >= depose_after;
   });
   if (!is_missed || members.size() < 2)
-    return false;
-  // Who may have been given up by the leader gains nothing: it lacks what was confirmed since.
-  const auto followed = follower_ ? follower_->now() : follower::view{};
-  if (!followed.in_sync || clock::now() - followed.heard > settings_.grace * 3 / 4)
-    return false;
+    return std::nullopt;
   const auto who_miss = std::count_if(members.begin(), members.end(), [](const auto& one) {
     return is_there(one) && one.status.leader.empty();
   });
-  return 2 * static_cast<std::size_t>(who_miss + 1) > members.size() + 1;
+  if (2 * static_cast<std::size_t>(who_miss + 1) <= members.size() + 1)
+    return std::nullopt;
+  const auto has = store_.load(std::memory_order_acquire)->durable();
+  return has ? std::optional{*has} : std::nullopt;
 }
 
 bool cluster_node::may_lead_without() {

@@ -84,8 +84,8 @@ public:
   /// is no use in two members that try at once, and the one that has most of the log should.
   bool may_lead();
   /// For the feed, when it may lead and the lock is held: whether the leader is to be deposed. Most
-  /// of the members must miss it, this one included.
-  bool may_depose() const;
+  /// of the members must miss it, this one included. If so, up to where storage has everything.
+  std::optional<lsn> may_depose() const;
   /// For the feed, with the lock, if PostgreSQL was told that more is safe than this node has:
   /// whether to lead nevertheless, without the shapes. Another member may have what is missing.
   bool may_lead_without();

@@ -34,7 +34,7 @@ struct feed_environment {
   std::function<void(const error&)> on_fatal;
   /// Of a cluster's node: whether it may try to lead now, …
   std::function<bool()> may_lead = nullptr;
-  std::function<bool()> may_depose = nullptr; ///< See postgres::stream_settings.
+  std::function<std::optional<lsn>()> may_depose = nullptr; ///< See postgres::stream_settings.
   /// Whether it may lead though PostgreSQL was told that more is safe than storage has.
   std::function<bool()> may_lead_without = nullptr;
   /// … and what is to be done as soon as it does, before anything else, in this term. By the feed

@@ -89,8 +89,8 @@ enum class command {
 struct invocation {
   command what = command::serve;
   std::string text; ///< For print_version and print_help: what to print, without its last newline.
-  settings config; ///< For serve, doctor and cleanup; for health only port and address, for
-                   ///< cluster_status the secrets too, for check_policy only the gate's.
+  settings config;  ///< For serve, doctor and cleanup; for health only port and address, for
+                    ///< cluster_status the secrets too, for check_policy only the gate's.
   std::vector<std::string> notes = {}; ///< What to warn of in the log, a line each.
   /// For doctor only: why `serve` would refuse these settings.
   std::optional<error> fault = std::nullopt;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,9 @@ struct stream_settings {
   /// Asked before each try for the lock: whether now is the time. Null: always.
   std::function<bool()> may_lead = nullptr;
   /// Asked when such a try has failed: whether the session that streams is to be ended, because its
-  /// node is not there any more for most of the others. Null: never.
-  std::function<bool()> may_depose = nullptr;
+  /// node is not there any more for most of the others. If so, up to where this node has
+  /// everything: nobody gains by it if PostgreSQL has been told of more. Null: never.
+  std::function<std::optional<lsn>()> may_depose = nullptr;
   std::function<void()> on_waiting = nullptr; ///< Another node leads: the wait for its lock begins.
   /// A new slot still waits for these transactions to end.
   std::function<void(const std::string&)> on_slot_wait = nullptr;

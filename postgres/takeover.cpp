@@ -54,7 +54,7 @@ struct dialogue {
   taken_over result{};
 
   pg_result_of<void> identify();
-  void depose();
+  void depose(lsn has);
   pg_result_of<void> wait_for_lock();
   void break_lock(std::int64_t key);
   pg_result_of<bool> prepare_publication();
@@ -151,11 +151,13 @@ void dialogue::break_lock(std::int64_t key) {
 
 /// Ends the session that streams, and so holds the lock: its process may stand still, while its
 /// kernel keeps the connection.
-void dialogue::depose() {
-  auto ended = session.command("SELECT pg_terminate_backend(active_pid), active_pid"
-                               " FROM pg_replication_slots WHERE slot_name = " +
-                                   quote_literal(settings.slot()) + " AND active",
-                               soon());
+void dialogue::depose(lsn has) {
+  auto ended =
+      session.command("SELECT pg_terminate_backend(active_pid), active_pid"
+                      " FROM pg_replication_slots WHERE slot_name = " +
+                          quote_literal(settings.slot()) +
+                          " AND active AND confirmed_flush_lsn <= '" + to_pg_string(has) + "'",
+                      soon());
   if (!ended)
     spdlog::warn("cannot end the session of the leader: {}", ended.error().message);
   else
@@ -178,10 +180,11 @@ pg_result_of<void> dialogue::wait_for_lock() {
         return broken(std::move(tried).error());
       if (tried->at(0, 0) == "t")
         return {};
-      if (settings.may_depose && clock::now() >= next_deposition && settings.may_depose()) {
-        depose();
-        next_deposition = clock::now() + deposition_period;
-      }
+      if (settings.may_depose && clock::now() >= next_deposition)
+        if (const auto has = settings.may_depose()) {
+          depose(*has);
+          next_deposition = clock::now() + deposition_period;
+        }
     }
     if (!told) {
       spdlog::info("another node leads stream {}; waiting for its lock", settings.stream_id);
