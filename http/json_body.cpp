@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <set>
+#include <string>
+#include <vector>
 
 namespace busbar::http {
 
@@ -15,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 /// Nothing that we look at lies deeper; what does is dropped while it is read.
-constexpr int depth_max = 4;
+constexpr std::size_t depth_max = 4;
 /// More values than a clause could use would only fill memory. What is ignored does not count.
 constexpr std::size_t values_max = 50'000;
 /// Beyond it a number has lost digits by being read.
@@ -28,49 +29,96 @@ bool is_subset_key(std::string_view name) {
   return std::find(subset_keys.begin(), subset_keys.end(), name) != subset_keys.end();
 }
 
-/// Says, while JSON is read, what of it is kept: nothing within where_expr and order_by_expr, in
-/// which clients repeat as trees what the other members say in SQL.
-class sieve {
+/// Builds, of JSON that is read, only what is looked at: nothing within where_expr and
+/// order_by_expr, in which clients repeat as trees what the other members say in SQL, and nothing
+/// that lies too deep. The library's own filter looks through a whole list again at the end of each
+/// of its objects.
+class picker final : public nlohmann::json_sax<json> {
 public:
-  bool operator()(int depth, json::parse_event_t event, const json& read) {
-    using is = json::parse_event_t;
-    if (event == is::key)
-      enter(depth, read.get_ref<const std::string&>());
-    else if (event == is::object_end && depth < ignored_below_)
-      ignored_below_ = 0;
-    if (ignored_below_ > 0)
-      return depth <= ignored_below_;
-    if (event == is::value || event == is::object_start || event == is::array_start)
-      ++values_;
-    return depth <= depth_max && !overfull();
-  }
   bool overfull() const noexcept { return values_ > values_max; }
+  json take() { return std::move(root_); }
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool string(string_t& value) override { return put(std::move(value)); }
+  bool binary(binary_t&) override { return false; } // JSON has none
+  bool start_object(std::size_t) override { return open(json::object()); }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(json::array()); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    if (hidden_ > 0)
+      return true;
+    if (open_.size() == 1)
+      in_subset_ = name == "subset";
+    is_tree_ = (open_.size() == 1 || (open_.size() == 2 && in_subset_)) &&
+               (name == "where_expr" || name == "order_by_expr");
+    name_ = std::move(name);
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const json::exception&) override {
+    return false;
+  }
 
 private:
-  /// A key of an object at `depth`; 1 is the outermost.
-  void enter(int depth, const std::string& name) {
-    if (ignored_below_ > 0 && depth > ignored_below_)
-      return;
-    ignored_below_ = 0;
-    if (depth == 1)
-      in_subset_ = name == "subset";
-    if ((depth == 1 || (depth == 2 && in_subset_)) &&
-        (name == "where_expr" || name == "order_by_expr"))
-      ignored_below_ = depth;
+  bool put(json value) { return hidden_ > 0 || open_.size() > depth_max || place(std::move(value)); }
+
+  bool open(json empty) {
+    if (hidden_ > 0 || open_.size() > depth_max) {
+      ++hidden_;
+      return true;
+    }
+    const bool is_tree = is_tree_;
+    auto* const placed = place(std::move(empty));
+    if (placed != nullptr && is_tree)
+      ++hidden_;
+    else if (placed != nullptr)
+      open_.push_back(placed);
+    return placed != nullptr;
   }
 
-  std::size_t values_ = 0;
+  bool close() {
+    if (hidden_ > 0)
+      --hidden_;
+    else
+      open_.pop_back();
+    return true;
+  }
+
+  /// Null, which ends the reading, if there are too many.
+  json* place(json value) {
+    is_tree_ = false;
+    if (++values_ > values_max)
+      return nullptr;
+    if (open_.empty())
+      return &(root_ = std::move(value));
+    auto& into = *open_.back();
+    if (into.is_object())
+      return &(into[name_] = std::move(value));
+    into.push_back(std::move(value));
+    return &into.back();
+  }
+
+  json root_;
+  std::vector<json*> open_; ///< From the outermost; none moves while one within it is open.
+  std::string name_;        ///< Of the member whose value comes next.
   bool in_subset_ = false;
-  int ignored_below_ = 0; ///< The depth of the key whose value is emptied; 0 = none.
+  bool is_tree_ = false;   ///< So is the value that comes next.
+  std::size_t hidden_ = 0; ///< How many are open that are not built.
+  std::size_t values_ = 0;
 };
 
 tl::expected<json, std::string> parse_object(std::string_view text, const char* what) {
-  sieve keep;
-  auto read = json::parse(text.begin(), text.end(), std::ref(keep), false);
-  if (keep.overfull())
+  picker reader;
+  const bool is_valid = json::sax_parse(text.begin(), text.end(), &reader);
+  if (reader.overfull())
     return tl::unexpected{std::string{what} + " holds too many values"};
-  if (read.is_discarded())
+  if (!is_valid)
     return tl::unexpected{std::string{what} + " is not valid JSON"};
+  auto read = reader.take();
   if (!read.is_object())
     return tl::unexpected{std::string{what} + " must be a JSON object"};
   return read;

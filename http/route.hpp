@@ -8,6 +8,7 @@
 namespace busbar::http {
 
 enum class route : std::uint8_t { root, health, live, ready, cluster, shape, unknown };
+inline constexpr std::size_t routes = static_cast<std::size_t>(route::unknown) + 1;
 
 struct resolved_target {
   route where = route::unknown;

@@ -159,7 +159,6 @@ private:
     prometheus::Histogram* series = nullptr;
     monitoring::seconds_tally times = {};
   };
-  static constexpr std::size_t routes = 6;
   static constexpr std::size_t status_classes = 6;
   std::array<answered, routes * status_classes * 2> answered_;
   std::vector<std::uint8_t> answered_now_; // those of this turn
