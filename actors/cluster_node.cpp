@@ -33,6 +33,8 @@ constexpr seconds followers_patience{2};
 constexpr seconds drain_patience{2};
 constexpr seconds link_patience{3};
 constexpr seconds copy_patience{10};
+/// A deposed leader learns of it sooner.
+constexpr seconds doubt_patience{30};
 /// While a leader says that it streams: so often it is tried whether that is so.
 constexpr seconds lock_probe_period{2};
 /// A leader that says nothing for so long is deposed, if most members say so.
@@ -62,16 +64,17 @@ public:
                        [this, until, then = std::move(then)](result<std::string> said) {
                          auto word = said ? cluster::read_answer(*said)
                                           : result<cluster::answer>{fail(said.error())};
-                         if (!word || word->why.code != errc::ok || !owner_.follower_) {
+                         auto* const here = owner_.follower_.load();
+                         if (!word || word->why.code != errc::ok || here == nullptr) {
                            then(std::move(word));
                            return;
                          }
-                         owner_.follower_->when_applied(
-                             word->sequence, until, [then, word = *word](const result<void>& here) {
-                               if (here)
+                         here->when_applied(
+                             word->sequence, until, [then, word = *word](const result<void>& applied) {
+                               if (applied)
                                  then(word);
                                else
-                                 then(fail(here.error()));
+                                 then(fail(applied.error()));
                              });
                        });
   }
@@ -90,6 +93,14 @@ cluster_node::cluster_node(cluster_settings settings, cluster_environment enviro
       relay_{{.status = env_.status,
               .gate = &gate_,
               .term = [this] { return leading_term(); },
+              .behind =
+                  [this] {
+                    std::vector<cluster::behind_shape> behind;
+                    for (const auto& shape : env_.index->all())
+                      if (const auto p = shape->progress(); p.behind > 0)
+                        behind.push_back({shape->id(), p.behind});
+                    return behind;
+                  },
               .metrics = env_.metrics}},
       line_{std::make_shared<ask_leader>(*this)} {}
 
@@ -163,7 +174,23 @@ result<std::string> cluster_node::why_copy(const std::string& leader,
   if (const auto* no = std::get_if<cluster::refused>(&*reply))
     return fail(errc::unavailable, no->why);
   const auto* copy = std::get_if<cluster::must_copy>(&*reply);
+  if (copy && is_doubtful(*copy, lineage))
+    return fail(errc::unavailable, leader + " leads in an earlier term than was followed here");
   return copy ? copy->why : std::string{};
+}
+
+/// A leader that has been deposed and does not know yet takes what came after it for something to
+/// be thrown away. Only where that lasts has the database itself gone back to earlier terms.
+bool cluster_node::is_doubtful(const cluster::must_copy& copy, const storage::lineage& ours) {
+  const auto now = clock::now();
+  const std::lock_guard guard{mutex_};
+  if (ours.empty() || copy.term >= ours.back().term) {
+    doubted_.reset();
+    return false;
+  }
+  if (!doubted_)
+    doubted_ = now;
+  return now - *doubted_ < doubt_patience;
 }
 
 result<void> cluster_node::copy(const std::string& leader, const std::string& directory) {
@@ -215,16 +242,21 @@ void cluster_node::follow(caf::actor_system& system, storage::store& store, cast
   others_ = others;
   store_.store(&store, std::memory_order_release);
   relay_.use(&store);
-  follower_ = std::make_unique<follower>(
+  own_follower_ = std::make_unique<follower>(
       system,
       follower_environment{.store = &store,
                            .status = env_.status,
                            .members = peers_.get(),
+                           .believes =
+                               [this](const cluster::must_copy& copy, const storage::lineage& ours) {
+                                 return !is_doubtful(copy, ours);
+                               },
                            .on_copy_needed =
                                [this](const std::string& why) {
                                  begin_again("the leader's storage must be copied: " + why);
                                }},
       std::move(others), shapes);
+  follower_.store(own_follower_.get());
   peers_->tell();
 }
 
@@ -251,7 +283,8 @@ bool cluster_node::may_lead() {
       leaderless_ = now;
     return !leaderless_ || now - *leaderless_ > outvoted_patience;
   }
-  const auto followed = follower_ ? follower_->now() : follower::view{};
+  const auto* const following = follower_.load();
+  const auto followed = following != nullptr ? following->now() : follower::view{};
   const bool leader_drains = std::any_of(members.begin(), members.end(), [&](const auto& one) {
     return one.status.name == followed.leader && one.status.draining;
   });
@@ -303,11 +336,13 @@ bool cluster_node::may_lead() {
 
 std::optional<lsn> cluster_node::may_depose() const {
   const auto members = peers_->members();
-  const bool is_missed = std::any_of(members.begin(), members.end(), [](const auto& one) {
-    return one.status.role == cluster::member_role::leader && one.away_for &&
-           *one.away_for >= depose_after;
-  });
-  if (!is_missed || members.size() < 2)
+  const cluster::member_view* missed = nullptr; // those before it are deposed already
+  for (const auto& one : members)
+    if (one.status.role == cluster::member_role::leader &&
+        (missed == nullptr || one.status.term > missed->status.term))
+      missed = &one;
+  if (missed == nullptr || !missed->away_for || *missed->away_for < depose_after ||
+      members.size() < 2)
     return std::nullopt;
   const auto who_miss = std::count_if(members.begin(), members.end(), [](const auto& one) {
     return is_there(one) && one.status.leader.empty();
@@ -336,8 +371,9 @@ bool cluster_node::may_lead_without() {
 
 void cluster_node::begin_to_lead(std::uint64_t term) {
   term_.store(0, std::memory_order_release);
-  if (follower_)
-    follower_->end(clock::now() + last_words);
+  if (auto* const following = follower_.load())
+    following->end(clock::now() + last_words);
+  tried_term_ = term;
   env_.status->set_following(false);
   spdlog::info("this node has the stream's lock, in term {}", term);
 }
@@ -394,8 +430,8 @@ cluster::member_status cluster_node::self_status() const {
     status.leader = settings_.self;
     status.in_sync = true;
     status.synced_sequence = status.sequence;
-  } else if (follower_) {
-    const auto view = follower_->now();
+  } else if (const auto* const following = follower_.load()) {
+    const auto view = following->now();
     status.role =
         view.leader.empty() ? cluster::member_role::starting : cluster::member_role::follower;
     status.term = view.term;
@@ -433,7 +469,7 @@ void cluster_node::on_channel(std::unique_ptr<cluster::link> to, cluster::purpos
 
 void cluster_node::on_change() {
   changed_.notify_all();
-  const auto term = leading_term();
+  const auto term = std::max(leading_term(), tried_term_.load());
   if (term == 0)
     return;
   for (const auto& [status, away_for, round_trip, heard] : peers_->members()) {
@@ -454,9 +490,9 @@ void cluster_node::tick() {
     if (leading_term() > 0) {
       gate_.tick(clock::now());
       relay_.tick();
-    } else if (follower_) {
-      follower_->tick();
-      if (tells_reads && !follower_->now().leader.empty())
+    } else if (auto* const following = follower_.load()) {
+      following->tick();
+      if (tells_reads && !following->now().leader.empty())
         tell_reads();
     }
     if (clock::now() - metrics_shown_ >= metrics_period) {
@@ -506,8 +542,8 @@ void cluster_node::stop() {
   if (ticker_.joinable())
     ticker_.join();
   relay_.stop();
-  if (follower_)
-    follower_->end(clock::now());
+  if (auto* const following = follower_.load())
+    following->end(clock::now());
   if (peers_)
     peers_->stop();
 }

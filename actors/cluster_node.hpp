@@ -68,7 +68,7 @@ public:
   /// Waits for a leader, for that long at most; its name.
   std::optional<std::string> find_leader(clock::time_point until);
   /// Why a store of this lineage and sequence number cannot go on from the leader's log; empty if
-  /// it can.
+  /// it can. errc::unavailable if that is not known, or not to be believed yet.
   result<std::string> why_copy(const std::string& leader, const storage::lineage& lineage,
                                std::uint64_t sequence);
   /// Fetches the leader's storage into the directory, whose store is not open.
@@ -120,6 +120,7 @@ private:
   void on_change();
   void tick();
   void tell_reads();
+  bool is_doubtful(const cluster::must_copy& copy, const storage::lineage& ours);
   void begin_again(const std::string& why);
 
   cluster_settings settings_;
@@ -130,16 +131,20 @@ private:
   replication_gate gate_;
   relay relay_;
   std::unique_ptr<cluster::peers> peers_;
-  std::unique_ptr<follower> follower_;
+  std::unique_ptr<follower> own_follower_;
+  std::atomic<follower*> follower_{nullptr}; ///< That one, for every thread.
   std::shared_ptr<leader_line> line_;
   std::atomic<std::uint64_t> term_{0}; ///< In which this node leads; 0 = it does not.
   std::atomic<bool> draining_{false};
   std::atomic<bool> wants_to_lead_{false};
   std::atomic<bool> begins_again_{false};
+  /// In which this node has last begun to lead: from then on it follows nobody.
+  std::atomic<std::uint64_t> tried_term_{0};
   const clock::time_point started_ = clock::now();
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;                           ///< Under the mutex, as what follows:
+  std::optional<clock::time_point> doubted_;    ///< Since when a copy of an earlier term is due.
   std::optional<clock::time_point> lacking_;    ///< Since when it may_lead_without().
   clock::time_point lock_tried_{};              ///< While a leader says that it streams.
   std::optional<clock::time_point> leaderless_; ///< Since when nobody leads who has a stream.

@@ -161,7 +161,8 @@ postgres::pg_error feed::stream_once() {
   if (!*continued)
     if (auto begun = begin_anew(leader); !begun)
       return {postgres::trouble::transient, {}, begun.error().message};
-  const auto begin = std::max(flushed_.load(), to_number(leader.confirmed_flush));
+  const auto begin =
+      std::max(*continued ? to_number(kept_) : 0, to_number(leader.confirmed_flush));
   for (std::size_t i = 0; begin > 0 && i < others_->materializers.size(); ++i)
     env_.status->processed(i, begin - 1);
   if (auto started = stream.start(lsn{begin}); !started)
@@ -279,8 +280,21 @@ result<bool> feed::take_over(postgres::replication_stream& stream) {
   if (!before->identity || *before->identity != now)
     if (auto set = env_.store->set_identity(now); !set)
       return fail(std::move(set).error());
-  if (flushed_.load() == 0)
-    flushed_.store(to_number(before->durable), std::memory_order_release);
+  if (const auto flushed = flushed_.load(); flushed > 0) {
+    kept_ = lsn{flushed};
+    return true;
+  }
+  kept_ = before->durable;
+  if (!env_.on_kept) {
+    flushed_.store(to_number(kept_), std::memory_order_release);
+    return true;
+  }
+  std::uint64_t epoch = 0;
+  {
+    const std::lock_guard guard{stream_mutex_};
+    epoch = epoch_;
+  }
+  env_.on_kept(kept_, epoch);
   return true;
 }
 

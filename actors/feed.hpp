@@ -40,6 +40,9 @@ struct feed_environment {
   /// … and what is to be done as soon as it does, before anything else, in this term. By the feed
   /// thread, at each take-over.
   std::function<result<void>(std::uint64_t term)> on_lead = nullptr;
+  /// Storage has everything up to there. PostgreSQL is told when flushed() says that others have it,
+  /// too; null: at once.
+  std::function<void(lsn position, std::uint64_t epoch)> on_kept = nullptr;
 };
 
 /// The thread and what it shares with the REPLICATOR, which owns it.
@@ -83,6 +86,7 @@ private:
   std::mutex stream_mutex_; ///< Guards stream_ against a wake() while it changes, and epoch_.
   postgres::replication_stream* stream_ = nullptr;
   std::uint64_t epoch_ = 0; ///< What flushed_ belongs to.
+  lsn kept_{};              ///< Where the last take-over found storage.
   bool may_end_ = true;     ///< The process, for want of a human: nothing would be lost by it yet.
   bool must_begin_anew_ = false; ///< The shapes were removed; storage may not know yet.
   std::string unpurged_;         ///< Why they must be, while they could not.

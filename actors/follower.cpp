@@ -45,6 +45,12 @@ void follower::end(clock::time_point until) {
     last_moment_ = last_moment_ ? std::min(*last_moment_, until) : until;
   }
   changed_.notify_all();
+  join_threads();
+  wake_waiting();
+}
+
+void follower::join_threads() {
+  const std::lock_guard one{joining_};
   if (thread_.joinable())
     thread_.join();
   {
@@ -55,7 +61,6 @@ void follower::end(clock::time_point until) {
   changed_.notify_all();
   if (syncer_.joinable())
     syncer_.join();
-  wake_waiting();
 }
 
 bool follower::ending(clock::time_point now) const {
@@ -109,6 +114,11 @@ void follower::follow(const std::string& leader) {
     return;
   }
   const auto sequence = env_.store->sequence();
+  // The leader takes what we begin with for safe.
+  if (auto synced = env_.store->sync_log(); !synced) {
+    spdlog::error("follower: {}", synced.error().message);
+    return;
+  }
   if (!link->send(cluster::encode(cluster::follow_request{*lineage, sequence}),
                   clock::now() + send_patience))
     return;
@@ -119,7 +129,7 @@ void follower::follow(const std::string& leader) {
   if (!reply)
     return;
   if (const auto* copy = std::get_if<cluster::must_copy>(&*reply)) {
-    if (!copying_.exchange(true))
+    if (env_.believes(*copy, *lineage) && !copying_.exchange(true))
       env_.on_copy_needed(copy->why);
     return;
   }
@@ -135,8 +145,10 @@ void follower::follow(const std::string& leader) {
     now_.leader = leader;
     now_.term = term;
     now_.heard = clock::now();
+    now_.synced = std::max(now_.synced, sequence);
     link_ = link;
   }
+  acknowledge(); // it sends nothing until it has heard that we mean it
   spdlog::info("following {} in term {} from {}", leader, term, sequence);
   promises_.clear();
   auto heard = clock::now();
@@ -167,6 +179,7 @@ void follower::follow(const std::string& leader) {
 }
 
 bool follower::take(const cluster::from_leader& message) {
+  lag(message.behind);
   for (const auto& batch : message.batches) {
     auto applied = env_.store->apply(batch);
     while (!applied && applied.error().code == errc::unavailable && !ending(clock::now()) &&
@@ -205,6 +218,22 @@ bool follower::take(const cluster::from_leader& message) {
   return true;
 }
 
+/// Shapes that the leader does not name have all that it promises; what it has said since, or says
+/// later, is in notes, which come after.
+void follower::lag(const std::vector<cluster::behind_shape>& shapes) {
+  for (const auto& [id, behind] : shapes)
+    lag(id, behind);
+}
+
+void follower::lag(storage::shape_id id, std::uint64_t behind) {
+  if (const auto shape = shapes_.find(id))
+    shape->update([&](shape_progress& p) { p.behind = behind; });
+  else if (behind > 0)
+    behind_[id] = behind;
+  else
+    behind_.erase(id);
+}
+
 /// What a batch makes visible, in the order in which readers may rely on it.
 void follower::show(const storage::applied_changes& changes) {
   shape_list come;
@@ -217,8 +246,16 @@ void follower::show(const storage::applied_changes& changes) {
       if (auto shape = shapes_.find(id))
         gone.push_back(std::move(shape));
   }
-  for (const auto& shape : gone)
+  for (const auto& shape : gone) {
+    shape->update([](shape_progress& p) { p.gone = true; }); // for who reads it already
     shapes_.forget(shape->id());
+  }
+  if (changes.purged) {
+    behind_.clear();
+    begins_anew_ = true;
+  }
+  for (const auto id : changes.removed)
+    behind_.erase(id);
   for (const auto id : changes.finished) {
     auto found = env_.store->find_shape(id);
     if (!found) {
@@ -228,9 +265,11 @@ void follower::show(const storage::applied_changes& changes) {
     if (!*found)
       continue; // removed since
     auto made = shapes_.make(*std::move(*found));
-    if (made)
+    if (made) {
+      if (const auto late = behind_.extract(id); !late.empty())
+        made->shape->update([&](shape_progress& p) { p.behind = late.mapped(); });
       come.push_back(std::move(made->shape));
-    else
+    } else
       spdlog::error("a shape of the leader's is not understood here: {}", made.error().message);
   }
   if (!come.empty() || !gone.empty())
@@ -248,8 +287,10 @@ void follower::show(const storage::applied_changes& changes) {
     }
     for (const auto& one : *heads) {
       const auto shape = shapes_.find(one.shape);
-      if (!shape)
-        continue; // not finished yet, or removed
+      if (!shape) { // not finished yet, or removed
+        lag(one.shape, one.behind);
+        continue;
+      }
       head_move move{.shape = one.shape, .from = {}, .to = one.head, .seen = 0, .body = nullptr};
       const auto now = shape->update([&](shape_progress& p) {
         move.from = p.head;
@@ -274,6 +315,8 @@ void follower::promise() {
     last_seen = promises_.front().last_seen;
     promises_.pop_front();
   }
+  if (last_seen > 0 && std::exchange(begins_anew_, false))
+    env_.status->restart(last_seen);
   for (std::size_t i = 0; last_seen > 0 && i < others_->materializers.size(); ++i)
     env_.status->processed(i, last_seen);
 }

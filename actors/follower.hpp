@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 namespace busbar {
@@ -29,6 +30,8 @@ struct follower_environment {
   storage::store* store = nullptr;
   node_status* status = nullptr;
   cluster::peers* members = nullptr;
+  /// Whether such a word is to be acted on.
+  std::function<bool(const cluster::must_copy&, const storage::lineage&)> believes;
   /// Called once: this node's storage cannot go on from the leader's log, so the process must begin
   /// again with a copy.
   std::function<void(const std::string& why)> on_copy_needed;
@@ -43,7 +46,8 @@ public:
   ~follower(); ///< As end(), at once.
 
   /// This node is about to lead: takes what the leader before has still sent, until its link ends
-  /// or `until`, and follows nobody from then on. Returns when all of it is written and shown.
+  /// or `until`, and follows nobody from then on. Returns when all of it is written and shown. Any
+  /// thread, also several.
   void end(clock::time_point until);
 
   struct view {
@@ -74,12 +78,15 @@ private:
   void run();
   void follow(const std::string& leader);
   bool take(const cluster::from_leader& message);
+  void lag(const std::vector<cluster::behind_shape>& shapes);
+  void lag(storage::shape_id id, std::uint64_t behind);
   void show(const storage::applied_changes& changes);
   void promise();
   void wake_waiting();
   void keep_synced();
   bool is_acknowledgement_due() const;
   void acknowledge();
+  void join_threads();
   bool ending(clock::time_point now) const;
 
   caf::actor_system& system_;
@@ -95,7 +102,11 @@ private:
   clock::time_point acknowledged_at_{};
   std::vector<waiting> waiting_;
   std::deque<cluster::leader_progress> promises_; ///< Of the thread: by sequence.
+  /// Of the thread: of shapes that are not finished yet.
+  std::unordered_map<storage::shape_id, std::uint64_t> behind_;
+  bool begins_anew_ = false; ///< Of the thread: all shapes went; the next promise may be a lower one.
   std::atomic<bool> copying_{false};
+  std::mutex joining_;
   std::thread syncer_;
   std::thread thread_;
 };

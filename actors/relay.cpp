@@ -1,7 +1,5 @@
 #include "actors/relay.hpp"
 
-#include "cluster/replication_message.hpp"
-
 #include <spdlog/spdlog.h>
 
 #include <condition_variable>
@@ -100,38 +98,49 @@ void relay::serve_follow(cluster::link& to, const std::string& member) {
     return;
   }
   if (!storage::may_follow(request->lineage, request->sequence, *ours, store().sequence())) {
-    (void)reply(cluster::must_copy{request->lineage.empty()
-                                       ? "its storage is not of this cluster yet"
-                                       : "its storage has something that the leader's has not"});
+    // Without a stream it may well be the one that asks who has more.
+    if (!env_.status->streaming())
+      (void)reply(cluster::refused{"the leader has no stream"});
+    else
+      (void)reply(
+          cluster::must_copy{request->lineage.empty()
+                                 ? "its storage is not of this cluster yet"
+                                 : "its storage has something that the leader's has not",
+                             term});
     return;
   }
   auto tail = store().tail(request->sequence);
   // Whether the log reaches back so far shows when it is read.
   auto first = tail ? (*tail)->next(clock::now()) : fail(tail.error());
   if (!first) {
-    (void)reply(cluster::must_copy{"the leader's log does not reach back to where it stands: " +
-                                   first.error().message});
+    (void)reply(cluster::must_copy{
+        "the leader's log does not reach back to where it stands: " + first.error().message, term});
     return;
   }
   if (!reply(cluster::go_on{term}))
     return;
+  // Whoever only asked whether he may says nothing more.
+  if (const auto said = to.receive(clock::now() + answer_patience); !said || !*said)
+    return;
   spdlog::info("{} follows from {}, {} behind", member, request->sequence,
                store().sequence() - request->sequence);
-  env_.gate->joined(member, request->sequence, store().sequence(), clock::now());
+  const auto number =
+      env_.gate->joined(member, request->sequence, store().sequence(), clock::now());
   {
     const std::lock_guard guard{mutex_};
     held_.erase(member);
   }
   outstanding unacknowledged;
-  std::thread ear{[&] { hear(to, member, unacknowledged); }};
+  std::thread ear{[&] { hear(to, member, number, unacknowledged); }};
   send_log(to, member, term, **tail, *std::move(first), unacknowledged);
   to.shut();
   ear.join();
-  env_.gate->left(member);
+  env_.gate->left(member, number);
   spdlog::info("{} does not follow any more", member);
 }
 
-void relay::hear(cluster::link& from, const std::string& member, outstanding& unacknowledged) {
+void relay::hear(cluster::link& from, const std::string& member, std::uint64_t number,
+                 outstanding& unacknowledged) {
   auto last = clock::now();
   while (!stopped()) {
     const auto bytes = from.receive(clock::now() + seconds{1});
@@ -146,7 +155,7 @@ void relay::hear(cluster::link& from, const std::string& member, outstanding& un
     if (!said)
       continue; // of a newer kind
     last = clock::now();
-    env_.gate->heard(member, said->applied, said->synced, last);
+    env_.gate->heard(member, number, said->applied, said->synced, last);
     unacknowledged.applied(said->applied);
   }
   unacknowledged.end();
@@ -155,6 +164,7 @@ void relay::hear(cluster::link& from, const std::string& member, outstanding& un
 void relay::send_log(cluster::link& to, const std::string& member, std::uint64_t term,
                      storage::log_tail& tail, std::optional<storage::replicated_batch> next,
                      outstanding& unacknowledged) {
+  bool is_first = true;
   cluster::leader_progress told;
   auto told_at = clock::time_point{};
   while (!stopped() && env_.term() == term) {
@@ -170,6 +180,8 @@ void relay::send_log(cluster::link& to, const std::string& member, std::uint64_t
                          progress.streaming != told.streaming || progress.in_sync != told.in_sync ||
                          clock::now() - told_at > sign_of_life;
     cluster::from_leader message{.term = term, .batches = {}, .progress = progress};
+    if (std::exchange(is_first, false))
+      message.behind = env_.behind();
     std::size_t bytes = 0;
     std::uint64_t last = 0;
     for (auto until = clock::now() + (is_news ? milliseconds{0} : look_around);

@@ -5,6 +5,7 @@
 #include "actors/node_status.hpp"
 #include "actors/replication_gate.hpp"
 #include "cluster/link.hpp"
+#include "cluster/replication_message.hpp"
 #include "monitoring/cluster_metrics.hpp"
 #include "storage/store.hpp"
 
@@ -16,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace busbar {
 
@@ -24,6 +26,8 @@ struct relay_environment {
   const node_status* status = nullptr;
   replication_gate* gate = nullptr;
   std::function<std::uint64_t()> term; ///< In which this node leads; 0 = it does not.
+  /// The shapes that have not yet all that is promised.
+  std::function<std::vector<cluster::behind_shape>()> behind;
   monitoring::cluster_metrics* metrics = nullptr;
 };
 
@@ -45,7 +49,8 @@ private:
   void send_log(cluster::link& to, const std::string& member, std::uint64_t term,
                 storage::log_tail& tail, std::optional<storage::replicated_batch> next,
                 outstanding& unacknowledged);
-  void hear(cluster::link& from, const std::string& member, outstanding& unacknowledged);
+  void hear(cluster::link& from, const std::string& member, std::uint64_t number,
+            outstanding& unacknowledged);
   bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
 
   storage::store& store() const noexcept { return *store_.load(std::memory_order_acquire); }

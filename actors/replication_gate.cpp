@@ -28,24 +28,26 @@ void replication_gate::flushed(lsn position, std::uint64_t epoch, std::uint64_t 
   pass();
 }
 
-void replication_gate::joined(const std::string& member, std::uint64_t sequence,
-                              std::uint64_t target, clock::time_point now) {
+std::uint64_t replication_gate::joined(const std::string& member, std::uint64_t sequence,
+                                       std::uint64_t target, clock::time_point now) {
   const std::lock_guard guard{mutex_};
   auto& one = members_[member];
   one.applied = one.synced = sequence;
   one.target = target;
-  one.linked = true;
+  one.link = ++last_link_;
   one.moved = now;
+  one.excused = false;
   one.counts |= sequence >= target;
   pass();
+  return one.link;
 }
 
-void replication_gate::heard(const std::string& name, std::uint64_t applied, std::uint64_t synced,
-                             clock::time_point now) {
+void replication_gate::heard(const std::string& name, std::uint64_t link, std::uint64_t applied,
+                             std::uint64_t synced, clock::time_point now) {
   {
     const std::lock_guard guard{mutex_};
     const auto found = members_.find(name);
-    if (found == members_.end())
+    if (found == members_.end() || found->second.link != link)
       return;
     auto& one = found->second;
     const bool has_all = waiting_.empty() || synced >= waiting_.back().sequence;
@@ -53,7 +55,7 @@ void replication_gate::heard(const std::string& name, std::uint64_t applied, std
       one.moved = now;
     one.applied = applied;
     one.synced = synced;
-    if (!one.counts && synced >= one.target) {
+    if (!one.counts && !one.excused && synced >= one.target) {
       one.counts = true;
       spdlog::info("{} is in sync", name);
     }
@@ -62,17 +64,18 @@ void replication_gate::heard(const std::string& name, std::uint64_t applied, std
   moved_.notify_all();
 }
 
-void replication_gate::left(const std::string& member) {
+void replication_gate::left(const std::string& member, std::uint64_t link) {
   const std::lock_guard guard{mutex_};
-  if (const auto found = members_.find(member); found != members_.end())
-    found->second.linked = false;
+  const auto found = members_.find(member);
+  if (found != members_.end() && found->second.link == link)
+    found->second.link = 0;
 }
 
 void replication_gate::excuse(const std::string& member) {
   {
     const std::lock_guard guard{mutex_};
     if (const auto found = members_.find(member); found != members_.end())
-      found->second.counts = false;
+      found->second.counts = !(found->second.excused = true);
     pass();
   }
   moved_.notify_all();
@@ -105,7 +108,7 @@ bool replication_gate::wait_applied(std::uint64_t sequence, clock::time_point un
   return moved_.wait_until(guard, until, [&] {
     return std::all_of(members_.begin(), members_.end(), [&](const auto& entry) {
       const auto& one = entry.second;
-      return !one.counts || !one.linked || one.applied >= sequence;
+      return !one.counts || one.link == 0 || one.applied >= sequence;
     });
   });
 }
@@ -114,7 +117,7 @@ std::vector<replication_gate::view> replication_gate::members() const {
   const std::lock_guard guard{mutex_};
   std::vector<view> all;
   for (const auto& [name, one] : members_)
-    all.push_back({name, one.applied, one.synced, one.linked, one.counts});
+    all.push_back({name, one.applied, one.synced, one.link != 0, one.counts});
   return all;
 }
 

@@ -34,14 +34,15 @@ public:
   /// Here up to `position` is on the disk, of which `sequence` was the last write.
   void flushed(lsn position, std::uint64_t epoch, std::uint64_t sequence);
 
-  /// A member follows from here, and counts when it has reached `target` on its disk.
-  void joined(const std::string& member, std::uint64_t sequence, std::uint64_t target,
-              clock::time_point now);
-  void heard(const std::string& member, std::uint64_t applied, std::uint64_t synced,
-             clock::time_point now);
+  /// A member follows from here, and counts when it has reached `target` on its disk. Returns the
+  /// number of its link, which takes the place of any before it.
+  std::uint64_t joined(const std::string& member, std::uint64_t sequence, std::uint64_t target,
+                       clock::time_point now);
+  void heard(const std::string& member, std::uint64_t link, std::uint64_t applied,
+             std::uint64_t synced, clock::time_point now);
   /// Its link has ended. It still counts until the grace is over.
-  void left(const std::string& member);
-  /// It is about to stop, and takes no clients with it.
+  void left(const std::string& member, std::uint64_t link);
+  /// It is about to stop, and takes no clients with it. Until it joins again it does not count.
   void excuse(const std::string& member);
   /// Now and then: those whose grace is over count no more.
   void tick(clock::time_point now);
@@ -64,8 +65,9 @@ private:
     std::uint64_t applied = 0;
     std::uint64_t synced = 0;
     std::uint64_t target = 0; ///< It counts from here on.
-    bool linked = false;
+    std::uint64_t link = 0;   ///< 0 = none.
     bool counts = false;
+    bool excused = false;
     clock::time_point moved; ///< When it was last known to have all, or to come on.
   };
   struct step {
@@ -81,6 +83,7 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable moved_;
   std::map<std::string, member> members_;
+  std::uint64_t last_link_ = 0;
   std::deque<step> waiting_; ///< By sequence.
 };
 

@@ -25,6 +25,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
+/// In bytes of WAL. No node of a cluster is farther behind another.
+constexpr std::uint64_t behind_max = std::uint64_t{1} << 40;
+
 } // namespace
 
 /// The CLIENT SESSION itself. Everything happens on its I/O thread.
@@ -85,8 +88,9 @@ public:
 
   void read(shape_reader& reader, shape_query query) {
     auto key = query.shape.cache_key();
-    // A node that follows may know the shape by the handle that it had before.
-    const bool may_be_behind = env_.status->now() == node_status::phase::following &&
+    // A node that does not lead may know the shape by the handle that it had before: the client
+    // must not be sent back to that one.
+    const bool may_be_behind = env_.others->line && !env_.status->streaming() &&
                                is_positioned(query) && !env_.index->find(query.handle);
     if (may_be_behind)
       key += query.handle;
@@ -96,7 +100,7 @@ public:
     }
     if (!env_.status->serving()) {
       // Nothing new can be made, so PostgreSQL, which may be away, is not asked either.
-      if (const auto kept = words_.defined_by(key, query.shape))
+      if (const auto kept = may_be_behind ? nullptr : words_.defined_by(key, query.shape))
         begin(reader, query, kept);
       else
         refuse(reader, {errc::unavailable, env_.status->why_not().text}, cause::not_ready);
@@ -120,12 +124,12 @@ public:
                   begin(*reader, query, shape);
                 }
             },
-            [this, key](const caf::error& why) {
+            [this, key, may_be_behind](const caf::error& why) {
               const auto what = from_caf(why);
               auto waiting = take(key);
               // Shapes that are there are served without PostgreSQL.
               const bool is_awaited = waiting.begin() != waiting.end();
-              const auto kept = what.code == errc::unavailable && is_awaited
+              const auto kept = what.code == errc::unavailable && is_awaited && !may_be_behind
                                     ? words_.defined_by(key, waiting.begin()->query.shape)
                                     : nullptr;
               for (auto& [reader, query] : waiting) {
@@ -450,7 +454,8 @@ private:
       refuse(reader, {errc::unavailable, "the snapshot takes too long to start"}, cause::snapshot);
       return;
     case shape_reader::wait::out_of_bounds:
-      if (reader.requested_ > p.head && env_.others->line && reader.requested_.tx > last_seen)
+      if (reader.requested_ > p.head && env_.others->line && reader.requested_.tx > last_seen &&
+          reader.requested_.tx - last_seen < behind_max)
         // Another node may have shown it that; this one has not come so far.
         refuse(reader, {errc::unavailable, "this node is behind the one that was asked before"});
       else if (reader.requested_ > p.head)

@@ -63,7 +63,11 @@ struct directory_state {
         },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
           if (!leads) {
-            tell_leader(cluster::invalid_question{.handle = shape->handle(), .reason = why});
+            tell_leader(cluster::invalid_question{.handle = shape->handle(), .reason = why},
+                        [to = directory_actor{self}, shape, why] {
+                          caf::delayed_anon_send(to, tell_pause, invalid_atom_v, shape, why);
+                        },
+                        shape);
             return;
           }
           log_removal(*shape, why, removal_reason(why));
@@ -71,7 +75,11 @@ struct directory_state {
         },
         [this](drop_atom, const shape_ptr& shape) {
           if (!leads) {
-            tell_leader(cluster::drop_question{shape->handle()});
+            tell_leader(cluster::drop_question{shape->handle()},
+                        [to = directory_actor{self}, shape] {
+                          caf::delayed_anon_send(to, tell_pause, drop_atom_v, shape);
+                        },
+                        shape);
             return;
           }
           log_removal(*shape, "a client asked for it", "deleted");
@@ -180,6 +188,7 @@ struct directory_state {
     std::string identity; ///< Empty while the request has not been looked up.
   };
   static constexpr std::chrono::seconds leader_patience{30};
+  static constexpr std::chrono::seconds tell_pause{1};
 
   void find_or_ask(const std::string& key, const shape_request& request, const resolution& found) {
     auto identity = found.definition->identity();
@@ -198,11 +207,17 @@ struct directory_state {
         });
   }
 
-  void tell_leader(const cluster::question& what) {
+  /// Says that the shape is to go. `again` is called if nobody has heard it.
+  void tell_leader(const cluster::question& what, std::function<void()> again,
+                   const shape_ptr& shape) {
+    if (env.index->find(shape->handle()) != shape)
+      return; // it went meanwhile
     others->line->ask(what, std::chrono::steady_clock::now() + leader_patience,
-                      [](const result<cluster::answer>& said) {
-                        if (!said)
-                          spdlog::warn("the leader was not told: {}", said.error().message);
+                      [again = std::move(again)](const result<cluster::answer>& said) {
+                        if (said)
+                          return;
+                        spdlog::debug("the leader was not told: {}", said.error().message);
+                        again();
                       });
   }
 

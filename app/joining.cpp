@@ -14,13 +14,15 @@ using clock = std::chrono::steady_clock;
 /// All members are up by then, or somebody leads.
 constexpr std::chrono::seconds look_patience{4};
 constexpr std::chrono::milliseconds retry_pause{500};
-constexpr int tries = 20;
+/// A leader that cannot be believed yet is asked for so long (see cluster_node::why_copy()).
+constexpr std::chrono::seconds answer_patience{45};
 
 } // namespace
 
 result<void> join(cluster_node& node, const storage::store_settings& settings,
                   std::unique_ptr<storage::store>& store, const std::function<bool()>& stopped) {
-  for (int i = 0; i < tries && !stopped(); ++i) {
+  const auto give_up = clock::now() + answer_patience;
+  while (clock::now() < give_up && !stopped()) {
     const auto leader = node.find_leader(clock::now() + look_patience);
     if (!leader)
       return {};

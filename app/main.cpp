@@ -368,6 +368,9 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     feeding.may_depose = [&node] { return node->may_depose(); };
     feeding.may_lead_without = [&node] { return node->may_lead_without(); };
     feeding.on_lead = [&leading](std::uint64_t term) { return leading->begin(term); };
+    feeding.on_kept = [&node](lsn position, std::uint64_t epoch) {
+      node->flushed(position, epoch);
+    };
     node->set_confirm([&others](lsn position, std::uint64_t epoch) {
       caf::anon_send(others->replicator, flushed_atom_v, position, epoch);
     });

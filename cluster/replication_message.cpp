@@ -153,9 +153,10 @@ std::string encode(const follow_reply& message) {
   auto out = builder.initRoot<schema::FollowReply>();
   if (const auto* yes = std::get_if<go_on>(&message))
     out.setGoOn(yes->term);
-  else if (const auto* copy = std::get_if<must_copy>(&message))
+  else if (const auto* copy = std::get_if<must_copy>(&message)) {
     out.setCopy(copy->why);
-  else
+    out.setTerm(copy->term);
+  } else
     out.setRefused(std::get<refused>(message).why);
   return to_bytes(builder);
 }
@@ -176,6 +177,11 @@ std::string encode(const from_leader& message) {
   progress.setLastSeen(message.progress.last_seen);
   progress.setStreaming(message.progress.streaming);
   progress.setInSync(message.progress.in_sync);
+  auto behind = out.initBehind(static_cast<unsigned>(message.behind.size()));
+  for (unsigned i = 0; i < behind.size(); ++i) {
+    behind[i].setShape(storage::to_number(message.behind[i].shape));
+    behind[i].setBehind(message.behind[i].behind);
+  }
   return to_bytes(builder);
 }
 
@@ -267,7 +273,7 @@ result<follow_reply> read_follow_reply(std::string_view bytes) {
         case schema::FollowReply::GO_ON:
           return follow_reply{go_on{in.getGoOn()}};
         case schema::FollowReply::COPY:
-          return follow_reply{must_copy{to_text(in.getCopy())}};
+          return follow_reply{must_copy{to_text(in.getCopy()), in.getTerm()}};
         case schema::FollowReply::REFUSED:
           return follow_reply{refused{to_text(in.getRefused())}};
         }
@@ -289,6 +295,8 @@ result<from_leader> read_from_leader(std::string_view bytes) {
                             .last_seen = progress.getLastSeen(),
                             .streaming = progress.getStreaming(),
                             .in_sync = progress.getInSync()};
+        for (const auto one : in.getBehind())
+          message.behind.push_back({storage::shape_id{one.getShape()}, one.getBehind()});
         return message;
       });
 }

@@ -27,12 +27,18 @@ struct go_on {
 };
 struct must_copy {
   std::string why;
+  std::uint64_t term = 0; ///< The leader's.
 };
 struct refused {
   std::string why;
 };
 using follow_reply = std::variant<go_on, must_copy, refused>;
 
+/// What readers of a shape are to be told of their position: see shape_progress::behind.
+struct behind_shape {
+  storage::shape_id shape{};
+  std::uint64_t behind = 0;
+};
 struct leader_progress {
   std::uint64_t sequence = 0;
   std::uint64_t last_seen = 0;
@@ -43,6 +49,7 @@ struct from_leader {
   std::uint64_t term = 0;
   std::vector<storage::replicated_batch> batches;
   leader_progress progress;
+  std::vector<behind_shape> behind = {}; ///< In the first message: all that were.
 };
 struct from_follower {
   std::uint64_t applied = 0;

@@ -120,6 +120,7 @@ struct replication_stream::state {
   wake_signal signal;
   bool streaming = false;
   std::uint64_t confirmed; ///< What feedback says.
+  std::uint64_t begun = 0; ///< Nothing that ends up to there comes.
   std::uint64_t idle = 0;  ///< See stream_event::idle_up_to.
   std::uint64_t idle_told = 0;
   lsn taken_end{};           ///< decoder.last_end() at the last take().
@@ -438,6 +439,7 @@ pg_result_of<void> replication_stream::start(lsn durable) {
   auto& s = *state_;
   // Positions below the slot's own are ignored by the server, ones above make it skip.
   const auto from = durable > s.leader.confirmed_flush ? durable : lsn{0};
+  s.begun = to_number(durable);
   const auto give_up = clock::now() + release_max;
   for (;;) {
     auto begun = s.begin_copy(from);
@@ -448,7 +450,6 @@ pg_result_of<void> replication_stream::start(lsn durable) {
     s.wait(0, clock::now() + release_period);
   }
   s.streaming = true;
-  s.confirmed = std::max(s.confirmed, to_number(durable));
   s.next_feedback = clock::now() + s.feedback_period;
   s.last_heard = clock::now();
   (void)s.catalog.open(clock::now() + catalog_max); // whoever needs it tries again
@@ -528,7 +529,7 @@ pg_result_of<void> replication_stream::pause(deadline until) {
 
 pg_result_of<void> replication_stream::confirm(lsn flushed) {
   auto& s = *state_;
-  const auto received = std::max(s.idle, to_number(s.decoder.last_end()));
+  const auto received = std::max({s.begun, s.idle, to_number(s.decoder.last_end())});
   const auto position = std::min(to_number(flushed), received);
   if (position <= s.confirmed)
     return {};

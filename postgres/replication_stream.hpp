@@ -88,7 +88,7 @@ public:
   pg_result_of<void> touch();
 
   /// START_REPLICATION at the slot's position with messages on. Nothing at or below `durable` (an
-  /// end of a transaction) is sent again.
+  /// end of a transaction) is sent again; it is not confirmed by this.
   pg_result_of<void> start(lsn durable);
 
   /// Waits for news until `until`, wake(), or a frame: full, or as much as has arrived and nothing
@@ -105,7 +105,7 @@ public:
   pg_result_of<void> pause(deadline until);
 
   /// Tells PostgreSQL that all up to `flushed` is durable; never moves back, and never beyond what
-  /// this connection has brought, which PostgreSQL would not send again. Sends at once if it
+  /// this connection has brought or begun with, which PostgreSQL would not send again. Sends at once if it
   /// advanced.
   pg_result_of<void> confirm(lsn flushed);
 

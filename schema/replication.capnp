@@ -22,17 +22,24 @@ struct FollowReply {
     copy @1 :Text;           # why the follower must copy the leader's store first
     refused @2 :Text;        # why it can have neither, now
   }
+  term @3 :UInt64;           # with copy: the leader's
 }
 
 struct FromLeader {
   term @0 :UInt64;
   batches @1 :List(Batch);   # in order, without gaps
   progress @2 :Progress;     # after those batches
+  behind @3 :List(Behind);   # in the first: shapes that had not yet all that is promised
 
   struct Batch {
     first @0 :UInt64;        # sequence number
     count @1 :UInt32;
     bytes @2 :Data;          # as RocksDB writes it
+  }
+
+  struct Behind {
+    shape @0 :UInt64;
+    behind @1 :UInt64;       # as in a note
   }
 
   struct Progress {

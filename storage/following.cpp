@@ -165,8 +165,7 @@ result<void> store::begin_term(std::uint64_t term) {
   if (!terms)
     return fail(std::move(terms).error());
   if (!terms->empty() && terms->back().term >= term)
-    return fail(errc::invalid_argument, "storage: term " + std::to_string(term) + " is not above " +
-                                            std::to_string(terms->back().term));
+    terms->clear(); // the database has gone back: nothing that was written before leads to here
   terms->push_back({.term = term, .first = sequence()});
   if (terms->size() > lineage_terms_max)
     terms->erase(terms->begin());

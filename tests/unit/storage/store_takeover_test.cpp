@@ -58,14 +58,16 @@ TEST_F(StoreTakeoverTest, AFollowerThatBeginsATermIsAStoreLikeAnyOther) {
   EXPECT_EQ(b->recover(recovery::look).value().size(), 2u);
 }
 
-TEST_F(StoreTakeoverTest, ATermMustBeAboveTheLast) {
+TEST_F(StoreTakeoverTest, ATermThatIsNotAboveTheLastLeavesNobodyToGoOnFromTheOnesBefore) {
   auto a = lead("a", 100);
-  EXPECT_EQ(a->begin_term(100).error().code, errc::invalid_argument);
-  EXPECT_EQ(a->begin_term(99).error().code, errc::invalid_argument);
-  const auto before = a->lineage().value();
-  ASSERT_EQ(before.size(), 1u);
   ASSERT_TRUE(a->begin_term(101));
-  EXPECT_EQ(a->lineage().value().size(), 2u);
+  const auto before = a->lineage().value();
+  ASSERT_EQ(before.size(), 2u);
+  const auto at = a->sequence();
+  ASSERT_TRUE(a->begin_term(99));
+  const auto now = a->lineage().value();
+  EXPECT_THAT(now, ElementsAre(term_start{.term = 99, .first = at}));
+  EXPECT_FALSE(may_follow(before, at, now, a->sequence()));
 }
 
 TEST_F(StoreTakeoverTest, ManyTermsAreForgottenTheOldestFirst) {
