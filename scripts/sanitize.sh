@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Builds with sanitizers and runs tests on that build. A sanitizer's report makes it fail, as does a test.
-#   scripts/sanitize.sh asan                  AddressSanitizer and UBSan: all programs, all client tests
+#   scripts/sanitize.sh asan                  AddressSanitizer and UBSan: all programs, all client and cluster tests
 #   scripts/sanitize.sh tsan                  ThreadSanitizer: the same
 #   scripts/sanitize.sh tsan crowd live       only tests/client/{crowd,live}.test.mjs
+#   scripts/sanitize.sh tsan cluster/takeover only tests/cluster/takeover.test.mjs
 #   scripts/sanitize.sh asan busbar_unit_sql  only this program of tests/
 # Reports and the tests' output stay in build/<preset>/reports. What is suppressed, and why, is in
-# tests/sanitizers. The whole takes more than an hour; deadlines of client tests are four times as long.
+# tests/sanitizers. The whole takes more than an hour; deadlines of tests with servers are four times as long.
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 preset=${1:-}
-[[ $preset == asan || $preset == tsan ]] || die "usage: scripts/sanitize.sh asan|tsan [client test | program]…"
+[[ $preset == asan || $preset == tsan ]] || die "usage: scripts/sanitize.sh asan|tsan [client test | cluster/test | program]…"
 shift
 cd "$top"
 build=build/$preset reports=$top/build/$preset/reports
@@ -84,6 +85,10 @@ if (($# == 0)); then
     file=${file##*/}
     files+=("${file%.test.mjs}")
   done
+  for file in tests/cluster/*.test.mjs; do
+    file=${file#tests/}
+    files+=("${file%.test.mjs}")
+  done
   targets=(all)
 fi
 ((${#files[@]} == 0)) || targets+=(busbar)
@@ -99,7 +104,9 @@ for name in "${programs[@]}"; do
   run "$name" 1800 "$(find "$build/tests" -type f -name "$name")" --gtest_color=no
 done
 for name in "${files[@]}"; do
-  run "$name" 1200 sh -c 'cd tests/client && exec node --test "$1.test.mjs"' sh "$name"
+  folder=tests/client
+  [[ $name != cluster/* ]] || folder=tests/cluster
+  run "${name/\//-}" 1200 sh -c 'cd "$1" && exec node --test "$2.test.mjs"' sh "$folder" "${name##*/}"
 done
 
 found=$(find "$reports" -name '*.report*' | sort)

@@ -71,10 +71,13 @@ protected:
   }
   /// Every shape that is found is as it was written, or says itself that it cannot be read. Returns
   /// how many are whole.
-  std::size_t judge() {
+  std::size_t judge() { return judge(recover()); }
+  std::size_t judge(const std::vector<recovered_shape>& found) {
     std::size_t whole = 0;
-    for (const auto& shape : recover()) {
+    for (const auto& shape : found) {
       const auto i = to_number(shape.id);
+      if (i > shapes)
+        continue;
       const auto text = i % 2 == 0 ? text_of(i) : "small";
       EXPECT_EQ(shape.head, (log_offset{104, 0})) << i;
       std::size_t blocks = 0;
@@ -95,6 +98,21 @@ protected:
       ++whole;
     }
     return whole;
+  }
+  /// What a server does at start and then, here on what may be damaged.
+  result<void> go_on(bool has_all) {
+    const auto found = store_->recover();
+    if (!found)
+      return fail(error{found.error()});
+    if (has_all)
+      judge(*found);
+    const shape_id id{1'000'000};
+    if (auto done = store_->finish_snapshots(std::array{std::pair{id, record("new")}}, false);
+        !done)
+      return done;
+    batch writes;
+    writes.append_block(id, {300, 0}, block({{0, "new"}}));
+    return store_->commit(writes);
   }
 };
 
@@ -256,18 +274,20 @@ TEST_F(StoreDamageTest, WhateverIsDamagedNothingWrongIsRead) {
     else
       for (int i = 0; i < 3; ++i)
         flip(victim, random() % fs::file_size(victim));
-    auto opened = store::open(settings());
-    ASSERT_TRUE(opened) << opened.error().message;
-    store_ = std::move(*opened);
     // A log that ends early is an older state: then the stream goes on from that one's position.
     // One that somebody has taken away is not missed by RocksDB, and what was only there is gone.
     const bool log_is_gone = gone && victim.extension() == ".log";
-    if (store_->durable().value() == lsn{200} && !log_is_gone)
-      judge();
-    batch writes;
-    put(shape_id{1'000'000}, record("new"));
-    writes.append_block(shape_id{1'000'000}, {300, 0}, block({{0, "new"}}));
-    commit(writes);
+    const auto has_all = [&] { return store_->durable().value() == lsn{200} && !log_is_gone; };
+    reopen();
+    auto done = go_on(has_all());
+    if (!done) {
+      // RocksDB met the damage when it compacted: the process ends, and the next is rid of it.
+      EXPECT_EQ(done.error().code, errc::corrupt) << done.error().message;
+      EXPECT_TRUE(fs::exists(settings().directory + "/DAMAGED"));
+      reopen();
+      done = go_on(has_all());
+    }
+    EXPECT_TRUE(done) << done.error().message;
   }
 }
 
