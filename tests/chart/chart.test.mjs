@@ -6,7 +6,7 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { Issuer } from '../client/harness/gate.mjs'
-import { binary, read, render, renderAll, schemaErrors, scratch, sets, settingNames, unknownFields } from './harness.mjs'
+import { binary, metricNames, metricsOf, read, render, renderAll, schemaErrors, scratch, sets, settingNames, unknownFields } from './harness.mjs'
 
 const rendered = Object.fromEntries(
   renderAll(Object.entries(sets).map(([name, values]) => ({ name, values }))).map((one) => [one.name, one]),
@@ -351,8 +351,27 @@ test('who scales sets the number of nodes, and an upgrade leaves it alone', () =
   assert.deepEqual(older.spec.metrics[0].resource.name, 'cpu')
   const keda = rendered.keda.one('ScaledObject').spec
   assert.deepEqual([keda.minReplicaCount, keda.maxReplicaCount], [2, 6])
-  assert.equal(keda.triggers[0].type, 'prometheus')
+  assert.deepEqual(keda.triggers.map(({ type }) => type), ['prometheus', 'prometheus'])
   assert.ok(keda.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds >= 300)
+})
+
+test('what scales by the load asks for series that Busbar has, in PromQL', () => {
+  const [adapter] = [...read('helm/README.md').matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, text]) => parse(text))
+  const [{ seriesQuery, name, metricsQuery }] = adapter.rules.custom
+  const [metric] = rendered.autoscaled.one('HorizontalPodAutoscaler').spec.metrics.filter(({ type }) => type === 'Pods')
+  assert.equal(metric.pods.metric.name, name.as)
+  const filled = { Series: metricsOf(seriesQuery)[0], LabelMatchers: 'namespace="apps"', GroupBy: 'pod' }
+  const queries = [seriesQuery, metricsQuery.replace(/<<\.(\w+)>>/g, (_, word) => filled[word])]
+  queries.push(...rendered.keda.one('ScaledObject').spec.triggers.map(({ metadata }) => metadata.query))
+  const known = metricNames()
+  for (const query of queries)
+    assert.ok(metricsOf(query).length > 0 && metricsOf(query).every((one) => known.has(one)), query)
+  const file = join(scratch(), 'queries.yaml')
+  const rules = queries.map((expr, index) => ({ record: `query:${index}`, expr }))
+  writeFileSync(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }))
+  execFileSync('promtool', ['check', 'rules', file], { stdio: 'pipe' })
+  for (const name of ['autoscaled', 'keda'])
+    assert.ok(rendered[name].one('ConfigMap', 'busbar').data.BUSBAR_TENANT_COLUMN, `${name}: without it there are no such series`)
 })
 
 test('tokens alone are enough, and what the policy is called in the pod is what values have', () => {
@@ -418,11 +437,11 @@ test('every other setting is accepted, and numbers are written out', () => {
 })
 
 test('a rollout cannot deadlock: ready does not mean leading, and no pod waits for another', () => {
-  assert.deepEqual(minimal.container.readinessProbe.httpGet, { path: '/v1/health', port: 'http' })
+  assert.deepEqual(minimal.container.readinessProbe.httpGet, { path: '/readyz', port: 'http' })
   assert.equal(minimal.one('StatefulSet').spec.podManagementPolicy, 'Parallel')
   assert.equal(minimal.one('StatefulSet').spec.updateStrategy.type, 'RollingUpdate')
   // A probe of the process alone: PostgreSQL's absence must not restart it.
-  assert.deepEqual(minimal.container.livenessProbe.httpGet, { path: '/', port: 'http' })
+  assert.deepEqual(minimal.container.livenessProbe.httpGet, { path: '/livez', port: 'http' })
   const startup = minimal.container.startupProbe
   assert.ok(startup.periodSeconds * startup.failureThreshold >= 600)
 })
