@@ -212,8 +212,8 @@ scenario('an accepted proposal changes its badge soon after the commit', async (
   console.log(`commit → LISTEN/NOTIFY: median ${ms(notify)}`)
   console.log(`commit → badge in the other browser: median ${ms(badge)}`)
   console.log(`ratio: median ${(badge[0] / notify[0]).toFixed(1)}, p95 ${(badge[1] / notify[1]).toFixed(1)}`)
-  // Far above what it is, so that a busy machine does not fail it; a poll that is not woken takes 20 s.
-  assert.ok(badge[0] < 2_000 * patience, `median ${badge[0]} ms`)
+  // The goal, and what a busy machine adds to whatever it does, NOTIFY included.
+  assert.ok(badge[1] < 250 * patience + 5 * notify[1], `p95 ${badge[1]} ms, NOTIFY's ${notify[1]} ms`)
 })
 
 /** The dashboard's numbers, by SQL. */
