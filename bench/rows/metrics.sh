@@ -7,6 +7,7 @@ row_metrics() {
   source "$WORK/backlog.env"
   pair_metrics() {
     SERVER_ENV=()
+    rm -f "$WORK/metrics.port"
     scrape_once &
     SCRAPER_PID=$!
     consume_ours METRICS bench_match offset with
@@ -28,7 +29,6 @@ row_metrics() {
 # As soon as a server that consume_ours has started answers.
 scrape_once() {
   local i line
-  rm -f "$WORK/metrics.port"
   for ((i = 0; i < 300; i++)); do
     sleep 0.1
     if [[ -s $WORK/metrics.port ]] && line=$(curl -sf -m 5 -o /dev/null -w 'seconds=%{time_total}' \
