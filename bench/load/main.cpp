@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   add_server(*each, each_options.port, each_options.path);
   each->add_option("--from", each_options.from, "first {i}");
   each->add_option("--to", each_options.to, "last {i}")->required();
-  each->add_option("--parallel", each_options.parallel, "connections")->check(CLI::Range(1, 256));
+  each->add_option("--parallel", each_options.parallel, "connections")->check(CLI::Range(1, 4096));
 
   bench::await_options await_options;
   CLI::App* await = app.add_subcommand("await", "poll until a response shows what is awaited");
