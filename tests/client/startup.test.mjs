@@ -302,7 +302,13 @@ scenario('F28: SIGTERM ends it soon with code 0, and waiting readers are answere
 
 scenario('who is about to end is alive, but not ready', async ({ cleanup }) => {
   const server = await stageBusbar(postgres)
-  for (const path of ['/livez', '/readyz']) assert.deepEqual((await request(server, path)).json, { status: 'ok' })
+  assert.deepEqual((await request(server, '/livez')).json, { status: 'ok' })
+  const { status, conditions } = (await request(server, '/readyz')).json
+  assert.equal(status, 'ok')
+  assert.deepEqual(
+    conditions.map(({ name, met }) => [name, met]),
+    ['running', 'storage', 'configuration', 'leadership', 'stream'].map((name) => [name, true]),
+  )
   // Connections whose requests have begun are let finish them.
   const begun = []
   for (let i = 0; i < 100; i++) begun.push(await RawConnection.open(server.port))
@@ -321,7 +327,8 @@ scenario('who is about to end is alive, but not ready', async ({ cleanup }) => {
     alive = await other.readResponse()
     assert.equal(alive.status, 200)
   } while (ready.status === 200 && begun.length > 0)
-  assert.deepEqual([ready.status, ready.json], [503, { status: 'stopping' }])
+  assert.deepEqual([ready.status, ready.json.status], [503, 'stopping'])
+  assert.deepEqual(ready.json.conditions[0], { name: 'running', met: false, reason: 'stopping', message: 'the server is stopping' })
   begun.forEach((one) => one.destroy())
   assert.deepEqual(await ended, { code: 0, signal: null })
 })
