@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   add_server(*each, each_options.port, each_options.path);
   each->add_option("--from", each_options.from, "first {i}");
   each->add_option("--to", each_options.to, "last {i}")->required();
-  each->add_option("--parallel", each_options.parallel, "connections")->check(CLI::Range(1, 256));
+  each->add_option("--parallel", each_options.parallel, "connections")->check(CLI::Range(1, 4096));
 
   bench::churn_options churn_options;
   CLI::App* churn = app.add_subcommand("churn", "make shapes and remove older ones until SIGTERM");
