@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace busbar {
 
@@ -24,6 +26,14 @@ struct outage {
   std::string message;
   std::chrono::sys_seconds since;
   bool misconfigured = false; ///< Only a human can help.
+};
+
+/// One of the things that all must be so for everything to be as it should.
+struct condition {
+  std::string_view name; ///< For programs; one of a few.
+  bool met = true;
+  std::string reason = {};  ///< If not: a name for programs …
+  std::string message = {}; ///< … and a sentence without hosts.
 };
 
 /// The session's door for the HTTP code of the same I/O thread. Behind it stands a CAF actor
@@ -60,6 +70,9 @@ public:
 
   /// Whether shapes can be created and streamed; if not, `why_not` names the first unmet condition.
   virtual service_state state(std::string& why_not) const = 0;
+
+  /// Always the same ones, in one order.
+  virtual std::vector<condition> conditions() const { return {}; }
 
   /// What is known of the outage, if there is one; and, at the price of a look, since when.
   virtual std::optional<outage> away() const { return std::nullopt; }

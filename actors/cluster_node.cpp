@@ -69,13 +69,13 @@ public:
                            then(std::move(word));
                            return;
                          }
-                         here->when_applied(
-                             word->sequence, until, [then, word = *word](const result<void>& applied) {
-                               if (applied)
-                                 then(word);
-                               else
-                                 then(fail(applied.error()));
-                             });
+                         here->when_applied(word->sequence, until,
+                                            [then, word = *word](const result<void>& applied) {
+                                              if (applied)
+                                                then(word);
+                                              else
+                                                then(fail(applied.error()));
+                                            });
                        });
   }
 
@@ -244,17 +244,16 @@ void cluster_node::follow(caf::actor_system& system, storage::store& store, cast
   relay_.use(&store);
   own_follower_ = std::make_unique<follower>(
       system,
-      follower_environment{.store = &store,
-                           .status = env_.status,
-                           .members = peers_.get(),
-                           .believes =
-                               [this](const cluster::must_copy& copy, const storage::lineage& ours) {
-                                 return !is_doubtful(copy, ours);
-                               },
-                           .on_copy_needed =
-                               [this](const std::string& why) {
-                                 begin_again("the leader's storage must be copied: " + why);
-                               }},
+      follower_environment{
+          .store = &store,
+          .status = env_.status,
+          .members = peers_.get(),
+          .believes = [this](const cluster::must_copy& copy,
+                             const storage::lineage& ours) { return !is_doubtful(copy, ours); },
+          .on_copy_needed =
+              [this](const std::string& why) {
+                begin_again("the leader's storage must be copied: " + why);
+              }},
       std::move(others), shapes);
   follower_.store(own_follower_.get());
   peers_->tell();

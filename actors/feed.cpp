@@ -161,8 +161,7 @@ postgres::pg_error feed::stream_once() {
   if (!*continued)
     if (auto begun = begin_anew(leader); !begun)
       return {postgres::trouble::transient, {}, begun.error().message};
-  const auto begin =
-      std::max(*continued ? to_number(kept_) : 0, to_number(leader.confirmed_flush));
+  const auto begin = std::max(*continued ? to_number(kept_) : 0, to_number(leader.confirmed_flush));
   for (std::size_t i = 0; begin > 0 && i < others_->materializers.size(); ++i)
     env_.status->processed(i, begin - 1);
   if (auto started = stream.start(lsn{begin}); !started)

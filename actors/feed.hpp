@@ -40,8 +40,8 @@ struct feed_environment {
   /// … and what is to be done as soon as it does, before anything else, in this term. By the feed
   /// thread, at each take-over.
   std::function<result<void>(std::uint64_t term)> on_lead = nullptr;
-  /// Storage has everything up to there. PostgreSQL is told when flushed() says that others have it,
-  /// too; null: at once.
+  /// Storage has everything up to there. PostgreSQL is told when flushed() says that others have
+  /// it, too; null: at once.
   std::function<void(lsn position, std::uint64_t epoch)> on_kept = nullptr;
 };
 

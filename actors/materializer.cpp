@@ -55,6 +55,9 @@ materializer_actor::behavior_type materializer_state::make_behavior() {
       [this](covers_atom, const snapshot& sees, lsn upto) {
         return sees_commits(sees, to_number(upto));
       },
+      [this](covers_atom, const snapshot& sees, lsn upto, shape_id subset_of) {
+        return subset_may_be_read(subset_of, sees, to_number(upto));
+      },
       [this](note_atom, const catalog_ptr& found) {
         if (leads)
           note(*found);

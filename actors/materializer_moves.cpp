@@ -12,6 +12,10 @@
 //      everything in the snapshot has been streamed. So the snapshot is the state right after one
 //      known transaction, B. Up to B the shape takes what was kept aside by its old view, then come
 //      the moves and the rows that they show, then the rest.
+//   4. A subset that is read meanwhile shows the rows as they are: those that a move is about to
+//      show, and none that it is about to hide. What becomes of these until the move is made no log
+//      tells. So before its rows come, or when it has been undone, a value that a subset may have
+//      seen is hidden (see correct_subsets()).
 // A set with subqueries of its own does the same, but reads rows for both kinds of moves, as it
 // keeps no rows. A parked shape holds back what PostgreSQL is told, and the moves since are stored,
 // so that a restart finds it where it was.
@@ -205,6 +209,7 @@ void materializer_state::lag_behind(asker& asks, const inner_set& set, const set
   for (std::size_t i = 0; i < asks.views.size(); ++i) {
     if (asks.views[i] != &set)
       continue;
+    asks.turned[i].try_emplace(move.value, move.xid);
     const auto [late, is_new] = asks.lag[i].try_emplace(move.value);
     if (is_new)
       late->second = {move.xid, move.since, move.texts};
@@ -232,18 +237,26 @@ void materializer_state::store_lag(owned_shape& owned) {
   const auto id = owned.log.shape()->id();
   for (std::uint16_t i = 0; i < asks.lag.size(); ++i) {
     const auto& lag = asks.lag[i];
+    const auto& turned = asks.turned[i];
     auto& stored = asks.stored[i];
     for (auto value = stored.begin(); value != stored.end();) {
-      if (lag.contains(*value)) {
+      if (lag.contains(value->first) || turned.contains(value->first)) {
         ++value;
         continue;
       }
-      writes.drop_lag(id, i, *value);
+      writes.drop_lag(id, i, value->first);
       value = stored.erase(value);
     }
+    const auto is_news = [&](const digest& value, bool as_before) {
+      const auto [known, is_new] = stored.try_emplace(value, as_before);
+      return is_new || std::exchange(known->second, as_before) != as_before;
+    };
     for (const auto& [value, late] : lag)
-      if (stored.insert(value).second)
+      if (is_news(value, false))
         writes.put_lag(id, {i, value, late.xid, late.since, late.texts});
+    for (const auto& [value, xid] : turned)
+      if (!lag.contains(value) && is_news(value, true))
+        writes.put_lag(id, {i, value, 0, 0, {}});
   }
 }
 
@@ -275,13 +288,59 @@ void materializer_state::settle(owned_shape& owned, std::uint64_t tx) {
         if (asks.views[i]->counts.contains(value) == asks.negated[i])
           hidden.emplace_back(i, value);
     tell_moves(owned, tx, "move-out", hidden);
-    for (const auto& [i, value] : hidden)
+    for (const auto& [i, value] : hidden) {
       asks.lag[i].erase(value);
+      asks.turned[i].erase(value);
+    }
+    if (!hidden.empty())
+      asks.told_upto = tx;
+  }
+  correct_subsets(owned, tx, false);
+  for (std::size_t i = 0; i < asks.turned.size(); ++i) {
+    asks.turned[i].clear();
+    for (const auto& [value, late] : asks.lag[i])
+      asks.turned[i].emplace(value, late.xid);
   }
   if (asks.lags())
     park(owned, tx);
   store_lag(owned);
   refresh_behind(owned);
+}
+
+void materializer_state::correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come) {
+  auto& asks = *owned.asks;
+  if (owned.set)
+    return;
+  const auto shows = [&](std::uint16_t i, const digest& value) {
+    return asks.sees(i, value) != asks.negated[i];
+  };
+  value_list wrong;
+  for (std::uint16_t i = 0; i < asks.turned.size(); ++i)
+    for (const auto& [value, xid] : asks.turned[i])
+      if (asks.may_be_in_subset(xid) &&
+          (rows_come || !asks.lag[i].contains(value) || shows(i, value)))
+        wrong.emplace_back(i, value);
+  if (wrong.empty())
+    return;
+  tell_moves(owned, tx, "move-out", wrong);
+  asks.told_upto = tx;
+  for (const auto& [i, value] : wrong) {
+    if (!shows(i, value) || asks.lag[i].erase(value) > 0)
+      continue;
+    // It went and is back: its rows have to come again.
+    if (const auto* move = asks.views[i]->last_move(value, ~std::uint64_t{0}))
+      asks.lag[i].emplace(value, asker::late{move->xid, move->since, move->texts});
+  }
+}
+
+bool materializer_state::subset_may_be_read(shape_id id, const snapshot& sees, std::uint64_t upto) {
+  const auto found = shapes.find(id);
+  auto* asks = found == shapes.end() ? nullptr : found->second->asks.get();
+  if (!sees_commits(sees, asks ? std::max(upto, asks->told_upto) : upto))
+    return false;
+  if (asks)
+    asks->subsets_before = std::max(asks->subsets_before, sees.xmax);
+  return true;
 }
 
 void materializer_state::refresh_behind(owned_shape& owned) {

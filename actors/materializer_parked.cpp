@@ -112,12 +112,12 @@ move_task materializer_state::plan_task(owned_shape& owned) {
         text += (i == 0 ? "" : ", ") + literals[i];
       members.insert(text + ")");
     }
-  std::string condition;
+  std::string condition = values == 0 ? "false" : ""; // it only learns where it stands
   for (const auto& member : members)
     condition += (condition.empty() ? "((" : " OR (") + member + ")";
-  if (!condition.empty())
+  if (!members.empty())
     condition += ")";
-  if (const auto rest = relaxed(*asks.plan, asked); !rest.empty())
+  if (const auto rest = values == 0 ? std::string{} : relaxed(*asks.plan, asked); !rest.empty())
     condition += (condition.empty() ? "(" : " AND (") + rest + ")";
 
   auto columns = definition.selected;
@@ -304,8 +304,16 @@ bool materializer_state::make_moves(owned_shape& owned, const move_task& task,
   } else {
     tell_moves(owned, *upto, "move-out", hidden);
     turn(hidden);
+    correct_subsets(owned, *upto, true);
     before_view = asks.lag;
     tell_moves(owned, *upto, "move-in", shown);
+    asks.told_upto = *upto;
+  }
+  for (std::size_t i = 0; i < asks.turned.size(); ++i) {
+    asks.turned[i].clear();
+    for (auto move = asks.views[i]->moves_after(*upto); move != asks.views[i]->journal.end();
+         ++move)
+      asks.turned[i].try_emplace(move->value, move->xid);
   }
   turn(shown);
   if (!take_rows(owned, task, outcome, *view.sees, before_view, *upto)) {

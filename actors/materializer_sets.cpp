@@ -188,14 +188,18 @@ result<void> materializer_state::adopt_sets(owned_shape& owned, std::uint64_t po
   for (auto& late : stored->lag) {
     if (late.subquery >= asks.lag.size())
       return fail(errc::corrupt, "a stored lag of a shape names a subquery that it lacks");
-    asks.stored[late.subquery].insert(late.value);
+    asks.stored[late.subquery].emplace(late.value, late.xid == 0);
+    asks.turned[late.subquery].emplace(late.value, 0);
+    if (late.xid == 0)
+      continue;
     // It sees a value that is not in the set any more.
     if (auto& set = *shapes.at(asks.sets[late.subquery]); !set.set->counts.contains(late.value))
       if (set.set->stale.insert(late.value).second)
         values_held.add(late.value, set_number_of(asks.sets[late.subquery]));
     asks.lag[late.subquery][late.value] = {late.xid, late.since, std::move(late.texts)};
   }
-  if (asks.lags())
+  if (std::any_of(asks.turned.begin(), asks.turned.end(),
+                  [](const auto& values) { return !values.empty(); }))
     park(owned, position);
   refresh_behind(owned);
   show_behind();

@@ -173,6 +173,9 @@ using materializer_actor = caf::typed_actor<
     caf::reacts_to<move_atom>,
     // Whether this snapshot sees every transaction that has committed up to this position.
     caf::replies_to<covers_atom, snapshot, lsn>::with<bool>,
+    // The same for a snapshot from which a subset of this shape is about to be read; of the moves
+    // that its clients have been told the snapshot must see what they come from, too.
+    caf::replies_to<covers_atom, snapshot, lsn, storage::shape_id>::with<bool>,
     // What the catalog says of tables by now: ends the shapes that it proves wrong, and renews what
     // clients are told of the columns.
     caf::reacts_to<note_atom, catalog_ptr>,

@@ -102,11 +102,10 @@ void relay::serve_follow(cluster::link& to, const std::string& member) {
     if (!env_.status->streaming())
       (void)reply(cluster::refused{"the leader has no stream"});
     else
-      (void)reply(
-          cluster::must_copy{request->lineage.empty()
-                                 ? "its storage is not of this cluster yet"
-                                 : "its storage has something that the leader's has not",
-                             term});
+      (void)reply(cluster::must_copy{request->lineage.empty()
+                                         ? "its storage is not of this cluster yet"
+                                         : "its storage has something that the leader's has not",
+                                     term});
     return;
   }
   auto tail = store().tail(request->sequence);

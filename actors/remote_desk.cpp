@@ -89,7 +89,7 @@ struct desk_state {
 
   void answer(const remote_task_ptr& task, const cluster::covers_question& what) {
     self->request(others->materializer_of(what.shape), covers_patience, covers_atom_v, what.sees,
-                  lsn{what.upto})
+                  lsn{what.upto}, what.shape)
         .then([this, task](bool yes) { done(task, yes); },
               [this, task](const caf::error& why) { failed(task, from_caf(why)); });
   }

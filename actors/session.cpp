@@ -625,6 +625,26 @@ public:
     why_not = status.why_not().text;
     return phase == node_status::phase::waiting ? service_state::waiting : service_state::starting;
   }
+  std::vector<condition> conditions() const override {
+    using phase = node_status::phase;
+    const auto& status = *core_->environment().status;
+    const auto now = status.now();
+    const auto why = status.why_not();
+    const bool streams = now == phase::streaming || now == phase::following;
+    const auto unless = [](std::string_view name, bool met, std::string reason,
+                           std::string message) -> condition {
+      if (met)
+        return {.name = name};
+      return {name, false, std::move(reason), std::move(message)};
+    };
+    return {
+        unless("storage", core_->environment().store->accepts_writes(), "refuses_writes",
+               "storage does not accept writes"),
+        unless("configuration", now != phase::misconfigured, why.name, why.text),
+        unless("leadership", now != phase::waiting, why.name, why.text),
+        unless("stream", streams, why.name, why.text),
+    };
+  }
   std::optional<outage> away() const override {
     const auto& status = *core_->environment().status;
     const auto since = status.away_since();

@@ -63,11 +63,12 @@ struct directory_state {
         },
         [this](invalid_atom, const shape_ptr& shape, const std::string& why) {
           if (!leads) {
-            tell_leader(cluster::invalid_question{.handle = shape->handle(), .reason = why},
-                        [to = directory_actor{self}, shape, why] {
-                          caf::delayed_anon_send(to, tell_pause, invalid_atom_v, shape, why);
-                        },
-                        shape);
+            tell_leader(
+                cluster::invalid_question{.handle = shape->handle(), .reason = why},
+                [to = directory_actor{self}, shape, why] {
+                  caf::delayed_anon_send(to, tell_pause, invalid_atom_v, shape, why);
+                },
+                shape);
             return;
           }
           log_removal(*shape, why, removal_reason(why));
@@ -75,11 +76,12 @@ struct directory_state {
         },
         [this](drop_atom, const shape_ptr& shape) {
           if (!leads) {
-            tell_leader(cluster::drop_question{shape->handle()},
-                        [to = directory_actor{self}, shape] {
-                          caf::delayed_anon_send(to, tell_pause, drop_atom_v, shape);
-                        },
-                        shape);
+            tell_leader(
+                cluster::drop_question{shape->handle()},
+                [to = directory_actor{self}, shape] {
+                  caf::delayed_anon_send(to, tell_pause, drop_atom_v, shape);
+                },
+                shape);
             return;
           }
           log_removal(*shape, "a client asked for it", "deleted");

@@ -89,7 +89,8 @@ struct asker {
   asker(std::string_view secret, const shape_state& shape)
       : plan{shape.definition().filter->subqueries()}, tagger{secret, shape.handle(), *plan},
         negated(plan->subqueries.size()), lag(plan->subqueries.size()),
-        stored(plan->subqueries.size()), asked(plan->subqueries.size()) {
+        stored(plan->subqueries.size()), asked(plan->subqueries.size()),
+        turned(plan->subqueries.size()) {
     for (const auto& position : plan->positions)
       if (!position.leaf && position.negated)
         negated[position.subquery] = true;
@@ -107,7 +108,8 @@ struct asker {
   };
   std::vector<bool> negated;        ///< By subquery: it is asked for what is not in it.
   std::vector<by_digest<late>> lag; ///< By subquery: where the view is not the set.
-  std::vector<std::unordered_set<digest, digest_hash>> stored; ///< What storage knows of `lag`.
+  /// What storage knows of `lag`, and, where it says true, of `turned`.
+  std::vector<by_digest<bool>> stored;
 
   bool parked = false; ///< The stream goes by; frames are kept aside.
   std::chrono::steady_clock::time_point waits_since{}; ///< While parked.
@@ -125,6 +127,18 @@ struct asker {
   std::uint64_t behind = ~std::uint64_t{0};
   std::uint64_t floor = 0;                ///< Of moves up to here nothing is known but the lag.
   std::vector<std::vector<digest>> asked; ///< By subquery: the values that the task is about.
+
+  // Subsets are read from tables as they are, not as the log has come to see them.
+  std::uint64_t subsets_before = 0; ///< Their snapshots see nothing from this transaction id on.
+  std::uint64_t told_upto = 0;      ///< The last transaction whose moves clients were told.
+  /// By subquery: values that have come or gone unknown to clients, also if they are as before by
+  /// now, and in which transaction first; 0 = that is not known any more.
+  std::vector<by_digest<std::uint32_t>> turned;
+  bool may_be_in_subset(std::uint32_t xid) const noexcept {
+    return xid == 0 ||
+           (subsets_before > 0 &&
+            static_cast<std::int32_t>(xid - static_cast<std::uint32_t>(subsets_before)) < 0);
+  }
 
   bool lags() const noexcept {
     return std::any_of(lag.begin(), lag.end(), [](const auto& l) { return !l.empty(); });

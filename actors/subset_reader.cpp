@@ -172,7 +172,7 @@ struct subset_reader_state {
     result<bool> outcome = false;
     waiting
         ->request(others->materializer_of(task.shape->id()), covers_patience, covers_atom_v,
-                  visibility, task.seen)
+                  visibility, task.seen, task.shape->id())
         .receive([&](bool all) { outcome = all; },
                  [&](const caf::error& why) { outcome = fail(from_caf(why)); });
     return outcome;

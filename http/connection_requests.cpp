@@ -302,7 +302,15 @@ void connection::serve_probe() {
   const bool ready = route_ == route::live || !worker_.draining();
   auto answer = begin_head(ready ? 200 : 503, cors::elsewhere);
   answer.add("cache-control", "no-store").add("content-type", json_type);
-  end_short(answer, ready ? R"({"status":"ok"})" : R"({"status":"stopping"})");
+  const std::string_view status = ready ? "ok" : "stopping";
+  if (route_ == route::live)
+    return end_short(answer, R"({"status":"ok"})");
+  auto conditions = worker_.session().conditions();
+  if (!ready)
+    conditions.insert(conditions.begin(), {"running", false, "stopping", "the server is stopping"});
+  else
+    conditions.insert(conditions.begin(), {.name = "running"});
+  end_short(answer, conditions_body(status, conditions));
 }
 
 /// Not from inside an on_… call: there the session has let go by itself, or must not be disturbed.

@@ -64,7 +64,9 @@ public:
   }
 
 private:
-  bool put(json value) { return hidden_ > 0 || open_.size() > depth_max || place(std::move(value)); }
+  bool put(json value) {
+    return hidden_ > 0 || open_.size() > depth_max || place(std::move(value));
+  }
 
   bool open(json empty) {
     if (hidden_ > 0 || open_.size() > depth_max) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 namespace busbar::http {
 
@@ -211,6 +212,24 @@ std::string health_body(std::string_view status, const std::optional<outage>& aw
   }
   body += '}';
   return body;
+}
+
+std::string conditions_body(std::string_view status, std::span<const condition> conditions) {
+  std::string body = R"({"status":)";
+  append_json_string(body, status);
+  body += R"(,"conditions":[)";
+  for (bool first = true; const auto& one : conditions) {
+    body += std::exchange(first, false) ? R"({"name":)" : R"(,{"name":)";
+    append_json_string(body, one.name);
+    body += one.met ? R"(,"met":true)" : R"(,"met":false,"reason":)";
+    if (!one.met) {
+      append_json_string(body, one.reason);
+      body += R"(,"message":)";
+      append_json_string(body, one.message);
+    }
+    body += '}';
+  }
+  return body + "]}";
 }
 
 std::string up_to_date_message(std::uint64_t last_seen_lsn) {

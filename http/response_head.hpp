@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -87,6 +88,7 @@ std::string trouble_body(const refusal& what, std::string_view request_id);
 
 /// The status, and what is known of the outage.
 std::string health_body(std::string_view status, const std::optional<outage>& away);
+std::string conditions_body(std::string_view status, std::span<const condition> conditions);
 std::string up_to_date_message(std::uint64_t last_seen_lsn);
 /// {"message":…}, and the request's id if it is not empty.
 std::string message_body(std::string_view message, std::string_view request_id = {});

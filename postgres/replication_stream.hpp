@@ -105,8 +105,8 @@ public:
   pg_result_of<void> pause(deadline until);
 
   /// Tells PostgreSQL that all up to `flushed` is durable; never moves back, and never beyond what
-  /// this connection has brought or begun with, which PostgreSQL would not send again. Sends at once if it
-  /// advanced.
+  /// this connection has brought or begun with, which PostgreSQL would not send again. Sends at
+  /// once if it advanced.
   pg_result_of<void> confirm(lsn flushed);
 
   /// Makes next() and pause() return early. Any thread.

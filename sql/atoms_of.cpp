@@ -134,10 +134,49 @@ void tidy(std::vector<std::string>& keys) {
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
 }
 
+/// `column` ? key, or `column` @> an object: that has at least its keys.
+alternatives json_atoms(const node& column, const node& other, bool is_key) {
+  if (column.op != operation::column || other.op != operation::constant || other.literal.is_null)
+    return nothing_known();
+  atom a{.kind = kind_type::contains, .form = {column.column, type::jsonb, type::jsonb, true}};
+  if (is_key) {
+    workspace space;
+    a.keys.emplace_back(json_quoted(other.literal.text, space));
+    return a.keys[0].empty() ? nothing_known() : exactly(std::move(a));
+  }
+  if (!other.literal.text.starts_with('{'))
+    return nothing_known();
+  for (const auto key : json_keys(other.literal.text))
+    a.keys.emplace_back(key);
+  tidy(a.keys);
+  return a.keys.empty() ? nothing_known() : roughly(std::move(a));
+}
+
+/// When `n` is not NULL. A path into jsonb leads to NULL where the first of its keys is missing,
+/// and a conversion of NULL is NULL.
+alternatives path_atoms(const node& n) {
+  const node* first = nullptr;
+  for (const auto* at = &n;; at = at->args.front().get()) {
+    if (at->op == operation::apply && (at->callee->name == "->" || at->callee->name == "->>"))
+      first = at;
+    else if (at->op != operation::convert)
+      break;
+  }
+  if (first == nullptr || first->args[0]->result != type::jsonb ||
+      first->args[1]->result != type::text)
+    return nothing_known();
+  auto out = json_atoms(*first->args[0], *first->args[1], true);
+  for (auto& c : out)
+    c.complete = false;
+  return out;
+}
+
 alternatives comparison_atoms(const node& n, comparison test) {
   const auto& right = *n.args[1];
   const auto form = form_of(*n.args[0]);
-  if (!form || right.op != operation::constant)
+  if (!form)
+    return path_atoms(*n.args[0]);
+  if (right.op != operation::constant)
     return nothing_known();
   if (right.literal.is_null)
     return certain(false);
@@ -164,7 +203,7 @@ alternatives comparison_atoms(const node& n, comparison test) {
 alternatives set_atoms(const node& n) {
   const auto form = form_of(*n.args[0]);
   if (!form)
-    return nothing_known();
+    return path_atoms(*n.args[0]);
   atom a{.form = *form};
   for (const auto& member : n.set) {
     auto key = key_of(*form, n.element, member);
@@ -179,7 +218,9 @@ alternatives set_atoms(const node& n) {
 /// `column` LIKE a constant: what stands before the first wildcard.
 alternatives like_atoms(const node& column, const constant& pattern) {
   auto form = form_of(column);
-  if (!form || is_enum(form->from) || !is_string(form->from))
+  if (!form)
+    return path_atoms(column);
+  if (is_enum(form->from) || !is_string(form->from))
     return nothing_known();
   form->as = type::text; // of a bpchar too, LIKE sees the blanks
   std::string prefix;
@@ -229,24 +270,6 @@ alternatives element_atoms(kind_type kind, const node& column, const node& list)
     return exactly(std::move(a));
   return kind == kind_type::overlaps ? certain(false)
                                      : exactly({.kind = kind_type::is_not_null, .form = *form});
-}
-
-/// `column` ? key, or `column` @> an object: that has at least its keys.
-alternatives json_atoms(const node& column, const node& other, bool is_key) {
-  if (column.op != operation::column || other.op != operation::constant || other.literal.is_null)
-    return nothing_known();
-  atom a{.kind = kind_type::contains, .form = {column.column, type::jsonb, type::jsonb, true}};
-  if (is_key) {
-    workspace space;
-    a.keys.emplace_back(json_quoted(other.literal.text, space));
-    return a.keys[0].empty() ? nothing_known() : exactly(std::move(a));
-  }
-  if (!other.literal.text.starts_with('{'))
-    return nothing_known();
-  for (const auto key : json_keys(other.literal.text))
-    a.keys.emplace_back(key);
-  tidy(a.keys);
-  return a.keys.empty() ? nothing_known() : roughly(std::move(a));
 }
 
 alternatives call_atoms(const node& n) {
@@ -315,7 +338,7 @@ alternatives walk(const node& n, bool wanted, std::size_t depth) {
     return wanted ? walk(*n.args[0], false, depth + 1) : nothing_known();
   case operation::is_null:
     if (n.args[0]->op != operation::column)
-      return nothing_known();
+      return wanted ? nothing_known() : path_atoms(*n.args[0]);
     return exactly({.kind = wanted ? kind_type::is_null : kind_type::is_not_null,
                     .form = {.column = n.args[0]->column}});
   case operation::compare:
@@ -328,6 +351,8 @@ alternatives walk(const node& n, bool wanted, std::size_t depth) {
     return certain(!n.literal.is_null && n.literal.text == (wanted ? "t" : "f"));
   case operation::apply:
     return wanted ? call_atoms(n) : nothing_known();
+  case operation::convert:
+    return path_atoms(n);
   case operation::quantified:
     return wanted ? any_atoms(n) : nothing_known();
   default:

@@ -44,7 +44,7 @@ struct node_identity {
 struct set_lag {
   std::uint16_t subquery = 0; ///< As the shape's plan numbers them.
   digest value{};
-  std::uint32_t xid = 0;               ///< Of the transaction that did it.
+  std::uint32_t xid = 0;               ///< Of the transaction that did it; 0 = it is as before.
   std::uint64_t since = 0;             ///< Commit LSN of the first transaction it may stand for.
   std::vector<std::string> texts = {}; ///< The columns of a row that has, or had, the value.
   friend bool operator==(const set_lag&, const set_lag&) = default;

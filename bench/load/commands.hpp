@@ -65,6 +65,19 @@ struct each_options {
 };
 result<void> run_each(const each_options& options);
 
+/// Shapes come and go at a steady pace, until SIGTERM: one more is made, and the one that was made
+/// `standing` before it is removed. `{i}` in the path is a shape's number; those of
+/// [from - standing, from) are there already (churn.cpp).
+struct churn_options {
+  std::uint16_t port = 0;
+  std::string path;
+  std::uint64_t from = 1;
+  std::uint64_t standing = 1;
+  double per_second = 100; ///< If the server can; what is late is not made up for in a burst.
+  std::size_t parallel = 16;
+};
+result<void> run_churn(const churn_options& options);
+
 /// Polls until a response shows what is awaited; every given condition must hold (sync.cpp).
 struct await_options {
   std::uint16_t port = 0;

@@ -7,8 +7,10 @@
 
 namespace busbar::bench {
 
-result<http_response> http_client::get(const std::string& path, const body_sink& sink) {
-  const std::string request = "GET " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\r\n";
+result<http_response> http_client::ask(std::string_view method, const std::string& path,
+                                       const body_sink& sink) {
+  const std::string request =
+      std::string{method} + ' ' + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\r\n";
   const bool reused = static_cast<bool>(connection_);
   auto response = exchange(request, sink);
   // A server may close a kept connection at any moment; that is no failure, only a reason to open

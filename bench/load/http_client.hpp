@@ -31,7 +31,11 @@ public:
 
   http_client(std::uint16_t port, int patience_s) : port_{port}, patience_s_{patience_s} {}
 
-  result<http_response> get(const std::string& path, const body_sink& sink = {});
+  result<http_response> get(const std::string& path, const body_sink& sink = {}) {
+    return ask("GET", path, sink);
+  }
+  result<http_response> ask(std::string_view method, const std::string& path,
+                            const body_sink& sink = {});
 
 private:
   result<http_response> exchange(const std::string& request, const body_sink& sink);

@@ -73,7 +73,15 @@ int main(int argc, char** argv) {
   add_server(*each, each_options.port, each_options.path);
   each->add_option("--from", each_options.from, "first {i}");
   each->add_option("--to", each_options.to, "last {i}")->required();
-  each->add_option("--parallel", each_options.parallel, "connections")->check(CLI::Range(1, 256));
+  each->add_option("--parallel", each_options.parallel, "connections")->check(CLI::Range(1, 4096));
+
+  bench::churn_options churn_options;
+  CLI::App* churn = app.add_subcommand("churn", "make shapes and remove older ones until SIGTERM");
+  add_server(*churn, churn_options.port, churn_options.path);
+  churn->add_option("--from", churn_options.from, "first {i} to make")->required();
+  churn->add_option("--standing", churn_options.standing, "as many are there")->required();
+  churn->add_option("--per-second", churn_options.per_second, "made, and removed, a second");
+  churn->add_option("--parallel", churn_options.parallel, "connections")->check(CLI::Range(1, 256));
 
   bench::await_options await_options;
   CLI::App* await = app.add_subcommand("await", "poll until a response shows what is awaited");
@@ -109,6 +117,8 @@ int main(int argc, char** argv) {
     return finish(bench::run_sync(sync_options));
   if (*each)
     return finish(bench::run_each(each_options));
+  if (*churn)
+    return finish(bench::run_churn(churn_options));
   if (*await)
     return finish(bench::run_await(await_options));
   if (*cpu)

@@ -52,12 +52,12 @@ prepare_backlog() {
   rm -rf "$WORK"/*.kept
   sql bench_backlog "$(make_table backlog)"
   for stream in $(backlog_streams); do
-    start_busbar bench_backlog "$stream" "$WORK/$stream.kept"
+    start_busbar bench_backlog "$stream" "$WORK/$stream.kept" "$ADMIT_ALL"
     wait_active > /dev/null
     shape_position "$(backlog_shape "$stream")" > /dev/null
     read -r first last clause < <(more_shapes "$stream") || true
     if [[ -n $first ]]; then
-      line=$("$LOAD" each --port "$HTTP_PORT" --from "$first" --to "$last" --parallel 16 \
+      line=$("$LOAD" each --port "$HTTP_PORT" --from "$first" --to "$last" --parallel 256 \
         --path "/v1/shape?table=backlog&log=changes_only&offset=-1&where=$clause")
       say "$stream: $((last - first + 1)) shapes in $(word seconds "$line") s"
     fi

@@ -2,37 +2,11 @@
 # another table that has a shape as well, goes through; against the same without it. The small commits
 # come at a fixed pace, whether or not the ones before have arrived.
 
-# Prints "p50_ms=… p99_ms=… max_ms=…" of $OTHERS_SECONDS seconds; `large` adds the transaction.
-others_g18() {
-  local position line fd client writer
-  position=$(shape_position '/v1/shape?table=feed')
-  exec {fd}< <(exec "$LOAD" timed-clients --port "$HTTP_PORT" --count "$OTHER_CLIENTS" --patience 30 \
-    --path "/v1/shape?table=feed&$position&live=true&live_sse=true")
-  client=$!
-  note_process "$client"
-  read -r -t 60 -u "$fd" line || die "G18: the clients did not get ready"
-  [[ $line == ready* ]] || die "G18: $line"
-  sql bench_g18 "DO \$\$ BEGIN FOR i IN 1..$((OTHERS_SECONDS * 20)) LOOP
-      INSERT INTO feed (sent_ns) VALUES ((extract(epoch FROM clock_timestamp()) * 1e9)::int8);
-      COMMIT; PERFORM pg_sleep(0.05); END LOOP; END \$\$" > /dev/null &
-  writer=$!
-  if [[ $1 == large ]]; then
-    sleep 2
-    sql bench_g18 "$(make_rows big "$LARGE_ROWS" $((PAIR * LARGE_ROWS)))" > /dev/null
-  fi
-  wait "$writer"
-  await_g18
-  kill -TERM "$client"
-  read -r -t 30 -u "$fd" line || die "G18: the clients did not finish"
-  exec {fd}<&-
-  echo "$line"
+others_g18() { # others_g18 [COMMAND…]
+  lateness G18 bench_g18 '/v1/shape?table=feed' "$OTHER_CLIENTS" \
+    "INSERT INTO feed (sent_ns) VALUES ($SENT_NS)" "$@"
 }
-
-# Until all that was committed has been seen.
-await_g18() {
-  "$LOAD" await --port "$HTTP_PORT" --path '/v1/shape?table=feed&offset=now' --interval-ms 20 \
-    --seen-from "$(sql bench_g18 "SELECT pg_current_wal_lsn() - '0/0' - 1000")" --patience 120 > /dev/null
-}
+large_g18() { sql bench_g18 "$(make_rows big "$LARGE_ROWS" $((PAIR * LARGE_ROWS)))" > /dev/null; }
 
 row_g18() {
   local ours theirs line
@@ -44,12 +18,12 @@ row_g18() {
   shape_position '/v1/shape?table=big' > /dev/null
   pair_g18() {
     settle "$BUSBAR_PID"
-    line=$(others_g18 alone)
+    line=$(others_g18)
     raw G18 comparator_p99_ms "$(word p99_ms "$line")"
     raw G18 comparator_max_ms "$(word max_ms "$line")"
     settle "$BUSBAR_PID"
     echo 5 > "/proc/$BUSBAR_PID/clear_refs"
-    line=$(others_g18 large)
+    line=$(others_g18 large_g18)
     raw G18 ours_p99_ms "$(word p99_ms "$line")"
     raw G18 ours_p50_ms "$(word p50_ms "$line")"
     raw G18 ours_max_ms "$(word max_ms "$line")"
@@ -63,7 +37,7 @@ row_g18() {
       --endpos "$(sql bench_g18 'SELECT pg_current_wal_lsn()')" -f /dev/null || die "pg_recvlogical failed"
     raw G18 receive_s "$(word wall_s "$(< "$WORK/receive.report")")"
     sql bench_g18 "SELECT pg_drop_replication_slot('bench_receive')" > /dev/null
-    await_g18
+    await_seen bench_g18 '/v1/shape?table=feed'
   }
   each_pair pair_g18
   stop_busbar

@@ -1,7 +1,12 @@
 // chart.test.mjs: what the chart makes of ten sets of values, and what it refuses.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import { read, render, renderAll, schemaErrors, sets, settingNames, unknownFields } from './harness.mjs'
+import { parse } from 'yaml'
+import { Issuer } from '../client/harness/gate.mjs'
+import { binary, metricNames, metricsOf, read, render, renderAll, schemaErrors, scratch, sets, settingNames, unknownFields } from './harness.mjs'
 
 const rendered = Object.fromEntries(
   renderAll(Object.entries(sets).map(([name, values]) => ({ name, values }))).map((one) => [one.name, one]),
@@ -87,7 +92,7 @@ for (const [name, answer] of Object.entries(rendered)) {
     const outside = answer.objects.filter(({ kind }) => kind !== 'Secret')
     const text = JSON.stringify(outside) + answer.notes
     const { database = {}, auth = {}, cluster = {} } = sets[name]
-    for (const secret of [database.url, database.pooledUrl, auth.secret, cluster.secret]) {
+    for (const secret of [database.url, database.pooledUrl, auth.secret, ...(auth.moreSecrets ?? []), cluster.secret]) {
       if (!secret) continue
       assert.ok(secret.length < 5 || !text.includes(secret))
       const password = /:([^:@/]+)@/.exec(secret)?.[1]
@@ -118,6 +123,19 @@ for (const [name, answer] of Object.entries(rendered)) {
     const names = volumes.map((one) => one.name ?? one.metadata.name)
     for (const { volumeMounts = [] } of [...answer.pod.spec.containers, ...(answer.pod.spec.initContainers ?? [])])
       for (const one of volumeMounts) assert.ok(names.includes(one.name), one.name)
+  })
+
+  each('every file that a setting names is in a volume that has it', () => {
+    for (const { name: variable, value } of answer.container.env.filter((one) => one.name.endsWith('_FILE'))) {
+      const mount = answer.container.volumeMounts.find((one) => value.startsWith(`${one.mountPath}/`))
+      assert.ok(mount?.readOnly && !mount.subPath, variable)
+      const { configMap, secret } = answer.pod.spec.volumes.find((one) => one.name === mount.name)
+      const file = value.slice(mount.mountPath.length + 1)
+      for (const { path } of (configMap ?? secret).items ?? []) assert.equal(path, file, variable)
+      const own = configMap && answer.all('ConfigMap').find(({ metadata }) => metadata.name === configMap.name)
+      if (own) assert.ok(file in own.data, `${variable}: ${configMap.name} has no ${file}`)
+      else assert.match(JSON.stringify(sets[name]), new RegExp(`"${configMap?.name ?? secret.secretName}"`), variable)
+    }
   })
 
   each('the container may do nothing but its work', () => {
@@ -172,6 +190,7 @@ test('the checks themselves see a misspelt field and a wrong type', async () => 
 
 const url = 'postgresql://u:p@db/x'
 const good = { database: { url }, auth: { secret: 's' } }
+const gate = { gate: { policy: { tables: { items: { where: true } } }, keys: { secret: 'issuer' } } }
 const refused = {
   'more nodes than a cluster has': [{ ...good, replicaCount: 65 }, /replicaCount: Must be less than or equal to 64/],
   'a short secret of the cluster': [{ ...good, cluster: { secret: 'short' } }, /cluster\.secret: Does not match/],
@@ -213,6 +232,31 @@ const refused = {
   'a URL of another kind': [{ ...good, database: { url: 'mysql://db/x' } }, /database\.url: Does not match pattern/],
   'no secret': [{ database: { url } }, /exactly one of auth\.secret/],
   'two secrets': [{ ...good, auth: { secret: 's', insecure: true } }, /exactly one of auth\.secret/],
+  'two secrets beside tokens': [
+    { ...good, ...gate, auth: { secret: 's', existingSecret: { name: 'x' } } },
+    /only one of auth\.secret/,
+  ],
+  'tokens where nobody is asked': [{ ...good, ...gate, auth: { insecure: true } }, /auth\.insecure contradicts gate/],
+  'a secret with a comma': [{ ...good, auth: { secret: 's', moreSecrets: ['a,b'] } }, /moreSecrets/],
+  'more secrets without a first': [
+    { database: { url }, auth: { existingSecret: { name: 'x' }, moreSecrets: ['t'] } },
+    /moreSecrets needs auth\.secret/,
+  ],
+  'a key of no Secret': [{ ...good, auth: { secret: 's', existingSecret: { moreKey: 'more' } } }, /moreKey needs/],
+  'a policy without keys': [{ ...good, gate: { policy: { tables: {} } } }, /gate\.keys\.secret or gate\.keyUrl/],
+  'keys without a policy': [{ ...good, gate: { keys: { secret: 'x' } } }, /tokens open nothing/],
+  'two policies': [
+    { ...good, gate: { ...gate.gate, existingPolicy: { configMap: 'x' } } },
+    /only one of gate\.policy/,
+  ],
+  'two sources of keys': [
+    { ...good, gate: { ...gate.gate, keyUrl: 'https://issuer.example/jwks' } },
+    /only one of gate\.keys\.secret/,
+  ],
+  'keys that anybody on the way can exchange': [
+    { ...good, gate: { policy: { tables: {} }, keyUrl: 'http://issuer.example/jwks' } },
+    /gate\.keyUrl/,
+  ],
   'two authorities': [
     { ...good, database: { url, caCertificate: { secret: 'a', configMap: 'b' } } },
     /only one of database\.caCertificate/,
@@ -307,8 +351,64 @@ test('who scales sets the number of nodes, and an upgrade leaves it alone', () =
   assert.deepEqual(older.spec.metrics[0].resource.name, 'cpu')
   const keda = rendered.keda.one('ScaledObject').spec
   assert.deepEqual([keda.minReplicaCount, keda.maxReplicaCount], [2, 6])
-  assert.equal(keda.triggers[0].type, 'prometheus')
+  assert.deepEqual(keda.triggers.map(({ type }) => type), ['prometheus', 'prometheus'])
   assert.ok(keda.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds >= 300)
+})
+
+test('what scales by the load asks for series that Busbar has, in PromQL', () => {
+  const [adapter] = [...read('helm/README.md').matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, text]) => parse(text))
+  const [{ seriesQuery, name, metricsQuery }] = adapter.rules.custom
+  const [metric] = rendered.autoscaled.one('HorizontalPodAutoscaler').spec.metrics.filter(({ type }) => type === 'Pods')
+  assert.equal(metric.pods.metric.name, name.as)
+  const filled = { Series: metricsOf(seriesQuery)[0], LabelMatchers: 'namespace="apps"', GroupBy: 'pod' }
+  const queries = [seriesQuery, metricsQuery.replace(/<<\.(\w+)>>/g, (_, word) => filled[word])]
+  queries.push(...rendered.keda.one('ScaledObject').spec.triggers.map(({ metadata }) => metadata.query))
+  const known = metricNames()
+  for (const query of queries)
+    assert.ok(metricsOf(query).length > 0 && metricsOf(query).every((one) => known.has(one)), query)
+  const file = join(scratch(), 'queries.yaml')
+  const rules = queries.map((expr, index) => ({ record: `query:${index}`, expr }))
+  writeFileSync(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }))
+  execFileSync('promtool', ['check', 'rules', file], { stdio: 'pipe' })
+  for (const name of ['autoscaled', 'keda'])
+    assert.ok(rendered[name].one('ConfigMap', 'busbar').data.BUSBAR_TENANT_COLUMN, `${name}: without it there are no such series`)
+})
+
+test('tokens alone are enough, and what the policy is called in the pod is what values have', () => {
+  const names = rendered.gated.container.env.map((one) => one.name)
+  assert.ok(!names.includes('BUSBAR_SECRET') && !names.includes('BUSBAR_INSECURE'))
+  const text = rendered.gated.one('ConfigMap', '-policy').data['policy.yaml']
+  assert.deepEqual(parse(text), sets.gated.gate.policy)
+  const given = render({ ...good, gate: { ...gate.gate, policy: '# as it is\ntables: {items: {where: true}}\n' } })
+  assert.match(given.one('ConfigMap', '-policy').data['policy.yaml'], /^# as it is\ntables: /)
+  const more = rendered['gated-by-url'].one('Secret').data.BUSBAR_SECRETS
+  assert.equal(Buffer.from(more, 'base64').toString(), 'canary-old,canary-older')
+})
+
+test('a policy that changes replaces no pod, a secret that is added does', () => {
+  const before = render({ ...good, ...gate }).pod
+  const policy = { tables: { items: { where: 'id > 1' } } }
+  assert.deepEqual(render({ ...good, gate: { ...gate.gate, policy } }).pod, before)
+  const more = render({ ...good, ...gate, auth: { secret: 's', moreSecrets: ['t'] } }).pod
+  assert.notDeepEqual(more.metadata.annotations, before.metadata.annotations)
+})
+
+test('Busbar reads the policy of the chart, and a token opens what it says', () => {
+  const issuer = new Issuer('ES256')
+  const folder = scratch()
+  const { container } = rendered.gated
+  const env = { ...rendered.gated.one('ConfigMap', 'busbar').data }
+  for (const { name, value } of container.env.filter((one) => one.name.endsWith('_FILE'))) {
+    env[name] = join(folder, basename(value))
+    const text = name === 'BUSBAR_POLICY_FILE' ? rendered.gated.one('ConfigMap', '-policy').data['policy.yaml'] : issuer.keyFile
+    writeFileSync(env[name], text)
+  }
+  const claims = { iss: 'https://issuer.example', aud: 'busbar', agency_id: 'a7', role: 'member' }
+  const check = (more) =>
+    execFileSync(binary, ['policy', 'check', '--token', '-'], { input: issuer.token({ ...claims, ...more }), env, encoding: 'utf8' })
+  assert.match(check({}), /public\.proposals\n.*rule 1 does not apply[\s\S]*open by rule 2/)
+  assert.match(check({ role: 'owner' }), /public\.proposals\n +open by rule 1/)
+  assert.throws(() => check({ aud: 'another' }), ({ status, stdout }) => status === 2 && /refused: .*aud/.test(stdout))
 })
 
 test('refused: an old Kubernetes', () => {
@@ -319,7 +419,7 @@ test('refused: an old Kubernetes', () => {
 })
 
 test('what other values set, and every secret, is refused among the settings, by all its names', () => {
-  const all = [minimal, production, rendered.cluster].flatMap(({ container }) => container.env)
+  const all = [minimal, production, rendered.cluster, rendered.gated, rendered['gated-by-url']].flatMap(({ container }) => container.env)
   const managed = new Set(all.map(({ name }) => name))
   managed.add('BUSBAR_INSECURE').add('BUSBAR_CLUSTER_PEERS')
   for (const names of settingNames().filter(([first]) => managed.has(first)))
@@ -328,7 +428,7 @@ test('what other values set, and every secret, is refused among the settings, by
 })
 
 test('every other setting is accepted, and numbers are written out', () => {
-  const managed = /^DATABASE_URL$|_(POOLED_DATABASE_URL|CA_CERTIFICATE_FILE|SECRET|INSECURE|PORT|STORAGE_DIR|PEERS|DNS|CLUSTER_ADDRESS)$/
+  const managed = /^DATABASE_URL$|_(POOLED_DATABASE_URL|CA_CERTIFICATE_FILE|SECRETS?|POLICY_FILE|KEY_FILE|KEY_URL|INSECURE|PORT|STORAGE_DIR|PEERS|DNS|CLUSTER_ADDRESS)$/
   const names = settingNames().map(([first]) => first).filter((name) => !managed.test(name))
   assert.ok(names.length > 15)
   const answer = render({ ...good, settings: Object.fromEntries(names.map((name) => [name, 123456789])) })
@@ -337,11 +437,11 @@ test('every other setting is accepted, and numbers are written out', () => {
 })
 
 test('a rollout cannot deadlock: ready does not mean leading, and no pod waits for another', () => {
-  assert.deepEqual(minimal.container.readinessProbe.httpGet, { path: '/v1/health', port: 'http' })
+  assert.deepEqual(minimal.container.readinessProbe.httpGet, { path: '/readyz', port: 'http' })
   assert.equal(minimal.one('StatefulSet').spec.podManagementPolicy, 'Parallel')
   assert.equal(minimal.one('StatefulSet').spec.updateStrategy.type, 'RollingUpdate')
   // A probe of the process alone: PostgreSQL's absence must not restart it.
-  assert.deepEqual(minimal.container.livenessProbe.httpGet, { path: '/', port: 'http' })
+  assert.deepEqual(minimal.container.livenessProbe.httpGet, { path: '/livez', port: 'http' })
   const startup = minimal.container.startupProbe
   assert.ok(startup.periodSeconds * startup.failureThreshold >= 600)
 })

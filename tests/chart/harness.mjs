@@ -99,19 +99,18 @@ export const sets = Object.fromEntries(
 
 // --- Kubernetes' opinion -----------------------------------------------------------------------------------
 
-const packages = { 'monitoring.coreos.com': '@kubernetes-models/prometheus-operator' }
+const packages = {
+  'monitoring.coreos.com': '@kubernetes-models/prometheus-operator',
+  'keda.sh': '@kubernetes-models/keda',
+}
 
 function moduleOf({ apiVersion, kind }) {
   const group = apiVersion.includes('/') ? apiVersion.split('/')[0] : ''
   return `${packages[group] ?? 'kubernetes-models'}/${apiVersion}/${kind}`
 }
 
-/** Of these there are no schemas at hand: their tests say what they must be. */
-const isForeign = ({ apiVersion }) => apiVersion.startsWith('keda.sh/')
-
 /** What the API's schemas refuse: missing fields, wrong types, values out of range. */
 export async function schemaErrors(object) {
-  if (isForeign(object)) return []
   const module = await import(moduleOf(object))
   try {
     new module[object.kind](object).validate()
@@ -125,8 +124,7 @@ export async function schemaErrors(object) {
  * What the API server would drop or refuse because it knows no such field. The JSON schemas allow unknown
  * fields; TypeScript's types of the same objects do not. All at once: loading the types takes longest.
  */
-export function unknownFields(all) {
-  const objects = all.filter((object) => !isForeign(object))
+export function unknownFields(objects) {
   const file = join(here, 'manifests.ts')
   const lines = []
   const imports = new Map()
@@ -178,7 +176,7 @@ export function settingNames() {
 
 /** The series of /metrics, as the sources name them; a histogram's three included. */
 export function metricNames() {
-  const files = ['monitoring/metrics.cpp', 'monitoring/cluster_metrics.cpp', 'monitoring/process.cpp', 'app/node_collectors.cpp']
+  const files = ['monitoring/metrics.cpp', 'monitoring/cluster_metrics.cpp', 'monitoring/process.cpp', 'app/node_collectors.cpp', 'gate/gatekeeper.cpp']
   const plain = [...files.map((file) => read(file)).join('\n').matchAll(/"((?:busbar|process)_[a-z_]+)"/g)].map(([, name]) => name)
   return new Set(
     plain.flatMap((name) => (name.endsWith('_seconds') ? ['_bucket', '_count', '_sum'].map((s) => name + s) : [name])),

@@ -64,6 +64,10 @@ async function expectStale(server, state, since) {
   assert.match(response.header('busbar-stale-since'), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
   assert.equal(response.header('cache-control'), 'public, max-age=5, stale-while-revalidate=5')
   for (const path of ['/livez', '/readyz']) assert.equal((await request(server, path)).status, 200, path)
+  const { conditions } = (await request(server, '/readyz')).json
+  const stream = conditions.find(({ name }) => name === 'stream')
+  const { cause, message } = (await request(server, '/v1/health')).json
+  assert.deepEqual(stream, { name: 'stream', met: false, reason: cause, message })
 }
 
 async function expectHealed(server, state) {

@@ -300,6 +300,39 @@ scenario('F28: SIGTERM ends it soon with code 0, and waiting readers are answere
   assert.ok([200, 503].includes(response.status), `status ${response.status}`)
 })
 
+scenario('who is about to end is alive, but not ready', async ({ cleanup }) => {
+  const server = await stageBusbar(postgres)
+  assert.deepEqual((await request(server, '/livez')).json, { status: 'ok' })
+  const { status, conditions } = (await request(server, '/readyz')).json
+  assert.equal(status, 'ok')
+  assert.deepEqual(
+    conditions.map(({ name, met }) => [name, met]),
+    ['running', 'storage', 'configuration', 'leadership', 'stream'].map((name) => [name, true]),
+  )
+  // Connections whose requests have begun are let finish them.
+  const begun = []
+  for (let i = 0; i < 100; i++) begun.push(await RawConnection.open(server.port))
+  cleanup(() => begun.forEach((one) => one.destroy()))
+  for (const [i, one] of begun.entries()) one.send(`GET /${i % 2 ? 'livez' : 'readyz'} HTTP/1.1\r\nhost: localhost\r\n`)
+  await request(server, '/livez')
+  const ended = server.terminate(15_000)
+  const isRefused = () => RawConnection.open(server.port).then((one) => one.destroy(), () => true)
+  await until(isRefused, 'new connections to be refused')
+  let alive, ready
+  do {
+    const [one, other] = begun.splice(-2)
+    one.send('\r\n')
+    other.send('\r\n')
+    ready = await one.readResponse()
+    alive = await other.readResponse()
+    assert.equal(alive.status, 200)
+  } while (ready.status === 200 && begun.length > 0)
+  assert.deepEqual([ready.status, ready.json.status], [503, 'stopping'])
+  assert.deepEqual(ready.json.conditions[0], { name: 'running', met: false, reason: 'stopping', message: 'the server is stopping' })
+  begun.forEach((one) => one.destroy())
+  assert.deepEqual(await ended, { code: 0, signal: null })
+})
+
 scenario('--version and --help', async () => {
   const version = await runToExit(['--version'])
   assert.equal(version.code, 0)

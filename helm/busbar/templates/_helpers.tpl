@@ -75,12 +75,89 @@ The environment that holds secrets: from the chart's own Secret or from yours.
 {{- if .Values.auth.insecure }}
 - name: BUSBAR_INSECURE
   value: "true"
-{{- else }}
+{{- else if or .Values.auth.secret .Values.auth.existingSecret.name }}
 - name: BUSBAR_SECRET
   valueFrom:
     secretKeyRef:
       name: {{ .Values.auth.existingSecret.name | default $own }}
       key: {{ ternary .Values.auth.existingSecret.key "BUSBAR_SECRET" (not (empty .Values.auth.existingSecret.name)) }}
+{{- end }}
+{{- if or .Values.auth.moreSecrets .Values.auth.existingSecret.moreKey }}
+- name: BUSBAR_SECRETS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.auth.existingSecret.name | default $own }}
+      key: {{ .Values.auth.existingSecret.moreKey | default "BUSBAR_SECRETS" }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The environment of the gate: where its files are mounted.
+*/}}
+{{- define "busbar.gateEnv" -}}
+{{- $gate := .Values.gate -}}
+{{- if or $gate.policy $gate.existingPolicy.configMap }}
+- name: BUSBAR_POLICY_FILE
+  value: /etc/busbar/policy/{{ ternary $gate.existingPolicy.key "policy.yaml" (not (empty $gate.existingPolicy.configMap)) }}
+{{- end }}
+{{- if $gate.keys.secret }}
+- name: BUSBAR_JWT_KEY_FILE
+  value: /etc/busbar/token-keys/{{ $gate.keys.key }}
+{{- end }}
+{{- with $gate.keyUrl }}
+- name: BUSBAR_JWT_KEY_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- if $gate.grantKeys.secret }}
+- name: BUSBAR_GRANT_KEY_FILE
+  value: /etc/busbar/grant-keys/{{ $gate.grantKeys.key }}
+{{- end }}
+{{- end -}}
+
+{{/*
+Whole folders, not single files: only those change in a pod that runs.
+*/}}
+{{- define "busbar.gateMounts" -}}
+{{- $gate := .Values.gate -}}
+{{- if or $gate.policy $gate.existingPolicy.configMap }}
+- name: policy
+  mountPath: /etc/busbar/policy
+  readOnly: true
+{{- end }}
+{{- if $gate.keys.secret }}
+- name: token-keys
+  mountPath: /etc/busbar/token-keys
+  readOnly: true
+{{- end }}
+{{- if $gate.grantKeys.secret }}
+- name: grant-keys
+  mountPath: /etc/busbar/grant-keys
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "busbar.gateVolumes" -}}
+{{- $gate := .Values.gate -}}
+{{- if or $gate.policy $gate.existingPolicy.configMap }}
+- name: policy
+  configMap:
+    name: {{ $gate.existingPolicy.configMap | default (printf "%s-policy" (include "busbar.fullname" .)) }}
+{{- end }}
+{{- if $gate.keys.secret }}
+- name: token-keys
+  secret:
+    secretName: {{ $gate.keys.secret }}
+    items:
+      - key: {{ $gate.keys.key }}
+        path: {{ $gate.keys.key }}
+{{- end }}
+{{- if $gate.grantKeys.secret }}
+- name: grant-keys
+  secret:
+    secretName: {{ $gate.grantKeys.secret }}
+    items:
+      - key: {{ $gate.grantKeys.key }}
+        path: {{ $gate.grantKeys.key }}
 {{- end }}
 {{- end -}}
 
@@ -154,8 +231,36 @@ What values contradict each other, said in words: a schema can only say that som
 {{- range list .Values.auth.secret .Values.auth.existingSecret.name .Values.auth.insecure -}}
 {{- if . -}}{{- $ways = add1 $ways -}}{{- end -}}
 {{- end -}}
-{{- if ne (int $ways) 1 -}}
-{{- fail "set exactly one of auth.secret, auth.existingSecret.name and auth.insecure" -}}
+{{- $gate := .Values.gate -}}
+{{- $tokens := or $gate.keys.secret $gate.keyUrl -}}
+{{- if or $tokens $gate.grantKeys.secret -}}
+{{- if .Values.auth.insecure -}}
+{{- fail "auth.insecure contradicts gate: who answers everybody asks for no tokens" -}}
+{{- end -}}
+{{- if gt (int $ways) 1 -}}
+{{- fail "set only one of auth.secret and auth.existingSecret.name" -}}
+{{- end -}}
+{{- else if ne (int $ways) 1 -}}
+{{- fail "set exactly one of auth.secret, auth.existingSecret.name and auth.insecure, or gate" -}}
+{{- end -}}
+{{- if and .Values.auth.moreSecrets (not .Values.auth.secret) -}}
+{{- fail "auth.moreSecrets needs auth.secret; those of a Secret of yours are named by auth.existingSecret.moreKey" -}}
+{{- end -}}
+{{- if and .Values.auth.existingSecret.moreKey (not .Values.auth.existingSecret.name) -}}
+{{- fail "auth.existingSecret.moreKey needs auth.existingSecret.name" -}}
+{{- end -}}
+{{- if and $gate.keys.secret $gate.keyUrl -}}
+{{- fail "set only one of gate.keys.secret and gate.keyUrl: tokens have one source of keys" -}}
+{{- end -}}
+{{- if and $gate.policy $gate.existingPolicy.configMap -}}
+{{- fail "set only one of gate.policy and gate.existingPolicy.configMap" -}}
+{{- end -}}
+{{- $policy := or $gate.policy $gate.existingPolicy.configMap -}}
+{{- if and $policy (not $tokens) -}}
+{{- fail "a policy says what tokens open: set gate.keys.secret or gate.keyUrl, which verify them" -}}
+{{- end -}}
+{{- if and $tokens (not $policy) -}}
+{{- fail "without a policy tokens open nothing: set gate.policy or gate.existingPolicy.configMap" -}}
 {{- end -}}
 {{- if and .Values.database.caCertificate.configMap .Values.database.caCertificate.secret -}}
 {{- fail "set only one of database.caCertificate.configMap and database.caCertificate.secret" -}}

@@ -8,6 +8,7 @@ const gssRequest = 80877104
 export class Steps {
   statements = [] // since arm()
   #armed
+  #held
   #sockets = new Set()
 
   /** Forwards loopback connections to `port`. */
@@ -43,8 +44,28 @@ export class Steps {
     this.#armed = undefined
   }
 
-  async #step(text) {
+  /** Statements of this form wait, from now on, until it is released; only of sessions of that name. */
+  hold(pattern, application = '') {
+    let resolve
+    const released = new Promise((done) => (resolve = done))
+    const held = {
+      hit: false,
+      release: () => {
+        if (this.#held?.held === held) this.#held = undefined
+        resolve()
+      },
+    }
+    this.statements = []
+    this.#held = { pattern, application, held, released }
+    return held
+  }
+
+  async #step(text, application) {
     this.statements.push(text)
+    if (this.#held?.pattern.test(text) && application.includes(this.#held.application)) {
+      this.#held.held.hit = true
+      await this.#held.released
+    }
     const armed = this.#armed
     if (!armed || armed.hit || this.statements.length < armed.n) return
     armed.hit = true
@@ -55,6 +76,7 @@ export class Steps {
     const upstream = connect({ port, host: '127.0.0.1' })
     let waiting = Buffer.alloc(0)
     let greeted = false
+    let application = ''
     let busy = false
     const flow = async () => {
       if (busy) return
@@ -69,8 +91,10 @@ export class Steps {
         if (!greeted) {
           const code = message.readInt32BE(4)
           greeted = code !== sslRequest && code !== gssRequest
+          const words = message.toString('utf8', 8, length).split('\0')
+          if (greeted) application = words[words.indexOf('application_name') + 1]
         } else if (message[0] === 0x51 || message[0] === 0x50) {
-          await this.#step(message.toString('utf8', 5, length - 1).split('\0').filter(Boolean)[0] ?? '')
+          await this.#step(message.toString('utf8', 5, length - 1).split('\0').filter(Boolean)[0] ?? '', application)
         }
         if (upstream.writable) upstream.write(message)
       }

@@ -23,7 +23,8 @@ protected:
   const clock::time_point begin_ = clock::now();
   std::map<std::string, std::uint64_t> links_;
 
-  void join(const std::string& name, std::uint64_t at, std::uint64_t target, clock::time_point now) {
+  void join(const std::string& name, std::uint64_t at, std::uint64_t target,
+            clock::time_point now) {
     links_[name] = gate_.joined(name, at, target, now);
   }
   void hear(const std::string& name, std::uint64_t applied, std::uint64_t synced,

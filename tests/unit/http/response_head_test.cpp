@@ -70,6 +70,11 @@ TEST(ResponseHead, WhatIsServedInAnOutageSaysSinceWhenAndIsSoonForgotten) {
 
 TEST(ResponseHead, HealthTellsWhyAndSinceWhen) {
   EXPECT_EQ(health_body("starting", std::nullopt), R"({"status":"starting"})");
+  const std::vector<condition> conditions{{.name = "storage"},
+                                          {"stream", false, "timeout", "a \"b\""}};
+  EXPECT_EQ(conditions_body("ok", conditions),
+            R"({"status":"ok","conditions":[{"name":"storage","met":true},)"
+            R"({"name":"stream","met":false,"reason":"timeout","message":"a \"b\""}]})");
   EXPECT_EQ(health_body("starting", outage{"timeout", "a \"b\"", {}, true}),
             R"({"status":"starting","cause":"timeout","message":"a \"b\"","misconfigured":true,)"
             R"("since":"1970-01-01T00:00:00Z"})");

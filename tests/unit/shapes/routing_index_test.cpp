@@ -1,4 +1,5 @@
 #include "shapes/routing_index.hpp"
+#include "tests/unit/base/touched_memory.hpp"
 #include "tests/unit/sql/random_clause.hpp"
 #include "tests/unit/sql/vectors.hpp"
 
@@ -192,6 +193,67 @@ TEST(RoutingIndex, ElementsAreFoundByTheRarestOfThem) {
               ElementsAre(0, 1, 2, 100, 101));
 }
 
+TEST(RoutingIndex, JsonIsFoundByTheKeysOfItsTopLevel) {
+  auto table = orders();
+  table.push_back(sql::column{.name = "doc", .type_name = "jsonb"});
+  predicates all{table};
+  constexpr target count = 600;
+  const auto clause = [](target i) {
+    const auto key = "'k" + std::to_string(i / 6) + "'";
+    switch (i % 6) {
+    case 0:
+      return "doc ? " + key;
+    case 1:
+      return "doc @> '{\"k" + std::to_string(i / 6) + "\": 1}'";
+    case 2:
+      return "doc ->> " + key + " = '1'";
+    case 3:
+      return "(doc ->> " + key + ")::int IN (1, 5)";
+    case 4:
+      return "doc -> " + key + " IS NOT NULL";
+    default:
+      return "(doc ->> " + key + ") LIKE '%1'";
+    }
+  };
+  for (target i = 0; i < count; ++i)
+    ASSERT_TRUE(all.add(i, clause(i))) << clause(i);
+  const auto document = [](const char* doc) {
+    auto values = order("1");
+    values.emplace_back(doc);
+    return values;
+  };
+  EXPECT_THAT(all.find(document(R"({"k7": 1, "x": "k8"})")), ElementsAre(42, 43, 44, 45, 46, 47));
+  EXPECT_EQ(all.right(), 6u);
+  EXPECT_EQ(all.certain(), 1u) << "of the others the value counts, too";
+  EXPECT_EQ(all.find(document(R"({"k7": 1, "k99": 1, "k100": 1})")).size(), 12u);
+  EXPECT_EQ(all.right(), 12u);
+  EXPECT_EQ(all.find(document(R"({"k0": 2})")).size(), 6u);
+  EXPECT_EQ(all.right(), 2u) << "all of its key are asked";
+  EXPECT_THAT(all.find(document(R"({"x": {"k7": 1}})")), IsEmpty());
+  EXPECT_THAT(all.find(document("{}")), IsEmpty());
+  EXPECT_EQ(all.size().lists, count / 6);
+}
+
+TEST(RoutingIndex, PathIntoJsonIsFoundByItsFirstKey) {
+  auto table = orders();
+  table.push_back(sql::column{.name = "doc", .type_name = "jsonb"});
+  predicates all{table};
+  ASSERT_TRUE(all.add(0, "doc -> 'a' ->> 'b' = 'x'"));
+  ASSERT_TRUE(all.add(1, "doc -> 'b' ->> 'a' = 'x'"));
+  ASSERT_TRUE(all.add(2, "NOT doc ->> 'a' = 'x'"));
+  ASSERT_TRUE(all.add(3, "doc ->> 'a' IS NULL"));
+  ASSERT_TRUE(all.add(4, "doc ->> 0 = 'x'"));
+  ASSERT_TRUE(all.add(5, "coalesce(doc ->> 'a', 'x') = 'x'"));
+  ASSERT_TRUE(all.add(6, "(doc ->> 'b')::bool"));
+  auto values = order("1");
+  values.emplace_back(R"({"a": {"b": "x"}})");
+  EXPECT_THAT(all.find(values), ElementsAre(0, 2, 3, 4, 5));
+  values.back() = R"({"b": true})";
+  EXPECT_THAT(all.find(values), ElementsAre(1, 3, 4, 5, 6));
+  values.back() = R"(["x", "a"])"; // as ? has it, a text in an array is a key
+  EXPECT_THAT(all.find(values), ElementsAre(0, 2, 3, 4, 5));
+}
+
 TEST(RoutingIndex, NullIsFoundByNullTestsOnly) {
   predicates all{orders()};
   ASSERT_TRUE(all.add(0, "tenant IS NULL"));
@@ -324,6 +386,52 @@ TEST(RoutingIndex, FindsHardlyMoreThanIsTrueIfAtomsSayItAll) {
   }
   EXPECT_EQ(found, right);
   EXPECT_GT(right, 1000u);
+}
+
+/// One in five is entered by each way in which it has a structure of its own.
+std::string structured(target i) {
+  const auto n = std::to_string(i);
+  switch (i % 5) {
+  case 0:
+    return "tenant = " + n;
+  case 1:
+    return "tenant = " + n + " AND kind = " + n;
+  case 2:
+    return "tenant IN (" + n + ", " + n + "1, " + n + "2)";
+  case 3:
+    return "amount BETWEEN " + n + " AND " + n + ".5";
+  default:
+    return "tags @> '{" + n + "}'";
+  }
+}
+
+TEST(RoutingIndex, ComingAndGoingLooksAtLittleOfWhatIsThere) {
+  constexpr target count = 100'000;
+  routing_index index;
+  const auto enter = [&](target who) {
+    const auto made = sql::test::compile(structured(who), orders());
+    ASSERT_TRUE(made) << structured(who);
+    index.add(who, (*made)->conjunctions());
+  };
+  for (target who = 0; who < count; ++who)
+    enter(who);
+  // A row that cannot be read looks at all of it.
+  const std::vector<sql::cell> unreadable{"x", "x", "x", "x", "x", "{"};
+  std::vector<routing_index::candidate> found;
+  found.reserve(count);
+  const auto all = testing::touched_kilobytes([&] { index.find(unreadable, found); });
+  ASSERT_EQ(found.size(), count);
+  if (!all)
+    GTEST_SKIP() << "the kernel does not tell which memory was touched";
+  for (target who = count / 2; who < count / 2 + 10; ++who) {
+    const auto made = *sql::test::compile(structured(who), orders());
+    const auto alternatives = made->conjunctions();
+    const auto touched = *testing::touched_kilobytes([&] {
+      index.remove(who);
+      index.add(who, alternatives);
+    });
+    EXPECT_LT(touched, *all / 5) << structured(who);
+  }
 }
 
 TEST(RoutingIndex, MissesNothingWhateverTheClausesAndWhoeverComesAndGoes) {

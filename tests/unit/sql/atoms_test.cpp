@@ -56,6 +56,13 @@ TEST(Atoms, EachLeafThatAnIndexCanUseIsOne) {
       {"j ? 'a'", kind_type::contains},
       {"j @> '{\"a\": 1}'", kind_type::contains},
       {"'{\"a\": 1}' <@ j", kind_type::contains},
+      {"j ->> 'a' = 'x'", kind_type::contains},
+      {"j -> 'a' ->> 'b' <> 'x'", kind_type::contains},
+      {"NOT (j ->> 'a')::int > 3", kind_type::contains},
+      {"j ->> 'a' IN ('x', 'y')", kind_type::contains},
+      {"j ->> 'a' LIKE '%x'", kind_type::contains},
+      {"j -> 'a' IS NOT NULL", kind_type::contains},
+      {"(j ->> 'a')::bool", kind_type::contains},
       {"ia && '{1,2}'", kind_type::overlaps},
       {"'{1,2}' && ia", kind_type::overlaps},
       {"a IS NULL", kind_type::is_null},
@@ -72,7 +79,9 @@ TEST(Atoms, EachLeafThatAnIndexCanUseIsOne) {
 TEST(Atoms, WhatNoIndexKnowsSaysNothing) {
   for (const auto* where :
        {"a <> 1", "a + 1 = 2", "t LIKE '%a'", "t LIKE t", "a = l", "m > 'sad'", "NOT a IN (1, 2)",
-        "t NOT LIKE 'a%'", "(a = 1) IS NOT TRUE", "a = 1 OR a <> 2", "ia = '{1}'"}) {
+        "t NOT LIKE 'a%'", "(a = 1) IS NOT TRUE", "a = 1 OR a <> 2", "ia = '{1}'", "j ->> 0 = 'x'",
+        "j ->> t = 'x'", "j ->> 'a' IS NULL", "j ->> 'a' IS DISTINCT FROM 'x'",
+        "NOT j ->> 'a' IN ('x', 'y')", "coalesce(j ->> 'a', 'x') = 'x'"}) {
     const auto found = conjunctions(where);
     const bool says_nothing =
         std::any_of(found.begin(), found.end(), [](const auto& c) { return c.atoms.empty(); });

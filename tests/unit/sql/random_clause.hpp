@@ -129,7 +129,8 @@ private:
       return pick(texts{"ia @> '{1}'", "ia @> '{1,2}'", "1 = ANY (ia)", "ia && '{2,3}'",
                         "'{3}' <@ ia", "ta @> '{a}'", "ta && '{a,\"\"}'", "2 = ANY (ia)",
                         "ia <@ '{1,2,3}'", "ia @> '{}'", "ia @> '{NULL}'", "j ? 'a'",
-                        "j @> '{\"a\": 1}'", "j @> '[1]'", "'{\"b\": null}' <@ j", "j @> '{}'"});
+                        "j @> '{\"a\": 1}'", "j @> '[1]'", "'{\"b\": null}' <@ j", "j @> '{}'",
+                        "j ->> 'a' = '1'", "j -> 'b' IS NOT NULL", "j ->> 'a' <> '2'"});
     case 6:
       return pick(texts{"d < ts", "d = '2024-01-01'::timestamp", "ts > '2024-01-01'::date", "b",
                         "m::text = 'ok'", "c = 'ab'::text", "c = 'ab '::text", "a + 1 > 1",
