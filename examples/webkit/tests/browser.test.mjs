@@ -157,6 +157,42 @@ scenario('what a colleague does appears in the feed and in the bell, and is read
   assert.equal(await site.one('SELECT count(*) FROM notifications WHERE NOT read AND user_id = $1', [tom.sub]), '0')
 })
 
+scenario('who edits the address of a shape in a signed-in browser gets nothing foreign', async ({ cleanup }) => {
+  const { id } = await propose(ines, 'Only for Harbour & Pine')
+  const page = await openPage(await context(cleanup, mara), '/proposals')
+  const there = ines.agency
+  const edits = [
+    ...['where=true', 'where=1%3D1%20OR%20true', `where=agency_id%20%3D%20'${there}'`, `params[1]=${there}`],
+    ...[`params%5B1%5D=${there}`, 'table=users', 'table=users&columns=id,password_hash', 'columns=', 'replica=full'],
+    ...['subset__where=true%20OR%20true', `subset__where=agency_id%20%3D%20'${there}'`, `agency_id=${there}`],
+  ].map((edit) => `/api/electric/proposals?session=${mara.session}&offset=-1&${edit}`)
+  edits.push(
+    `/api/electric/proposals?session=${ines.session}&offset=-1`,
+    `/api/electric/users?session=${mara.session}&offset=-1`,
+  )
+  edits.push(`/proposals/${id}`)
+  // By its own scripts, with its cookie.
+  const answers = await page.evaluate(
+    (addresses) =>
+      Promise.all(
+        addresses.map(async (address) => {
+          const response = await fetch(address, { cache: 'no-store' })
+          return { address, status: response.status, text: await response.text() }
+        }),
+      ),
+    edits,
+  )
+  for (const { address, text } of answers)
+    assert.ok(
+      !/Only for Harbour|password_hash|scrypt/.test(text) && !text.includes(there),
+      `${address}: ${text.slice(0, 300)}`,
+    )
+  const told = answers.filter(({ status }) => status === 200)
+  assert.ok(told.length >= 9, `${told.length} were answered, with rows of the own agency`)
+  for (const { address, text } of told)
+    assert.ok(text.includes('Website relaunch'), `${address}: ${text.slice(0, 300)}`)
+})
+
 scenario('an accepted proposal changes its badge soon after the commit', async ({ cleanup }) => {
   const rounds = 50
   const rows = []
@@ -212,8 +248,8 @@ scenario('an accepted proposal changes its badge soon after the commit', async (
   console.log(`commit → LISTEN/NOTIFY: median ${ms(notify)}`)
   console.log(`commit → badge in the other browser: median ${ms(badge)}`)
   console.log(`ratio: median ${(badge[0] / notify[0]).toFixed(1)}, p95 ${(badge[1] / notify[1]).toFixed(1)}`)
-  // Far above what it is, so that a busy machine does not fail it; a poll that is not woken takes 20 s.
-  assert.ok(badge[0] < 2_000 * patience, `median ${badge[0]} ms`)
+  // The goal, and what a busy machine adds to whatever it does, NOTIFY included.
+  assert.ok(badge[1] < 250 * patience + 5 * notify[1], `p95 ${badge[1]} ms, NOTIFY's ${notify[1]} ms`)
 })
 
 /** The dashboard's numbers, by SQL. */
