@@ -215,6 +215,26 @@ TEST_F(MaterializerSpliceTest, TableAlteredWhileTheSnapshotIsOpenedEndsTheShape)
   EXPECT_EQ(refused->failed->code, errc::must_refetch);
 }
 
+// F25
+TEST_F(MaterializerSpliceTest, AColumnAddedWhileTheSnapshotIsOpenedEndsNoShapeThatDoesNotShowIt) {
+  apply(described().begin(50, 101).insert(oid, row(1)).commit());
+  const auto shape = made_shape(1, testing::only_columns({"id", "done"}));
+  const auto expecting = expect(shape);
+  create_at(shape, 100, 102);
+  apply(frame_builder{}.begin(200, 103).insert(oid, row(2)).commit());
+  apply(frame_builder{}
+            .relation(oid, "items",
+                      {{"id", 23}, {"title", 25}, {"done", 16}, {"note", 25}, {"more", 25}})
+            .begin(300, 104)
+            .insert(oid, {"3", "a", "t", std::nullopt, "x"})
+            .commit());
+  EXPECT_THAT(invalidated_, IsEmpty());
+  EXPECT_EQ(splice(shape, {.xmin = 103, .xmax = 103, .xip = {}})->value, true);
+  EXPECT_THAT(log_of(shape), ElementsAre("200_0 insert 2 last", "300_0 insert 3 last"));
+  apply(frame_builder{}.begin(400, 105).insert(oid, {"4", "a", "t", std::nullopt, "y"}).commit());
+  EXPECT_EQ(log_of(shape).size(), 3u);
+}
+
 // F21
 TEST_F(MaterializerSpliceTest, SameDescriptionSentAgainEndsNothing) {
   apply(described().begin(50, 101).insert(oid, row(1)).commit());
