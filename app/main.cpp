@@ -276,6 +276,8 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                             .chunk_bytes_max = config.chunk_bytes,
                             .entry_bytes_max = memory.entries(materializers),
                             .aside_bytes_max = memory.aside(materializers),
+                            .spool_directory = config.storage_dir,
+                            .spool_bytes_max = config.spool_bytes / materializers,
                             .secret = secret,
                             .has_followers = clustered},
                            others));

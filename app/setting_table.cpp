@@ -537,6 +537,12 @@ std::vector<setting> main_table() {
                 "How often the limits of shapes are looked at; one that was read since the last "
                 "look is never removed for them."},
                &settings::expiry_period, 1ms, 100ms, 1h),
+      size({"BUSBAR_SPOOL_BYTES",
+            {},
+            "Disk, in the storage directory, for changes that shapes will want which are still "
+            "being "
+            "made, beyond their part of BUSBAR_MEMORY_BUDGET; what does not fit ends the shape."},
+           &settings::spool_bytes, {0, std::uint64_t{1} << 50}),
       on_or_off(row({"BUSBAR_COMPACTION",
                      {},
                      "Merges older updates of the same row in the logs of shapes, all but those of "

@@ -54,6 +54,7 @@ struct settings {
   std::size_t storage_bytes_max = 0;       ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000};       ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
+  std::size_t spool_bytes = std::size_t{8} << 30;        ///< BUSBAR_SPOOL_BYTES
   bool compaction = true;                                ///< BUSBAR_COMPACTION
   std::chrono::milliseconds compaction_horizon{600'000}; ///< BUSBAR_COMPACTION_HORIZON
   std::string log_level = "info";                        ///< BUSBAR_LOG_LEVEL

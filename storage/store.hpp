@@ -189,6 +189,9 @@ public:
   result<lsn> durable() const;              ///< 0 if nothing was ever acknowledged.
   result<std::uint64_t> newest_xid() const; ///< As last given to sync(); 0 if never.
 
+  /// Whether the disk has room for so much that others than the store write, and some left for it.
+  bool can_spare(std::size_t bytes) const noexcept;
+
   /// Finds all finished shapes, by id. Marks as removed what an interrupted creation left behind,
   /// and shapes whose data cannot be read; takes back an interrupted transaction. Once, before
   /// anything is written. With `look` it writes nothing, so it may come at any time: then what

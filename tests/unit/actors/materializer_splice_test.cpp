@@ -272,5 +272,44 @@ TEST_F(MaterializerSpliceTest, ASnapshotCoversAPositionIfItSeesAllThatHasCommitt
   EXPECT_EQ(covers({.xmin = 100, .xmax = 103, .xip = {100}}, 70), false);
 }
 
+class MaterializerSpoolTest : public testing::MaterializerTest {
+protected:
+  /// A shape waits for its snapshot while ten frames go by, of which one fits into memory.
+  shape_ptr wait_long() {
+    const auto shape = made_shape(1);
+    const auto expecting = expect(shape);
+    create_at(shape, 100, 103);
+    for (int i = 0; i < 10; ++i)
+      apply(described()
+                .begin(200 + static_cast<std::uint64_t>(i), 110 + static_cast<std::uint32_t>(i))
+                .insert(oid, row(i))
+                .commit());
+    return shape;
+  }
+};
+
+TEST_F(MaterializerSpoolTest, WhatDoesNotFitIntoMemoryIsKeptOnTheDisk) {
+  stop();
+  aside_bytes_max_ = 1'000;
+  spool_bytes_max_ = 256u << 20;
+  start();
+  const auto shape = wait_long();
+  EXPECT_THAT(invalidated_, IsEmpty());
+  EXPECT_EQ(splice(shape, {.xmin = 112, .xmax = 112, .xip = {}})->value, true);
+  const auto log = log_of(shape);
+  ASSERT_EQ(log.size(), 8u) << "all but what the snapshot saw";
+  EXPECT_EQ(log.front(), "202_0 insert 2 last");
+  EXPECT_EQ(log.back(), "209_0 insert 9 last");
+}
+
+TEST_F(MaterializerSpoolTest, WithoutRoomOnTheDiskWhoHasWaitedLongestGoes) {
+  stop();
+  aside_bytes_max_ = 1'000;
+  start();
+  const auto shape = wait_long();
+  ASSERT_EQ(invalidated_.size(), 1u);
+  EXPECT_EQ(invalidated_.front().first, shape);
+}
+
 } // namespace
 } // namespace busbar
