@@ -474,6 +474,11 @@ std::vector<setting> main_table() {
                 "How often followed tables are compared with PostgreSQL's catalog, to notice what "
                 "the stream does not tell: a table dropped, renamed or no longer published."},
                &settings::reconcile_period, 1ms, 100ms, 24h),
+      duration({"BUSBAR_UNUSED_TABLE_TIMEOUT",
+                {},
+                "A table that Busbar has added to its publication leaves it when no shape has been "
+                "on it for so long; 0 keeps it."},
+               &settings::unused_table, 1ms, 0ms, 8760h),
       duration({"BUSBAR_LONG_POLL_TIMEOUT",
                 {"ELECTRIC_LONG_POLL_TIMEOUT"},
                 "How long a live request waits for a change."},
