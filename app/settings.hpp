@@ -99,10 +99,11 @@ struct invocation {
   bool json = false;    ///< For doctor and cluster_status.
   bool dry_run = false; ///< For cleanup, as is `force`.
   bool force = false;
-  bool must_be_active = false; ///< For health: it is not enough that it serves.
-  std::string token = {};      ///< For check_policy; "-" = from the standard input.
-  std::string table = {};      ///< For check_policy; empty = all.
-  bool strict = false;         ///< For cluster_status: all members must be reachable.
+  bool replica_identity = false; ///< For cleanup: give tables back the one they had.
+  bool must_be_active = false;   ///< For health: it is not enough that it serves.
+  std::string token = {};        ///< For check_policy; "-" = from the standard input.
+  std::string table = {};        ///< For check_policy; empty = all.
+  bool strict = false;           ///< For cluster_status: all members must be reachable.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after
