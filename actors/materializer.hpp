@@ -22,6 +22,7 @@
 #include "monitoring/metrics.hpp"
 #include "storage/store.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -41,6 +42,8 @@ struct materializer_environment {
   /// Frames beyond that are kept on the disk, here, up to so many bytes.
   std::string spool_directory = {};
   std::size_t spool_bytes_max = 0;
+  /// PostgreSQL keeps its WAL for a shape that is parked, so one that is for longer ends.
+  std::chrono::milliseconds parked_max{300'000};
   std::string_view secret = {}; ///< For what clients are told of hidden values.
   bool has_followers = false;   ///< Other nodes show what storage has: tell them what is visible.
 };

@@ -279,6 +279,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                             .aside_bytes_max = memory.aside(materializers),
                             .spool_directory = config.storage_dir,
                             .spool_bytes_max = config.spool_bytes / materializers,
+                            .parked_max = config.parked_shape,
                             .secret = secret,
                             .has_followers = clustered},
                            others));

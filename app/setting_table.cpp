@@ -479,6 +479,11 @@ std::vector<setting> main_table() {
                 "A table that Busbar has added to its publication leaves it when no shape has been "
                 "on it for so long; 0 keeps it."},
                &settings::unused_table, 1ms, 0ms, 8760h),
+      duration({"BUSBAR_PARKED_SHAPE_TIMEOUT",
+                {},
+                "A shape whose subquery brings in rows that PostgreSQL cannot show for so long "
+                "begins anew: until it has them, PostgreSQL keeps its WAL."},
+               &settings::parked_shape, 1ms, 1s, 8760h),
       duration({"BUSBAR_LONG_POLL_TIMEOUT",
                 {"ELECTRIC_LONG_POLL_TIMEOUT"},
                 "How long a live request waits for a change."},

@@ -36,6 +36,7 @@ struct settings {
   bool failover_slot = true;                 ///< BUSBAR_FAILOVER_REPLICATION_SLOT
   std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
   std::chrono::milliseconds unused_table{3'600'000};  ///< BUSBAR_UNUSED_TABLE_TIMEOUT
+  std::chrono::milliseconds parked_shape{300'000};    ///< BUSBAR_PARKED_SHAPE_TIMEOUT
   std::chrono::milliseconds long_poll{20'000};        ///< BUSBAR_LONG_POLL_TIMEOUT
   std::chrono::milliseconds reconcile_period{60'000}; ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD
   std::chrono::seconds cache_max_age{60};             ///< BUSBAR_CACHE_MAX_AGE
