@@ -254,8 +254,6 @@ void follower::show(const storage::applied_changes& changes) {
     behind_.clear();
     begins_anew_ = true;
   }
-  for (const auto id : changes.removed)
-    behind_.erase(id);
   for (const auto id : changes.finished) {
     auto found = env_.store->find_shape(id);
     if (!found) {
@@ -303,6 +301,8 @@ void follower::show(const storage::applied_changes& changes) {
         news[others_->number_of(one.shape)].push_back(std::move(move));
     }
   }
+  for (const auto id : changes.removed)
+    behind_.erase(id);
   for (std::size_t i = 0; i < news.size(); ++i)
     if (!news[i].empty())
       caf::anon_send(others_->materializers[i], follow_atom_v, std::move(news[i]));

@@ -104,8 +104,7 @@ private:
   std::deque<cluster::leader_progress> promises_; ///< Of the thread: by sequence.
   /// Of the thread: of shapes that are not finished yet.
   std::unordered_map<storage::shape_id, std::uint64_t> behind_;
-  bool begins_anew_ =
-      false; ///< Of the thread: all shapes went; the next promise may be a lower one.
+  bool begins_anew_ = false; ///< Of the thread: all shapes went, and the next promise may fall.
   std::atomic<bool> copying_{false};
   std::mutex joining_;
   std::thread syncer_;

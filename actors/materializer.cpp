@@ -87,6 +87,7 @@ void materializer_state::drain_backlog() {
     const auto begin = std::chrono::steady_clock::now();
     const bool is_new = !applied_front;
     if (is_new) {
+      spool_front();
       committing = first_commit(backlog.front());
       apply(backlog.front(), nullptr);
       applied_front = true;
@@ -102,6 +103,7 @@ void materializer_state::drain_backlog() {
     finish_frame(backlog.front());
     const std::uint64_t bytes = backlog.front().size_bytes();
     backlog.pop_front();
+    is_front_spooled = false;
     applied_front = false;
     self->send(others->replicator, applied_atom_v, env.number, bytes);
   }
@@ -375,7 +377,7 @@ bool materializer_state::reset() {
     shapes.at(id)->asks->waits_since = std::chrono::steady_clock::now();
   // The unfinished transaction will be sent again, perhaps cut into other frames.
   backlog.clear();
-  applied_front = false;
+  applied_front = is_front_spooled = false;
   for (auto* log : touched) {
     writes.drop_transaction(log->shape()->id(), open_tx);
     log->abandon();
@@ -422,6 +424,12 @@ materializer_actor spawn_materializer(caf::actor_system& system,
     self->state.env = environment;
     self->state.others = others;
     self->state.hasher.emplace(environment.secret);
+    self->state.spool.emplace(
+        frame_spool::settings{.directory = environment.spool_directory,
+                              .bytes_max = environment.spool_bytes_max,
+                              .has_room = [store = environment.store](std::size_t bytes) {
+                                return store->can_spare(bytes);
+                              }});
     return self->state.make_behavior();
   });
 }

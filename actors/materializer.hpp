@@ -22,7 +22,9 @@
 #include "monitoring/metrics.hpp"
 #include "storage/store.hpp"
 
+#include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace busbar {
@@ -37,8 +39,13 @@ struct materializer_environment {
   std::uint64_t chunk_bytes_max = 0;
   std::size_t entry_bytes_max = 32u << 20; ///< Entries beyond this are written within a frame.
   std::size_t aside_bytes_max = 64u << 20; ///< Of frames kept for shapes that will want them.
-  std::string_view secret = {};            ///< For what clients are told of hidden values.
-  bool has_followers = false; ///< Other nodes show what storage has: tell them what is visible.
+  /// Frames beyond that are kept on the disk, here, up to so many bytes.
+  std::string spool_directory = {};
+  std::size_t spool_bytes_max = 0;
+  /// PostgreSQL keeps its WAL for a shape that is parked, so one that is for longer ends.
+  std::chrono::milliseconds parked_max{300'000};
+  std::string_view secret = {}; ///< For what clients are told of hidden values.
+  bool has_followers = false;   ///< Other nodes show what storage has: tell them what is visible.
 };
 
 materializer_actor spawn_materializer(caf::actor_system& system,

@@ -15,8 +15,6 @@ namespace busbar {
 namespace {
 
 constexpr std::chrono::seconds task_patience{120};
-/// PostgreSQL keeps its WAL for a shape that is parked.
-constexpr std::chrono::minutes parked_patience{5};
 constexpr std::chrono::milliseconds visibility_pause{20};
 constexpr std::chrono::seconds failure_pause{1};
 /// With more values, all rows that may be in the shape are read.
@@ -202,12 +200,16 @@ void materializer_state::finish_batch(const move_batch& batch, const batch_membe
         continue;
       // An outage is not the shape's fault, and reset() counts from its end.
       const bool too_long = env.status->streaming() &&
-                            std::chrono::steady_clock::now() - asks.waits_since > parked_patience;
+                            std::chrono::steady_clock::now() - asks.waits_since > env.parked_max;
       if (outcome.is == state::refused || (failed && too_long)) {
         give_up(owned.log, "the rows that its subquery brings in cannot be read");
       } else if (outcome.is == state::postponed) {
         queue(owned);
-      } else if (failed || is_late || !make_moves(owned, batch.tasks[i], outcome, view)) {
+      } else if (!failed && !is_late && make_moves(owned, batch.tasks[i], outcome, view)) {
+        continue;
+      } else if (too_long && !is_late) {
+        give_up(owned.log, "the rows that its subquery brings in were not visible in time");
+      } else {
         asks.task = 0;
         again = true;
         slowly = slowly || failed;

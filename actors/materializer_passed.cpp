@@ -69,8 +69,11 @@ bool materializer_state::replay(owned_shape& owned, std::uint64_t after, std::ui
 bool materializer_state::replay_aside(owned_shape& owned, std::uint64_t after, std::uint64_t upto) {
   const late_shapes alone{{&owned}, {&owned.log}};
   for (const auto& kept : aside)
-    if (owned.log.accepting())
+    if (owned.log.accepting()) {
       apply(kept.whole, &alone, kept.void_tx, after, upto);
+      if (kept.is_spooled)
+        frame_spool::cool(kept.whole);
+    }
   return owned.log.accepting();
 }
 

@@ -126,8 +126,11 @@ void materializer_state::catch_up(const late_shapes& late) {
     for (auto* owned : late.all)
       if (relation.feeds(owned->log.shape()->definition().table->oid))
         check_attached(owned->log, relation);
-  for (const auto& kept : aside)
+  for (const auto& kept : aside) {
     apply(kept.whole, &late, kept.void_tx);
+    if (kept.is_spooled)
+      frame_spool::cool(kept.whole);
+  }
   if (applied_front)
     apply(backlog.front(), &late);
 }
@@ -172,8 +175,10 @@ void materializer_state::keep_aside(const frame& done) {
     aside_bytes = 0;
     return;
   }
-  aside.push_back({done});
-  aside_bytes += done.size_bytes();
+  if (is_front_spooled)
+    frame_spool::cool(done);
+  aside.push_back({.whole = done, .is_spooled = is_front_spooled});
+  aside_bytes += aside.back().memory_bytes();
   while (aside_bytes > env.aside_bytes_max && !(awaiting.empty() && parked.empty())) {
     // Who has waited longest goes: PostgreSQL does not get its snapshot open in time.
     const auto [id, since] = longest_waiting();
@@ -183,6 +188,17 @@ void materializer_state::keep_aside(const frame& done) {
                            : "its snapshot could not be opened in time");
     awaiting.erase(id);
     trim_aside();
+  }
+}
+
+void materializer_state::spool_front() {
+  auto& next = backlog.front();
+  if ((awaiting.empty() && parked.empty()) ||
+      aside_bytes + next.size_bytes() <= env.aside_bytes_max)
+    return;
+  if (auto spooled = spool->put(next); !spooled.empty()) {
+    next = std::move(spooled);
+    is_front_spooled = true;
   }
 }
 
@@ -207,7 +223,7 @@ void materializer_state::trim_aside() {
     if (transactions.size() > 0 &&
         transactions[transactions.size() - 1].getCommitLsn() > needed_after)
       break;
-    aside_bytes -= aside.front().whole.size_bytes();
+    aside_bytes -= aside.front().memory_bytes();
     aside.pop_front();
   }
 }

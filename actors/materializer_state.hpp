@@ -5,6 +5,7 @@
 #pragma once
 
 #include "actors/caf_error.hpp"
+#include "actors/frame_spool.hpp"
 #include "actors/materializer.hpp"
 #include "actors/subquery_state.hpp"
 #include "actors/table_fanout.hpp"
@@ -110,6 +111,9 @@ struct materializer_state {
   void keep_aside(const frame& done);
   /// Of those that need frames kept aside, and after which transaction; ~0 if there is none.
   std::pair<shape_id, std::uint64_t> longest_waiting() const;
+  /// The next frame of the backlog will have to be kept aside, and there is no memory for that:
+  /// from now on it lies on the disk, for all who refer to it.
+  void spool_front();
   /// Lets go of the frames that end before the first shape that still waits was created.
   void trim_aside();
   /// The frames kept aside hold rows that the relation's new description does not fit.
@@ -269,9 +273,13 @@ struct materializer_state {
   struct kept_frame {
     frame whole;
     std::uint64_t void_tx = 0; ///< A piece of this transaction that has been sent again since.
+    bool is_spooled = false;
+    std::size_t memory_bytes() const noexcept { return is_spooled ? 0 : whole.size_bytes(); }
   };
   std::deque<kept_frame> aside;
-  std::size_t aside_bytes = 0;
+  std::size_t aside_bytes = 0;                                        ///< In memory.
+  std::optional<frame_spool> spool;                                   ///< Never empty.
+  bool is_front_spooled = false;                                      ///< Of the backlog.
   std::deque<std::pair<std::uint32_t, std::uint64_t>> recent_commits; ///< xid, commit LSN
 
   std::deque<frame> backlog; ///< The front one may be applied but not written.

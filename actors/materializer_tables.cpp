@@ -25,8 +25,8 @@ std::uint32_t materializer_state::take_relations(const schema::Frame::Reader& ro
     for (const auto ancestor : from.getAncestors())
       relation.ancestors.push_back({ancestor.getOid(), ancestor.getAttachedXid()});
     if (const auto before = relations_seen.find(relation.oid);
-        before != relations_seen.end() && (!before->second.has_same_rows(relation) ||
-                                           before->second.ancestors != relation.ancestors)) {
+        before != relations_seen.end() &&
+        (!relation.continues(before->second) || before->second.ancestors != relation.ancestors)) {
       give_up_awaiting(before->second);
       give_up_awaiting(relation);
       leave(before->second, relation);

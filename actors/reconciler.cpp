@@ -36,6 +36,8 @@ struct reconciler_state {
     if (env.status->streaming() && env.index->size() > 0)
       look();
     look_at_slot();
+    if (env.status->streaming())
+      tidier->tidy(*session, now);
     if (now >= next_period) {
       next_period = now + env.period;
       self->delayed_send(self, env.period, tick_atom_v);
@@ -146,6 +148,7 @@ struct reconciler_state {
   reconciler_environment env;
   cast_ptr others;
   std::optional<kept_session> session; ///< Never empty.
+  std::optional<table_tidier> tidier;  ///< Never empty.
   std::chrono::steady_clock::time_point next_publication_check{};
   std::chrono::steady_clock::time_point next_period{}; ///< When a tick of its own is due.
   std::unordered_map<std::uint32_t, std::chrono::steady_clock::time_point> checked; ///< By oid.
@@ -161,6 +164,7 @@ reconciler_actor spawn_reconciler(caf::actor_system& system, reconciler_environm
           -> reconciler_actor::behavior_type {
         self->state.env = environment;
         self->state.session.emplace(*environment.url, "reconciler");
+        self->state.tidier.emplace(environment.unused);
         self->state.others = others;
         if (environment.report != nullptr)
           self->send(self, observe_atom_v);

@@ -8,6 +8,7 @@
 #include "actors/protocol.hpp"
 #include "actors/shape_index.hpp"
 #include "actors/slot_report.hpp"
+#include "actors/table_tidier.hpp"
 #include "monitoring/metrics.hpp"
 #include "postgres/connection.hpp"
 
@@ -25,6 +26,7 @@ struct reconciler_environment {
   const shape_index* index = nullptr;
   const node_status* status = nullptr;
   std::chrono::milliseconds period{60'000};
+  tidier_settings unused = {};
   slot_report* report = nullptr;          ///< May be left out, by tests, …
   monitoring::metrics* metrics = nullptr; ///< … together with this.
 };

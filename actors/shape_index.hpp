@@ -97,6 +97,11 @@ public:
         tables.push_back(one.table);
     return tables;
   }
+  /// Whether any shape, finished or not, is on the table.
+  bool is_on(std::uint32_t oid) const {
+    const std::shared_lock guard{mutex_};
+    return on_oid_.contains(oid);
+  }
   /// The shapes on a table. Where there is but one, as on a table that is new, none is looked for.
   std::vector<shape_ptr> on_table(std::uint32_t oid, const shape_ptr& one) const {
     const std::shared_lock guard{mutex_};

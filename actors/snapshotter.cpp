@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <memory>
 #include <set>
+#include <shared_mutex>
 #include <thread>
 
 namespace busbar {
@@ -100,15 +101,28 @@ struct snapshotter_state {
 
   void mend(const shape_ptr& shape) {
     const auto& table = *shape->definition().table;
+    postgres::published_marks marks;
     const auto complete = [&](auto& session, auto until) {
-      return postgres::complete_identity(session, env.publication, table, until, env.by_hand);
+      return postgres::complete_identity(session, env.publication, table, until, env.by_hand,
+                                         &marks);
     };
     const auto done = admin->use(steady_clock::now() + publish_patience, complete);
+    note_marks(table, marks);
     (done ? env.metrics->publications_done : env.metrics->publications_failed).Increment();
     if (!done)
       spdlog::warn("{}.{} or a partition of it has no REPLICA IDENTITY FULL: {}", table.schema,
                    table.name, done.error().message);
     self->send(others->directory, mend_atom_v, shape, snapshotter_actor{self});
+  }
+
+  /// What we have changed, so that it can be taken back; what cannot be noted stays as it is.
+  void note_marks(const table_info& table, const postgres::published_marks& marks) const {
+    if (marks.membership > 0)
+      if (auto noted = env.store->note_added_table({table.oid, marks.membership}); !noted)
+        spdlog::warn("{}", noted.error().message);
+    if (!marks.full.empty())
+      if (auto noted = env.store->note_full_tables(marks.full); !noted)
+        spdlog::warn("{}", noted.error().message);
   }
 
   /// For our log PostgreSQL's own words, for clients the name of the trouble.
@@ -134,18 +148,22 @@ struct snapshotter_state {
 
   result<void> publish(const shape_ptr& shape) {
     // Whether an earlier barrier on the table was finished is only known if it was ours, and under
-    // the present leader.
-    if (const auto term = env.status->term.load(); term != barriers_term) {
+    // the present leader. No table is taken out while the lock is held.
+    const std::shared_lock kept_in{env.gate->mutex};
+    if (const std::pair known{env.status->term.load(), env.gate->withdrawals};
+        known != barriers_known) {
       barriers.clear();
-      barriers_term = term;
+      barriers_known = known;
     }
     const auto& table = *shape->definition().table;
-    const auto done =
-        admin->use(steady_clock::now() + publish_patience, [&](auto& session, auto until) {
-          return postgres::ensure_published(session, env.publication, table,
-                                            !barriers.contains(table.oid), until, env.by_hand);
-        });
+    postgres::published_marks marks;
+    const auto done = admin->use(steady_clock::now() + publish_patience, [&](auto& session,
+                                                                             auto until) {
+      return postgres::ensure_published(session, env.publication, table,
+                                        !barriers.contains(table.oid), until, env.by_hand, &marks);
+    });
     (done ? env.metrics->publications_done : env.metrics->publications_failed).Increment();
+    note_marks(table, marks);
     if (!done) {
       if (done.error().sqlstate == "42704" || done.error().sqlstate == "55000")
         self->send(others->reconciler, renew_atom_v);
@@ -555,9 +573,10 @@ struct snapshotter_state {
   std::optional<kept_session> admin;  ///< Never empty.
   std::optional<kept_session> reader; ///< Only if rows are read through another URL.
   std::optional<fence_maker> fence;   ///< Never empty.
-  std::set<std::uint32_t>
-      barriers; ///< Tables whose writer barrier this snapshotter has seen through
-  std::uint64_t barriers_term = 0; ///< under this leader.
+  /// Tables whose writer barrier this snapshotter has seen through, in this term, and since so many
+  /// tables were taken out of the publication.
+  std::set<std::uint32_t> barriers;
+  std::pair<std::uint64_t, std::uint64_t> barriers_known;
   std::uint64_t created_lsn = 0;
   std::string obstacle; ///< Why the last snapshot could not be used.
 };

@@ -5,6 +5,7 @@
 #include "actors/cast.hpp"
 #include "actors/node_status.hpp"
 #include "actors/protocol.hpp"
+#include "actors/publication_gate.hpp"
 #include "cluster/control_message.hpp"
 #include "monitoring/metrics.hpp"
 #include "postgres/connection.hpp"
@@ -26,6 +27,7 @@ struct snapshotter_environment {
       snapshot_url; ///< For reading rows; may go through a pooler.
   std::string publication;
   bool by_hand = false; ///< Tables are published by an administrator, and only looked at.
+  publication_gate* gate = nullptr;
   storage::store* store = nullptr;
   node_status* status = nullptr;
   monitoring::metrics* metrics = nullptr;

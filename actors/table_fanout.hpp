@@ -43,8 +43,12 @@ struct stream_relation {
   bool identity_full = false;
   std::vector<ancestor> ancestors = {}; ///< Nearest first.
 
-  /// True if rows of the one mean the same when read as rows of the other.
-  bool has_same_rows(const stream_relation& other) const { return columns == other.columns; }
+  /// True if a row that came as `before` says can be read as this says: at most, columns have been
+  /// added behind.
+  bool continues(const stream_relation& before) const {
+    return before.columns.size() <= columns.size() &&
+           std::equal(before.columns.begin(), before.columns.end(), columns.begin());
+  }
 
   /// True if its changes are changes of `table`, too.
   bool feeds(std::uint32_t table) const {

@@ -57,7 +57,8 @@ std::string help_text() {
          "Usage:\n"
          "  busbar serve [--<setting> <value>]...   run the service\n"
          "  busbar doctor [--json]                  check settings, PostgreSQL and disk\n"
-         "  busbar cleanup [--dry-run] [--force]    drop what Busbar made in PostgreSQL\n"
+         "  busbar cleanup [--dry-run] [--force] [--replica-identity]\n"
+         "                                          drop what Busbar made in PostgreSQL\n"
          "  busbar serve --help                     list the settings, which all three read\n"
          "  busbar policy check --token <token>     what a token may see, and why; --help says "
          "more\n"
@@ -96,14 +97,19 @@ std::string doctor_help_text() {
 }
 
 std::string cleanup_help_text() {
-  return "Usage: busbar cleanup [--dry-run] [--force] [--<setting> <value>]...\n"
+  return "Usage: busbar cleanup [--dry-run] [--force] [--replica-identity] [--<setting> "
+         "<value>]...\n"
          "\n"
          "Drops the replication slot of this stream id, and its publication if it belongs to the "
          "role\n"
          "of DATABASE_URL. For a Busbar that is retired: a slot that nobody reads fills "
          "PostgreSQL's\n"
-         "disk. The storage directory and the replica identity of tables stay as they are.\n"
+         "disk. The storage directory stays as it is.\n"
          "\n"
+         "  --replica-identity\n"
+         "              also gives tables the default replica identity again where the storage\n"
+         "              directory knows that Busbar has set it to FULL, and no other publication\n"
+         "              has them; for other tables that have FULL the SQL is printed\n"
          "  --dry-run   prints the SQL and changes nothing\n"
          "  --force     also if a Busbar leads the stream: ends its session first. Unless it is\n"
          "              stopped, it makes everything anew.\n"
@@ -191,11 +197,12 @@ void declare(CLI::App& app, subcommand& sub, command_line& line) {
   sub.parser->add_flag("-h,--help", sub.help);
   sub.parser->allow_extras();
   for (const auto& flag : sub.own_flags)
-    sub.parser->add_flag(flag, flag == "--json"      ? line.json
-                               : flag == "--dry-run" ? line.dry_run
-                               : flag == "--active"  ? line.must_be_active
-                               : flag == "--strict"  ? line.strict
-                                                     : line.force);
+    sub.parser->add_flag(flag, flag == "--json"               ? line.json
+                               : flag == "--dry-run"          ? line.dry_run
+                               : flag == "--active"           ? line.must_be_active
+                               : flag == "--strict"           ? line.strict
+                               : flag == "--replica-identity" ? line.replica_identity
+                                                              : line.force);
   sub.values.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i)
     sub.options.push_back(!is_read_by(sub.what, table[i]) ? nullptr
@@ -249,7 +256,10 @@ result<command_line> read_command_line(const std::vector<std::string>& arguments
   std::array<subcommand, 6> subs{
       subcommand{"serve", command::serve, serve_help_text, {}},
       subcommand{"doctor", command::doctor, doctor_help_text, {"--json"}},
-      subcommand{"cleanup", command::cleanup, cleanup_help_text, {"--dry-run", "--force"}},
+      subcommand{"cleanup",
+                 command::cleanup,
+                 cleanup_help_text,
+                 {"--dry-run", "--force", "--replica-identity"}},
       subcommand{"health", command::health, help_text, {"--active"}},
       subcommand{"policy", command::check_policy, policy_help_text, {}},
       subcommand{"cluster", command::cluster_status, cluster_help_text, {"--json", "--strict"}}};

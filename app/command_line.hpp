@@ -18,6 +18,7 @@ struct command_line {
   bool json = false;
   bool dry_run = false;
   bool force = false;
+  bool replica_identity = false;
   bool must_be_active = false; ///< For health.
   std::string verb = {};       ///< For check_policy, as are the next two.
   std::string token = {};

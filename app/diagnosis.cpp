@@ -1,6 +1,7 @@
 #include "app/diagnosis.hpp"
 
 #include "app/setting_values.hpp"
+#include "postgres/known_faults.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -80,6 +81,12 @@ findings judge_server(const postgres::server_inspection& server) {
   if (server.version < 140'000)
     out.push_back(
         {verdict::wrong, "version", what + ": 14 or newer is required", {"upgrade PostgreSQL"}});
+  else if (const auto fault = postgres::decoding_fault(server.version); !fault.empty())
+    out.push_back({verdict::warn,
+                   "version",
+                   what + ": " + std::string{fault},
+                   {"upgrade to the newest minor release of PostgreSQL " +
+                    std::to_string(server.version / 10'000)}});
   else
     out.push_back({verdict::ok, "version", what, {}});
   if (server.in_recovery)

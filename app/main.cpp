@@ -259,6 +259,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
     exposer = std::move(*started);
   }
 
+  publication_gate publishing;
   caf::actor_system_config caf_config;
   // Workers wait on one queue; CAF's default lets idle ones look for work in a loop.
   caf_config.set("scheduler.policy", caf::atom("sharing"));
@@ -276,6 +277,9 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                             .chunk_bytes_max = config.chunk_bytes,
                             .entry_bytes_max = memory.entries(materializers),
                             .aside_bytes_max = memory.aside(materializers),
+                            .spool_directory = config.storage_dir,
+                            .spool_bytes_max = config.spool_bytes / materializers,
+                            .parked_max = config.parked_shape,
                             .secret = secret,
                             .has_followers = clustered},
                            others));
@@ -294,6 +298,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                                                       .snapshot_url = *snapshot_url,
                                                       .publication = stream.publication(),
                                                       .by_hand = config.manual_publishing,
+                                                      .gate = &publishing,
                                                       .store = store->get(),
                                                       .status = &status,
                                                       .metrics = &metrics,
@@ -329,16 +334,24 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                                        .index = &index,
                                        .tenants = tenant_rule},
                                       others);
-  others->reconciler = spawn_reconciler(system,
-                                        {.url = *url,
-                                         .publication = stream.publication(),
-                                         .slot = stream.slot(),
-                                         .index = &index,
-                                         .status = &status,
-                                         .period = config.reconcile_period,
-                                         .report = config.metrics_port == 0 ? nullptr : &slot,
-                                         .metrics = &metrics},
-                                        others);
+  others->reconciler =
+      spawn_reconciler(system,
+                       {.url = *url,
+                        .publication = stream.publication(),
+                        .slot = stream.slot(),
+                        .index = &index,
+                        .status = &status,
+                        .period = config.reconcile_period,
+                        .unused = {.store = store->get(),
+                                   .index = &index,
+                                   .gate = &publishing,
+                                   .status = &status,
+                                   .publication = stream.publication(),
+                                   .delay = config.manual_publishing ? std::chrono::milliseconds{0}
+                                                                     : config.unused_table},
+                        .report = config.metrics_port == 0 ? nullptr : &slot,
+                        .metrics = &metrics},
+                       others);
   others->janitor = spawn_janitor(
       system,
       {.store = store->get(),

@@ -474,6 +474,16 @@ std::vector<setting> main_table() {
                 "How often followed tables are compared with PostgreSQL's catalog, to notice what "
                 "the stream does not tell: a table dropped, renamed or no longer published."},
                &settings::reconcile_period, 1ms, 100ms, 24h),
+      duration({"BUSBAR_UNUSED_TABLE_TIMEOUT",
+                {},
+                "A table that Busbar has added to its publication leaves it when no shape has been "
+                "on it for so long; 0 keeps it."},
+               &settings::unused_table, 1ms, 0ms, 8760h),
+      duration({"BUSBAR_PARKED_SHAPE_TIMEOUT",
+                {},
+                "A shape whose subquery brings in rows that PostgreSQL cannot show for so long "
+                "begins anew: until it has them, PostgreSQL keeps its WAL."},
+               &settings::parked_shape, 1ms, 1s, 8760h),
       duration({"BUSBAR_LONG_POLL_TIMEOUT",
                 {"ELECTRIC_LONG_POLL_TIMEOUT"},
                 "How long a live request waits for a change."},
@@ -537,6 +547,12 @@ std::vector<setting> main_table() {
                 "How often the limits of shapes are looked at; one that was read since the last "
                 "look is never removed for them."},
                &settings::expiry_period, 1ms, 100ms, 1h),
+      size({"BUSBAR_SPOOL_BYTES",
+            {},
+            "Disk, in the storage directory, for changes that shapes will want which are still "
+            "being "
+            "made, beyond their part of BUSBAR_MEMORY_BUDGET; what does not fit ends the shape."},
+           &settings::spool_bytes, {0, std::uint64_t{1} << 50}),
       on_or_off(row({"BUSBAR_COMPACTION",
                      {},
                      "Merges older updates of the same row in the logs of shapes, all but those of "

@@ -299,6 +299,7 @@ result<invocation> parse_invocation(const std::vector<std::string>& arguments,
     return out;
   out.json = line->json;
   out.dry_run = line->dry_run;
+  out.replica_identity = line->replica_identity;
   out.force = line->force;
   out.must_be_active = line->must_be_active;
   out.token = std::move(line->token);

@@ -35,6 +35,8 @@ struct settings {
   bool random_slot_name = false;             ///< BUSBAR_TEMPORARY_REPLICATION_SLOT_USE_RANDOM_NAME
   bool failover_slot = true;                 ///< BUSBAR_FAILOVER_REPLICATION_SLOT
   std::size_t chunk_bytes = 10'485'760;      ///< BUSBAR_SHAPE_CHUNK_BYTES_THRESHOLD
+  std::chrono::milliseconds unused_table{3'600'000};  ///< BUSBAR_UNUSED_TABLE_TIMEOUT
+  std::chrono::milliseconds parked_shape{300'000};    ///< BUSBAR_PARKED_SHAPE_TIMEOUT
   std::chrono::milliseconds long_poll{20'000};        ///< BUSBAR_LONG_POLL_TIMEOUT
   std::chrono::milliseconds reconcile_period{60'000}; ///< BUSBAR_TWEAKS_SCHEMA_RECONCILER_PERIOD
   std::chrono::seconds cache_max_age{60};             ///< BUSBAR_CACHE_MAX_AGE
@@ -54,6 +56,7 @@ struct settings {
   std::size_t storage_bytes_max = 0;       ///< BUSBAR_MAX_STORAGE_BYTES; 0 = no limit
   std::chrono::milliseconds shape_idle{0}; ///< BUSBAR_SHAPE_IDLE_TIMEOUT; 0 = for ever
   std::chrono::milliseconds expiry_period{60'000};       ///< BUSBAR_TWEAKS_EXPIRY_PERIOD
+  std::size_t spool_bytes = std::size_t{8} << 30;        ///< BUSBAR_SPOOL_BYTES
   bool compaction = true;                                ///< BUSBAR_COMPACTION
   std::chrono::milliseconds compaction_horizon{600'000}; ///< BUSBAR_COMPACTION_HORIZON
   std::string log_level = "info";                        ///< BUSBAR_LOG_LEVEL
@@ -97,10 +100,11 @@ struct invocation {
   bool json = false;    ///< For doctor and cluster_status.
   bool dry_run = false; ///< For cleanup, as is `force`.
   bool force = false;
-  bool must_be_active = false; ///< For health: it is not enough that it serves.
-  std::string token = {};      ///< For check_policy; "-" = from the standard input.
-  std::string table = {};      ///< For check_policy; empty = all.
-  bool strict = false;         ///< For cluster_status: all members must be reachable.
+  bool replica_identity = false; ///< For cleanup: give tables back the one they had.
+  bool must_be_active = false;   ///< For health: it is not enough that it serves.
+  std::string token = {};        ///< For check_policy; "-" = from the standard input.
+  std::string table = {};        ///< For check_policy; empty = all.
+  bool strict = false;           ///< For cluster_status: all members must be reachable.
 };
 
 /// Reads the command line, then the environment for what it leaves open. `arguments` starts after

@@ -95,10 +95,11 @@ start_busbar() {
   shift 3
   HTTP_PORT=$(free_port)
   METRICS_PORT=$(free_port)
+  echo "$METRICS_PORT" > "$WORK/metrics.port"
   BUSBAR_BEGAN_NS=$(now_ns)
   env DATABASE_URL="postgresql://postgres@127.0.0.1:$PG_PORT/$database" BUSBAR_INSECURE=true \
     BUSBAR_PORT="$HTTP_PORT" BUSBAR_METRICS_PORT="$METRICS_PORT" BUSBAR_STORAGE_DIR="$storage" \
-    BUSBAR_REPLICATION_STREAM_ID="$stream" "$@" "$BUSBAR" serve >> "$WORK/busbar-$stream.log" 2>&1 &
+    BUSBAR_REPLICATION_STREAM_ID="$stream" "${SERVER_ENV[@]}" "$@" "$BUSBAR" serve >> "$WORK/busbar-$stream.log" 2>&1 &
   BUSBAR_PID=$!
   note_process "$BUSBAR_PID"
 }

@@ -102,21 +102,7 @@ pg_result_of<connection> connection::open_replication(const connection_url& url,
     return broken(std::move(why));
   }
   connection opened{*session};
-  // Rows must read the same here as in a snapshot (spec 1.17), whatever the role or the database
-  // has set. The keepalives let the server notice that we are gone: this session holds the lock.
-  auto pinned = opened.command("SET bytea_output = 'hex'; SET DateStyle = 'ISO, DMY'; "
-                               "SET TimeZone = 'UTC'; SET extra_float_digits = 1; "
-                               "SET IntervalStyle = 'iso_8601'; SET client_encoding = 'UTF8'; "
-                               "SET search_path = ''; SET standard_conforming_strings = on; "
-                               "SET statement_timeout = 0; SET lock_timeout = 0; "
-                               "SET idle_in_transaction_session_timeout = 0; "
-                               "SET idle_session_timeout = 0; "
-                               "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
-                               "SET tcp_keepalives_count = 3",
-                               until);
-  if (pinned && opened.server_version() >= 170000)
-    pinned = opened.command("SET transaction_timeout = 0", until);
-  if (!pinned)
+  if (auto pinned = opened.command(pinned_for_replication(opened.server_version()), until); !pinned)
     return broken(std::move(pinned).error());
   return opened;
 }

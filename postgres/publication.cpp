@@ -4,6 +4,7 @@
 #include "postgres/slot_sql.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 namespace busbar::postgres {
@@ -23,6 +24,10 @@ std::string qualified(std::string_view schema, std::string_view name) {
   return quote_identifier(schema) + "." + quote_identifier(name);
 }
 
+std::uint32_t number(const std::string& text) {
+  return static_cast<std::uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
+}
+
 /// The relations whose rows are written: the table itself, or every leaf of a partitioned one.
 std::string leaves_of(const table_info& table) {
   const auto oid = std::to_string(table.oid);
@@ -36,6 +41,8 @@ struct state_of_table {
   struct leaf {
     std::string schema;
     std::string name;
+    std::uint32_t oid = 0;
+    bool has_default = false;
   };
   std::vector<leaf> without_identity; ///< In order, so that two instances cannot deadlock.
 };
@@ -69,7 +76,7 @@ pg_result_of<state_of_table> look(connection& session, std::string_view publicat
           "   r.prrelid = up.oid WHERE r.prpubid = p.oid)" +
           list_of_schemas + ", " + partial +
           ","
-          " ln.nspname, l.relname"
+          " ln.nspname, l.relname, l.oid, l.relreplident = 'd'"
           " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
           " LEFT JOIN pg_catalog.pg_publication p ON p.pubname = " +
           quote_literal(publication) + " LEFT JOIN (pg_catalog.pg_class l JOIN " +
@@ -101,7 +108,8 @@ pg_result_of<state_of_table> look(connection& session, std::string_view publicat
   state.member = is(3);
   for (int row = 0; row < found->count(); ++row)
     if (found->at(row, 6))
-      state.without_identity.push_back({found->text(row, 5), found->text(row, 6)});
+      state.without_identity.push_back({found->text(row, 5), found->text(row, 6),
+                                        number(found->text(row, 7)), found->at(row, 8) == "t"});
   return state;
 }
 
@@ -157,7 +165,8 @@ pg_error incomplete(std::string_view publication, const table_info& table,
 }
 
 pg_result_of<void> change(connection& session, std::string_view publication,
-                          const table_info& table, const state_of_table& state, deadline until) {
+                          const table_info& table, const state_of_table& state, deadline until,
+                          published_marks* marks) {
   const auto name = qualified(table.schema, table.name);
   const auto membership = membership_of(publication, table);
   const auto run = [&](const std::string& statements) -> pg_result_of<void> {
@@ -168,17 +177,27 @@ pg_result_of<void> change(connection& session, std::string_view publication,
                               "\", or their owner must run: " + statements;
     return done;
   };
+  const auto mark = [&](const state_of_table::leaf& leaf) {
+    if (marks && leaf.has_default)
+      marks->full.push_back(leaf.oid);
+  };
   if (!table.partitioned) {
     // Both at once: a published table without an identity would refuse the application's updates.
     std::string statements = state.member ? "" : membership;
     for (const auto& leaf : state.without_identity)
       statements += (statements.empty() ? "" : "; ") + identity_of(leaf);
-    return run(statements);
+    auto done = run(statements);
+    if (done)
+      for (const auto& leaf : state.without_identity)
+        mark(leaf);
+    return done;
   }
   // One transaction a partition, so that never more than one of them is locked; the root last.
-  for (const auto& leaf : state.without_identity)
+  for (const auto& leaf : state.without_identity) {
     if (auto done = run(identity_of(leaf)); !done)
       return done;
+    mark(leaf);
+  }
   return state.member ? pg_result_of<void>{} : run(membership);
 }
 
@@ -231,7 +250,55 @@ pg_result_of<void> wait_for_end(connection& session, std::string writers, deadli
   return {};
 }
 
+/// The row by which the table itself is in the publication; 0 if there is none.
+std::uint32_t row_of(connection& session, std::string_view publication, const table_info& table,
+                     deadline until) {
+  auto found = session.command(
+      pinned(session.server_version()) +
+          "SET LOCAL search_path = ''; SELECT r.oid FROM pg_catalog.pg_publication_rel r"
+          " JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = " +
+          quote_literal(publication) + " AND r.prrelid = " + std::to_string(table.oid),
+      until);
+  if (!found || found->count() != 1)
+    return 0;
+  return number(found->text(0, 0));
+}
+
 } // namespace
+
+pg_result_of<std::optional<membership>> find_membership(connection& session,
+                                                        std::string_view publication,
+                                                        std::uint32_t table, std::uint32_t row,
+                                                        deadline until) {
+  auto found = session.command(
+      pinned(session.server_version()) +
+          "SET LOCAL search_path = ''; SELECT n.nspname, c.relname, t.oid"
+          " FROM pg_catalog.pg_publication_rel r"
+          " JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid AND p.pubname = " +
+          quote_literal(publication) +
+          " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+          " JOIN pg_catalog.pg_class t ON t.oid = c.oid OR t.oid IN"
+          "   (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid))"
+          " WHERE r.oid = " +
+          std::to_string(row) + " AND r.prrelid = " + std::to_string(table),
+      until);
+  if (!found)
+    return broken(std::move(found).error());
+  if (found->count() == 0)
+    return std::optional<membership>{};
+  membership here{.name = qualified(found->text(0, 0), found->text(0, 1)), .tables = {}};
+  for (int i = 0; i < found->count(); ++i)
+    here.tables.push_back(number(found->text(i, 2)));
+  return std::optional{std::move(here)};
+}
+
+pg_result_of<void> withdraw(connection& session, std::string_view publication,
+                            const std::string& table, deadline until) {
+  return run_alone(
+      session, "ALTER PUBLICATION " + quote_identifier(publication) + " DROP TABLE ONLY " + table,
+      until);
+}
 
 pg_result_of<bool> is_publication_whole(connection& session, std::string_view publication,
                                         deadline until) {
@@ -244,7 +311,7 @@ pg_result_of<bool> is_publication_whole(connection& session, std::string_view pu
 
 pg_result_of<publishing> ensure_published(connection& session, std::string_view publication,
                                           const table_info& table, bool force_barrier,
-                                          deadline until, bool by_hand) {
+                                          deadline until, bool by_hand, published_marks* marks) {
   auto needed = publishing::was_complete;
   for (auto pause = first_retry;; pause = std::min(2 * pause, longest_retry)) {
     auto state = look(session, publication, table, until);
@@ -256,11 +323,14 @@ pg_result_of<publishing> ensure_published(connection& session, std::string_view 
       return broken(incomplete(publication, table, *state));
     // Even if somebody else makes the change: their barrier is not ours.
     needed = std::max(needed, state->member ? publishing::set_identity : publishing::added_table);
-    auto done = change(session, publication, table, *state, until);
+    auto done = change(session, publication, table, *state, until, marks);
     if (!done && (!is_passing(done.error()) || clock::now() + pause >= until))
       return broken(std::move(done).error());
     if (!done)
       std::this_thread::sleep_for(pause);
+    else if (marks && !state->member)
+      if (const auto row = row_of(session, publication, table, until); row > 0)
+        marks->membership = row;
   }
   if (needed == publishing::was_complete && !force_barrier)
     return needed;
@@ -273,7 +343,8 @@ pg_result_of<publishing> ensure_published(connection& session, std::string_view 
 }
 
 pg_result_of<void> complete_identity(connection& session, std::string_view publication,
-                                     const table_info& table, deadline until, bool by_hand) {
+                                     const table_info& table, deadline until, bool by_hand,
+                                     published_marks* marks) {
   for (auto pause = first_retry;; pause = std::min(2 * pause, longest_retry)) {
     auto state = look(session, publication, table, until);
     if (!state)
@@ -282,7 +353,7 @@ pg_result_of<void> complete_identity(connection& session, std::string_view publi
       return {};
     if (by_hand)
       return broken(incomplete(publication, table, *state));
-    auto done = change(session, publication, table, *state, until);
+    auto done = change(session, publication, table, *state, until, marks);
     if (!done && (!is_passing(done.error()) || clock::now() + pause >= until))
       return done;
     if (!done)

@@ -41,6 +41,21 @@ std::string pinned(int server_version) {
   return text;
 }
 
+std::string pinned_for_replication(int server_version) {
+  std::string text = "SET bytea_output = 'hex'; SET DateStyle = 'ISO, DMY'; "
+                     "SET TimeZone = 'UTC'; SET extra_float_digits = 1; "
+                     "SET IntervalStyle = 'iso_8601'; SET client_encoding = 'UTF8'; "
+                     "SET search_path = ''; SET standard_conforming_strings = on; "
+                     "SET statement_timeout = 0; SET lock_timeout = 0; "
+                     "SET idle_in_transaction_session_timeout = 0; "
+                     "SET idle_session_timeout = 0; "
+                     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
+                     "SET tcp_keepalives_count = 3";
+  if (server_version >= 170000)
+    text += "; SET transaction_timeout = 0";
+  return text;
+}
+
 waited wait_for(PGconn* session, short events, wake_fds wake, deadline until) {
   if ((events & POLLIN) != 0 && tls_has_input(session))
     return waited::ready;

@@ -20,6 +20,10 @@ pg_error timed_out(std::string_view doing);
 /// default ends it: we have deadlines of our own. Leaves the session as it was, because a pooler
 /// may hand it on. Waits for locks stay limited as they are.
 std::string pinned(int server_version);
+/// What the replication session begins with, for as long as it lives. Rows must read the same there
+/// as in a snapshot (spec 1.17), whatever the role or the database has set. The keepalives let the
+/// server notice that we are gone: this session holds the lock.
+std::string pinned_for_replication(int server_version);
 inline constexpr std::string_view leads_to_a_pooler =
     "; DATABASE_URL leads to a pooler: give PostgreSQL's own address, and the pooler's as "
     "BUSBAR_POOLED_DATABASE_URL";

@@ -32,6 +32,10 @@ std::string slot_sql(int server_version, std::string_view name) {
          quote_literal(name);
 }
 
+std::string standby_snapshot_sql(int server_version) {
+  return server_version < 160000 ? "" : "SELECT pg_catalog.pg_log_standby_snapshot()";
+}
+
 std::string publication_sql(std::string_view name) {
   return "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot,"
          " pg_catalog.pg_has_role(pubowner, 'USAGE') FROM pg_catalog.pg_publication"

@@ -27,6 +27,10 @@ enum class slot_field : int {
 };
 std::string slot_sql(int server_version, std::string_view name);
 
+/// Has the running transactions logged, which a slot that is being made waits for; "" where only
+/// PostgreSQL itself can do that, before version 16.
+std::string standby_snapshot_sql(int server_version);
+
 /// The fields of publication_sql(), one row if it is there.
 enum class publication_field : int {
   is_whole, ///< All four operations, and not by way of partition roots.

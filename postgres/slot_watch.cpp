@@ -1,6 +1,7 @@
 #include "postgres/slot_watch.hpp"
 
 #include "postgres/session.hpp"
+#include "postgres/slot_sql.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -9,7 +10,6 @@ namespace busbar::postgres {
 namespace {
 
 constexpr std::chrono::seconds answer_max{2};
-constexpr int logs_standby_snapshots = 160000; ///< Since this version.
 
 } // namespace
 
@@ -42,8 +42,9 @@ std::string slot_watch::look() {
     if (found->at(row, 1))
       who += " (for " + found->text(row, 1) + " s)";
   }
-  if (may_log_ && session_->server_version() >= logs_standby_snapshots)
-    if (auto logged = ask("SELECT pg_catalog.pg_log_standby_snapshot()"); !logged) {
+  if (const auto hurry = standby_snapshot_sql(session_->server_version());
+      may_log_ && !hurry.empty())
+    if (auto logged = ask(hurry); !logged) {
       may_log_ = logged.error().sqlstate != "42883" && logged.error().sqlstate != "42501";
       spdlog::info("cannot log the running transactions: {}", logged.error().message);
     }

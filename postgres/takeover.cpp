@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 #include "postgres/inspection.hpp"
+#include "postgres/known_faults.hpp"
 #include "postgres/session.hpp"
 #include "postgres/slot_sql.hpp"
 #include "postgres/slot_watch.hpp"
@@ -69,6 +70,9 @@ pg_result_of<void> dialogue::identify() {
   if (leader.server_version < 140000)
     return fatal("PostgreSQL 14 or newer is required, this server is version " +
                  std::to_string(leader.server_version / 10000));
+  if (const auto fault = decoding_fault(leader.server_version); !fault.empty())
+    spdlog::warn("PostgreSQL {}.{}: {}; upgrade to its newest minor release",
+                 leader.server_version / 10'000, leader.server_version % 10'000, fault);
   auto system = session.command("IDENTIFY_SYSTEM", soon());
   if (!system) {
     auto why = std::move(system).error();

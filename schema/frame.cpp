@@ -74,9 +74,18 @@ bool is_sound(schema::Frame::Reader root) {
 
 } // namespace
 
-frame::body::body(kj::Array<capnp::word> taken)
-    : words{kj::mv(taken)}, reader{words.asPtr(), reader_options()},
+frame::body::body(kj::Array<capnp::word> from)
+    : taken{kj::mv(from)}, words{taken.asPtr()}, reader{words, reader_options()},
       root{reader.getRoot<schema::Frame>()} {}
+frame::body::body(kj::ArrayPtr<const capnp::word> borrowed, std::shared_ptr<const void> from)
+    : owner{std::move(from)}, words{borrowed}, reader{words, reader_options()},
+      root{reader.getRoot<schema::Frame>()} {}
+
+frame frame::borrow(std::string_view bytes, std::shared_ptr<const void> owner) {
+  const auto* const words = reinterpret_cast<const capnp::word*>(bytes.data());
+  return frame{std::make_shared<const body>(kj::arrayPtr(words, bytes.size() / sizeof(capnp::word)),
+                                            std::move(owner))};
+}
 
 frame frame::build(capnp::MessageBuilder& message) {
   return frame{std::make_shared<const body>(capnp::messageToFlatArray(message))};

@@ -27,6 +27,9 @@ public:
   /// Reads a frame that came from another node or from disk; checks that it is well-formed.
   static result<frame> parse(std::string_view bytes);
 
+  /// The bytes of a frame that was made here, which `owner` keeps where they are.
+  static frame borrow(std::string_view bytes, std::shared_ptr<const void> owner);
+
   /// Only if *this is not empty.
   schema::Frame::Reader read() const { return body_->root; }
   bool empty() const noexcept { return body_ == nullptr; }
@@ -36,7 +39,10 @@ public:
 private:
   struct body {
     explicit body(kj::Array<capnp::word> taken);
-    kj::Array<capnp::word> words;
+    body(kj::ArrayPtr<const capnp::word> borrowed, std::shared_ptr<const void> from);
+    std::shared_ptr<const void> owner; ///< Of the words, if they are borrowed.
+    kj::Array<capnp::word> taken;      ///< If not.
+    kj::ArrayPtr<const capnp::word> words;
     capnp::FlatArrayMessageReader reader;
     schema::Frame::Reader root;
   };

@@ -1,6 +1,7 @@
 #include "storage/inspection.hpp"
 
 #include "schema/records.capnp.h"
+#include "storage/rocks.hpp"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
@@ -111,6 +112,11 @@ directory_inspection inspect(const std::string& directory) {
     const auto durable = store.db->Get({}, family.get(), durable_name, &bytes);
     if (durable.ok() && bytes.size() == 8)
       out.durable = lsn{read_be64(bytes.data())};
+    const std::unique_ptr<rocksdb::Iterator> it{store.db->NewIterator({}, family.get())};
+    constexpr std::string_view prefix = full_prefix;
+    for (it->Seek(slice(prefix)); it->Valid() && it->key().starts_with(slice(prefix)); it->Next())
+      if (it->key().size() == prefix.size() + 4)
+        out.full_tables.push_back(read_be32(it->key().data() + prefix.size()));
   }
   if (out.format > format_version)
     return unreadable("it has format " + std::to_string(out.format) +

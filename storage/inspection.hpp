@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace busbar::storage {
 
@@ -22,8 +23,9 @@ struct directory_inspection {
   int holder = 0;           ///< in_use: the process, if it is on this machine.
   std::string problem;      ///< unreadable: why.
   std::uint32_t format = 0; ///< readable; 0 = nothing has been stored that has a format.
-  std::optional<node_identity> identity; ///< readable: whose data it is.
-  lsn durable{};                         ///< readable
+  std::optional<node_identity> identity;  ///< readable: whose data it is.
+  lsn durable{};                          ///< readable
+  std::vector<std::uint32_t> full_tables; ///< readable: as store::note_full_tables() was told.
 };
 
 /// Not for a process that has this store open: POSIX drops a process's lock on a file when the

@@ -35,6 +35,18 @@ result<std::uint32_t> parse_note_key(std::string_view key) {
   return read_be32(key.data() + 1);
 }
 
+std::string added_key(std::uint32_t table) {
+  std::string key = added_prefix;
+  append_be32(key, table);
+  return key;
+}
+
+std::string full_key(std::uint32_t table) {
+  std::string key = full_prefix;
+  append_be32(key, table);
+  return key;
+}
+
 std::string shape_prefix(shape_id shape) {
   std::string key;
   append_be64(key, to_number(shape));

@@ -32,6 +32,11 @@
 //              "open" writer(u32)                      tx(u64): a transaction written in part
 //              "next shape"                            shape(u64)
 //              "lineage"                               (term(u64) first(u64))*: lineage.hpp
+//              "table" oid(u32)                        oid(u32) of the row in pg_publication_rel by
+//                                                      which we have added it to the publication
+//              "full" oid(u32)                         empty: we have given the table REPLICA
+//              IDENTITY
+//                                                      FULL, and it had the default
 #pragma once
 
 #include "base/keyed_hash.hpp"
@@ -75,6 +80,10 @@ inline constexpr char lineage_name[] = "lineage";
 inline constexpr char open_prefix[] = "open";
 inline constexpr char open_prefix_end[] = "opeo";
 std::string open_key(std::uint32_t writer);
+inline constexpr char added_prefix[] = "table";
+std::string added_key(std::uint32_t table);
+inline constexpr char full_prefix[] = "full";
+std::string full_key(std::uint32_t table);
 
 // In family "directory".
 inline constexpr char table_prefix[] = "d";

@@ -62,6 +62,11 @@ bool space_guard::admits(std::size_t bytes) noexcept {
   return !is_low;
 }
 
+bool space_guard::can_spare(std::size_t bytes) const noexcept {
+  const auto disk = look_at(directory_);
+  return disk && disk->free >= 2 * marks_for(disk->size).high + bytes;
+}
+
 void space_guard::hold_ballast(std::uint64_t free) noexcept {
   if (free < 2 * marks_.high + marks_.ballast)
     return;

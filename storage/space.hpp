@@ -37,6 +37,8 @@ public:
     std::uint64_t free = 0;
   };
   std::optional<room> look() const noexcept;
+  /// Whether others than RocksDB may have so much of the disk, without bringing it near the marks.
+  bool can_spare(std::size_t bytes) const noexcept;
   /// False while nothing is admitted; looks again.
   bool has_room() noexcept { return admits(0); }
   void drop_ballast() noexcept;

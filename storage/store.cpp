@@ -194,6 +194,10 @@ bool store::accepts_writes() const noexcept {
   return !body_->refuses.load(std::memory_order_relaxed) && body_->space->has_room();
 }
 
+bool store::can_spare(std::size_t bytes) const noexcept {
+  return body_->space->can_spare(bytes);
+}
+
 result<void> store::commit(batch& writes) {
   if (auto room = body_->room_for(writes.size_bytes()); !room)
     return room;

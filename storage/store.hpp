@@ -107,6 +107,13 @@ private:
   std::unique_ptr<body> body_;
 };
 
+/// A table that we have added to the publication, by this membership (the oid of its row).
+struct added_table {
+  std::uint32_t oid = 0;
+  std::uint32_t membership = 0;
+  friend bool operator==(const added_table&, const added_table&) = default;
+};
+
 /// What expiry goes by.
 struct shape_usage {
   std::uint64_t read_micros = 0; ///< Since 1970; 0 = not known.
@@ -188,6 +195,16 @@ public:
   result<std::string> control_key(std::string_view first = {});
   result<lsn> durable() const;              ///< 0 if nothing was ever acknowledged.
   result<std::uint64_t> newest_xid() const; ///< As last given to sync(); 0 if never.
+
+  /// What we have changed of PostgreSQL's tables; inspect() tells the second, too.
+  result<void> note_added_table(const added_table& table);
+  /// These had the default replica identity, and have FULL since.
+  result<void> note_full_tables(std::span<const std::uint32_t> oids);
+  result<void> forget_added_table(std::uint32_t oid);
+  result<std::vector<added_table>> added_tables() const;
+
+  /// Whether the disk has room for so much that others than the store write, and some left for it.
+  bool can_spare(std::size_t bytes) const noexcept;
 
   /// Finds all finished shapes, by id. Marks as removed what an interrupted creation left behind,
   /// and shapes whose data cannot be read; takes back an interrupted transaction. Once, before

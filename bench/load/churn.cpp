@@ -36,12 +36,12 @@ public:
       thread.join();
     if (failure_)
       return fail(*failure_);
+    const unsigned long long next = options_.from + taken_;
     const auto seconds = std::chrono::duration<double>(clock::now() - begin).count();
     std::sort(made_ms_.begin(), made_ms_.end());
     std::printf("changed=%zu per_second=%.3f made_p99_ms=%.3f next=%llu\n", made_ms_.size(),
                 static_cast<double>(made_ms_.size()) / seconds,
-                made_ms_.empty() ? 0 : made_ms_[(made_ms_.size() - 1) * 99 / 100],
-                static_cast<unsigned long long>(options_.from + taken_));
+                made_ms_.empty() ? 0 : made_ms_[(made_ms_.size() - 1) * 99 / 100], next);
     return {};
   }
 

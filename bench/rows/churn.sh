@@ -6,7 +6,7 @@ CHURN_CLIENTS=200    # The row is about the feed, not about the number of reader
 CHURN_PER_SECOND=300 # Shapes made, and as many removed.
 
 row_churn() {
-  local ours theirs line next
+  local ours theirs next
   local query='table=feed&log=changes_only&where=tenant%20%3D%20{i}'
   make_database bench_churn
   rm -rf "$WORK/churn"

@@ -48,8 +48,8 @@ stop_members() {
   for pid in "${MEMBER_PID[@]}"; do ! kill -0 "$pid" 2> /dev/null || end_process "$pid"; done
 }
 
-# await_seen PORT POSITION LSN: until that node has the shape, and shows what was committed up to there.
-await_seen() {
+# await_member PORT POSITION LSN: until that node has the shape, and shows what was committed up to there.
+await_member() {
   "$LOAD" await --port "$1" --path "/v1/shape?table=changed&offset=now&${2%%&*}" --seen-from "$3" \
     --interval-ms 10 --patience 120 > /dev/null || die "the changes do not reach port $1"
 }
@@ -99,7 +99,7 @@ changes_through() {
     UPDATE changed SET amount = n WHERE id = 1 + n % 100; COMMIT; END LOOP; END \$\$"
   end=$(sql bench_cl "SELECT pg_current_wal_lsn() - '0/0'")
   sql bench_cl "UPDATE changed SET title = 'the last' WHERE id = 1" # whoever has seen it has seen all before
-  for i in "${!MEMBER_PID[@]}"; do await_seen "${MEMBER_PORT[i]}" "$position" "$end"; done
+  for i in "${!MEMBER_PID[@]}"; do await_member "${MEMBER_PORT[i]}" "$position" "$end"; done
   sleep 0.5
   for i in "${!MEMBER_PID[@]}"; do
     raw CL "$([[ $i == "$LEADER" ]] && echo leader || echo follower)_$size" \
@@ -150,7 +150,7 @@ leader_goes() {
   rm -f "$WORK"/g13-*
   for i in "${!MEMBER_PID[@]}"; do
     [[ $i != "$LEADER" ]] || continue
-    await_seen "${MEMBER_PORT[i]}" "$position" 0
+    await_member "${MEMBER_PORT[i]}" "$position" 0
     follow_log "${MEMBER_PORT[i]}" "$position" "$WORK/g13-$i" &
     readers+=($!)
   done
@@ -218,7 +218,7 @@ deliveries_by() {
   HTTP_PORT=${MEMBER_PORT[LEADER]}
   position=$(shape_position '/v1/shape?table=changed')
   for i in "${!MEMBER_PID[@]}"; do
-    await_seen "${MEMBER_PORT[i]}" "$position" 0
+    await_member "${MEMBER_PORT[i]}" "$position" 0
     exec {n}< <(exec "$LOAD" sse-clients --port "${MEMBER_PORT[i]}" --count $((SSE_CLIENTS / 3 * 3 / size)) \
       --path "/v1/shape?table=changed&$position&live=true&live_sse=true" --deliveries "$SSE_CHANGES" --patience 60)
     fd[i]=$n pids[i]=$!

@@ -1,5 +1,6 @@
 // prometheus.test.mjs: a real Prometheus scrapes a real node, which follows a real PostgreSQL; it then answers
-// every query of the dashboard and has no trouble with any rule.
+// every query of the dashboard and has no trouble with any rule. The node is a cluster's only member and has a gate, so
+// that it has their series, too.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -7,13 +8,26 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { ended, freePort, scratchDirectory, track, until } from '../client/harness/processes.mjs'
 import { scenario } from '../client/harness/scenario.mjs'
-import { follow, get } from '../client/harness/shapes.mjs'
+import { Issuer, fileOf } from '../client/harness/gate.mjs'
+import { request } from '../client/harness/raw.mjs'
+import { follow, get, target } from '../client/harness/shapes.mjs'
 import { poll } from '../client/harness/waiting.mjs'
 import { itemColumns, itemRows, stageBusbar, stagePostgres } from '../client/harness/stage.mjs'
 import { panels, queriesOf, read } from './harness.mjs'
 
 const postgres = await stagePostgres()
+const issuer = new Issuer('ES256')
+const secret = 'of the operator'
+const cluster = `127.0.0.1:${await freePort()}`
 const server = await stageBusbar(postgres, {
+  secret,
+  env: {
+    BUSBAR_JWT_KEY_FILE: fileOf('keys', issuer.keyFile),
+    BUSBAR_POLICY_FILE: fileOf('policy.yaml', 'tenant: who\ntables: {items: {where: "true"}}\nlimits: {requests_per_second: 100}\n'),
+    BUSBAR_CLUSTER_PEERS: cluster,
+    BUSBAR_CLUSTER_ADDRESS: cluster,
+    BUSBAR_CLUSTER_SECRET: 'sixteen-or-more-of-them',
+  },
   sql: `CREATE TABLE items (${itemColumns}); INSERT INTO items VALUES ${itemRows}`,
 })
 
@@ -43,15 +57,17 @@ const ask = await startPrometheus()
 
 scenario('the dashboard’s queries have answers, and the alerts are quiet', async () => {
   // A change, a removed shape, a client with an unknown handle: so that every series has a value.
-  const state = await follow(server, { table: 'items' })
-  const waiting = await poll(server, { table: 'items', handle: state.handle, offset: state.offset })
+  const state = await follow(server, { table: 'items', secret })
+  const waiting = await poll(server, { table: 'items', secret, handle: state.handle, offset: state.offset })
   const isWaiting = async () => /^busbar_waiting_readers 1$/m.test(await server.metrics())
   await until(isWaiting, 'the reader to wait')
   await server.query('UPDATE items SET done = NOT done')
   await waiting.answer
-  await get(server, { table: 'items', handle: 'unknown', offset: '0_0' })
+  await get(server, { table: 'items', secret, handle: 'unknown', offset: '0_0' })
+  const headers = { authorization: `Bearer ${issuer.token({ who: 'a' })}` }
+  assert.equal((await request(server, target({ table: 'items', offset: '-1' }), { headers })).status, 200)
   await server.query('TRUNCATE items')
-  const removed = () => get(server, { table: 'items', handle: state.handle, offset: state.offset })
+  const removed = () => get(server, { table: 'items', secret, handle: state.handle, offset: state.offset })
   await until(async () => (await removed()).status === 409, 'the shape is removed')
 
   for (const panel of panels)
@@ -61,6 +77,8 @@ scenario('the dashboard’s queries have answers, and the alerts are quiet', asy
         assert.notEqual(said?.status, 'error', `${panel.title}: ${said?.error}`)
         return said?.data.result.length > 0 && said.data.result
       }, `an answer to ${panel.title}: ${query}`)
+      if (panel.title === 'Members') assert.deepEqual(answer.map(({ metric }) => metric.state ?? '').sort(), ['', 'away', 'reachable'])
+      if (panel.title === 'At the gate') assert.ok(answer.some(({ metric }) => metric.outcome === 'admitted'))
       if (panel.title === 'Leader' || panel.title === 'Errors')
         assert.equal(answer[0].value[1], panel.title === 'Leader' ? '1' : '0')
     }
@@ -98,7 +116,7 @@ scenario('Electric’s eight series have values, and Prometheus reads them', asy
 
 scenario('a scrape is small and quick, however many shapes there are', async () => {
   const before = (await server.metrics()).length
-  await Promise.all(Array.from({ length: 200 }, (_, i) => get(server, { table: 'items', where: `id > ${i}`, offset: '-1' })))
+  await Promise.all(Array.from({ length: 200 }, (_, i) => get(server, { table: 'items', secret, where: `id > ${i}`, offset: '-1' })))
   const metrics = await server.metrics()
   assert.match(metrics, /^busbar_shapes_by_state\{state="following"\} 2\d\d$/m)
   assert.ok(metrics.length < before * 1.5 && metrics.length < 200_000, `${metrics.length} bytes, ${before} before`)

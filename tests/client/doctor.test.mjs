@@ -292,6 +292,45 @@ scenario('cleanup: --force takes the stream from a leader, which makes it anew',
   assert.equal((await get(server, { table, offset: '-1' })).status, 200)
 })
 
+scenario('cleanup: --replica-identity gives tables back what they had before Busbar, and only those', async () => {
+  const server = await stageBusbar(postgres, {
+    sql: `CREATE TABLE items (${itemColumns}); CREATE TABLE full_before (id int PRIMARY KEY);
+      ALTER TABLE full_before REPLICA IDENTITY FULL; CREATE TABLE shared (id int PRIMARY KEY);
+      CREATE PUBLICATION somebody FOR TABLE shared;
+      CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+      CREATE TABLE "the part" PARTITION OF parts FOR VALUES FROM (0) TO (10)`,
+  })
+  for (const table of ['items', 'full_before', 'shared', 'parts'])
+    assert.equal((await get(server, { table, offset: '-1' })).status, 200)
+  await server.terminate()
+  const identities = async () => {
+    const rows = await server.query(`SELECT relname, relreplident FROM pg_class
+      WHERE relname IN ('items', 'full_before', 'shared', 'the part') ORDER BY 1`)
+    return Object.fromEntries(rows.map(({ relname, relreplident }) => [relname, relreplident]))
+  }
+  const full = { full_before: 'f', items: 'f', shared: 'f', 'the part': 'f' }
+  assert.deepEqual(await identities(), full)
+
+  const elsewhere = { ...server.environment, BUSBAR_STORAGE_DIR: scratchDirectory('store') }
+  const blind = await cleanupOf(elsewhere, '--dry-run', '--replica-identity')
+  assert.equal(blind.code, 0, blind.stderr)
+  assert.match(blind.stdout, /^-- which tables have REPLICA IDENTITY FULL from Busbar is not known/m)
+  assert.doesNotMatch(blind.stdout, /^ALTER TABLE/m)
+  assert.match(blind.stdout, /^-- public\.items keeps .* ALTER TABLE ONLY public\.items REPLICA IDENTITY DEFAULT;$/m)
+
+  const dry = await cleanupOf(server.environment, '--dry-run', '--replica-identity')
+  const altered = [...dry.stdout.matchAll(/^ALTER TABLE ONLY (.*) REPLICA IDENTITY DEFAULT;$/gm)].map(([, name]) => name)
+  assert.deepEqual(altered, ['public."the part"', 'public.items'], dry.stdout)
+  assert.match(dry.stdout, /^-- public\.full_before keeps .*: it may have had that before Busbar came;/m)
+  assert.match(dry.stdout, /^-- public\.shared keeps .*: it is in a publication that stays;/m)
+  assert.deepEqual(await identities(), full)
+
+  const done = await cleanupOf(server.environment, '--replica-identity')
+  assert.equal(done.code, 0, done.stderr)
+  assert.deepEqual(await identities(), { ...full, items: 'd', 'the part': 'd' })
+  assert.deepEqual(await belongings(server.database, server.streamId), { slots: '0', publications: '0' })
+})
+
 scenario('F38: cleanup: a publication of somebody else stays', async () => {
   const database = await postgres.createDatabase()
   const environment = settings(database)

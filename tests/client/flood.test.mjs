@@ -1,6 +1,7 @@
 // flood.test.mjs: very many at once, and what they cost: the statements that reach PostgreSQL, places of
 // admission, the time until the last of a thousand readers is told.
-//   BUSBAR_SEED=n    repeats the choices of a run (it prints its seed)
+//   BUSBAR_SEED=n       repeats the choices of a run (it prints its seed)
+//   BUSBAR_SHAPES=10000 makes so many shapes in the burst, at most 2,500 at one moment
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ import { newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
 import { poll } from './harness/waiting.mjs'
 
 const seed = chosenSeed()
+const creations = Number(process.env.BUSBAR_SHAPES ?? 1_200)
 const postgres = await stagePostgres({ settings: { log_statement: 'all' } })
 const env = { BUSBAR_LONG_POLL_TIMEOUT: '20s', BUSBAR_ENABLE_INTEGRATION_TESTING: 'true' }
 const roomy = await stageBusbar(postgres, {
@@ -48,16 +50,23 @@ scenario('F40: a burst of shapes alters the publication once for each table', as
   const tables = await Promise.all([1, 2, 3].map(() => newTable(roomy, 'id int PRIMARY KEY', '(1)')))
   const statements = (table) => logged(new RegExp(`ALTER (PUBLICATION|TABLE).*"${table}"`))
   const before = tables.map(statements)
-  const answers = await Promise.all(
-    Array.from({ length: 1_200 }, (_, n) => get(roomy, { table: tables[n % 3], where: `id > ${-n}`, log: n % 10 ? 'changes_only' : 'full', offset: '-1' }, { timeoutMs: 60_000 })),
-  )
+  let made = 0
+  const answers = []
+  const create = async () => {
+    while (made < creations) {
+      const n = made++
+      const shape = { table: tables[n % 3], where: `id > ${-n}`, log: n % 10 ? 'changes_only' : 'full' }
+      answers.push(await get(roomy, { ...shape, offset: '-1' }, { timeoutMs: 60_000 }))
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(creations, 2_500) }, create))
   assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200])
-  assert.equal(new Set(answers.map((answer) => answer.header('electric-handle'))).size, 1_200)
+  assert.equal(new Set(answers.map((answer) => answer.header('electric-handle'))).size, creations)
   for (const [n, table] of tables.entries()) {
     const cost = statements(table) - before[n]
     assert.ok(cost >= 1 && cost <= 2, `${cost} statements altered ${table} or its publication`)
   }
-})
+}, { deadlineMs: 60_000 + 30 * creations })
 
 scenario('F52: a thousand first requests on a shape with nested subqueries make one', async () => {
   const groups = await newTable(roomy, 'id int PRIMARY KEY, open bool NOT NULL', '(1,true), (2,false)')

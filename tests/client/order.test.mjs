@@ -100,6 +100,30 @@ scenario('F11: neither a shape that waits for its snapshot nor one that is remov
   await locker.query('COMMIT')
 })
 
+scenario('F11: a shape whose rows cannot be read begins anew after a while, and the slot passes it', async ({ cleanup }) => {
+  const alone = await stageBusbar(postgres, { env: { ...env, BUSBAR_PARKED_SHAPE_TIMEOUT: '1s' } })
+  cleanup(() => alone.discard())
+  const teams = await newTable(alone, 'id int PRIMARY KEY, open bool NOT NULL', '(1,true), (2,false)')
+  const tasks = await newTable(alone, 'id int PRIMARY KEY, team int NOT NULL', '(1,1), (2,2)')
+  const parked = new TaggedFollower(alone, { table: tasks, where: `team IN (SELECT id FROM ${teams} WHERE open)` })
+  await until(async () => (await parked.step(), parked.upToDate), 'the first rows')
+  const { handle } = parked
+  const locker = await alone.client()
+  cleanup(() => locker.end())
+  await locker.query(`BEGIN; LOCK TABLE ${tasks} IN ACCESS EXCLUSIVE MODE`)
+  await alone.query(`UPDATE ${teams} SET open = true WHERE id = 2`)
+  const moved = await alone.walPosition()
+  await alone.query(`INSERT INTO ${teams} VALUES (3, false)`)
+  await until(async () => (await confirmed(alone)) >= moved, 'the slot to pass the move', { deadlineMs: 30_000 })
+  // It went, although the lock is still held; who asks for it now waits for the lock, as anybody would.
+  assert.equal((await request(alone, target({ ...parked.shape, handle, offset: parked.offset }))).status, 409)
+  await locker.query('COMMIT')
+  await alone.query(`UPDATE ${teams} SET open = false WHERE id = 1`)
+  await parked.reach(await alone.walPosition())
+  assert.equal(parked.refetches, 1)
+  assert.deepEqual([...parked.rows.values.values()].map(({ id }) => id), ['2'])
+})
+
 scenario('F13: a shape made amid heavy writes does not keep the slot behind when they end', async ({ cleanup }) => {
   const table = await newTable(server, 'id int PRIMARY KEY, body text', `(0, 'first')`)
   await follow(server, { table, where: 'id < 0' })

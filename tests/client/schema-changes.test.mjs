@@ -5,8 +5,10 @@ import assert from 'node:assert/strict'
 import { expectInvalid, expectMustRefetch } from './harness/expect.mjs'
 import { until } from './harness/processes.mjs'
 import { scenario } from './harness/scenario.mjs'
-import { follow, get } from './harness/shapes.mjs'
+import { follow, followTo, get } from './harness/shapes.mjs'
 import { newTable, stageBusbar, stagePostgres } from './harness/stage.mjs'
+import { TaggedFollower } from './harness/tagged.mjs'
+import { Throttle } from './harness/throttle.mjs'
 import { openEvents, poll } from './harness/waiting.mjs'
 
 const postgres = await stagePostgres()
@@ -379,4 +381,66 @@ scenario('F18: TRUNCATE of several tables, by CASCADE and in one transaction wit
     return state.checker.rows.size === 2 && state
   }, 'the insert after the TRUNCATE that was rolled back')
   assert.equal(after.handle, (await follow(server, { table: parent })).handle)
+})
+
+scenario('F25: a column is added while shapes wait for PostgreSQL: who does not show it goes on', async ({ cleanup }) => {
+  const throttle = await Throttle.start(postgres.port)
+  cleanup(() => throttle.stop())
+  const database = await postgres.createDatabase()
+  const road = new URL(postgres.url(database))
+  road.port = throttle.port
+  const slow = await stageBusbar(postgres, {
+    database,
+    env: { BUSBAR_LONG_POLL_TIMEOUT: '1s', BUSBAR_POOLED_DATABASE_URL: road.href },
+  })
+  cleanup(() => slow.discard())
+  const parents = await newTable(slow, 'id int PRIMARY KEY, active bool NOT NULL', '(1, true), (2, false)')
+  const children = await newTable(slow, 'id int PRIMARY KEY, parent int, body text', `(1, 1, 'a'), (2, 2, 'b')`)
+  const notes = await newTable(slow, 'id serial PRIMARY KEY')
+  await follow(slow, { table: notes })
+  const passed = async () => {
+    const position = await slow.walPosition()
+    await slow.query(`INSERT INTO ${notes} DEFAULT VALUES`)
+    await until(
+      async () => BigInt((await get(slow, { table: notes, offset: 'now' })).json.at(-1).headers.global_last_seen_lsn) >= position,
+      'the changes to have gone by',
+    )
+  }
+  const moving = new TaggedFollower(slow, {
+    table: children,
+    columns: 'id,parent',
+    where: `parent IN (SELECT id FROM ${parents} WHERE active)`,
+  })
+  await until(async () => (await moving.step(), moving.upToDate), 'the first rows')
+  const { handle } = moving
+  throttle.narrow({ bytesPerTick: 0, bytesMax: 0 })
+  await slow.query(`UPDATE ${parents} SET active = true WHERE id = 2`)
+  const beginning = get(slow, { table: children, columns: 'id,body', offset: '-1' })
+  const waiting = async () => {
+    const metrics = await slow.metrics()
+    return ['making', 'lagging'].every((state) => metrics.includes(`busbar_shapes_by_state{state="${state}"} 1\n`))
+  }
+  await until(waiting, 'one to wait for its snapshot, the other for the rows of a move')
+  await passed()
+  await slow.query(`UPDATE ${children} SET body = 'bb' WHERE id = 2; INSERT INTO ${children} VALUES (3, 2, 'c')`)
+  await slow.query(`ALTER TABLE ${children} ADD COLUMN more int DEFAULT 7`)
+  await slow.query(`INSERT INTO ${children} VALUES (4, 2, 'd', 8), (5, 1, 'e', 9); DELETE FROM ${children} WHERE id = 3`)
+  await passed()
+  throttle.open()
+  const response = await beginning
+  assert.equal(response.status, 200)
+  const shape = { table: children, columns: 'id,body' }
+  const state = await follow(slow, shape)
+  assert.equal(state.handle, response.header('electric-handle'))
+  await slow.query(`INSERT INTO ${children} VALUES (6, 2, 'f', 1)`)
+  const position = await slow.walPosition()
+  await slow.query(`INSERT INTO ${notes} DEFAULT VALUES`)
+  await followTo(slow, shape, state, position)
+  await moving.reach(position)
+  assert.equal(moving.handle, handle, 'the shape that waited for rows has gone on')
+  assert.equal(moving.refetches, 0)
+  const texts = (rows) => rows.map((row) => JSON.stringify(Object.values(row))).sort()
+  const select = (columns) => slow.query(`SELECT ${columns} FROM ${children}`)
+  assert.deepEqual(texts([...moving.rows.values.values()]), texts(await select('id::text, parent::text')))
+  assert.deepEqual(texts([...state.checker.rows.values()]), texts(await select('id::text, body')))
 })

@@ -157,6 +157,42 @@ scenario('what a colleague does appears in the feed and in the bell, and is read
   assert.equal(await site.one('SELECT count(*) FROM notifications WHERE NOT read AND user_id = $1', [tom.sub]), '0')
 })
 
+scenario('who edits the address of a shape in a signed-in browser gets nothing foreign', async ({ cleanup }) => {
+  const { id } = await propose(ines, 'Only for Harbour & Pine')
+  const page = await openPage(await context(cleanup, mara), '/proposals')
+  const there = ines.agency
+  const edits = [
+    ...['where=true', 'where=1%3D1%20OR%20true', `where=agency_id%20%3D%20'${there}'`, `params[1]=${there}`],
+    ...[`params%5B1%5D=${there}`, 'table=users', 'table=users&columns=id,password_hash', 'columns=', 'replica=full'],
+    ...['subset__where=true%20OR%20true', `subset__where=agency_id%20%3D%20'${there}'`, `agency_id=${there}`],
+  ].map((edit) => `/api/electric/proposals?session=${mara.session}&offset=-1&${edit}`)
+  edits.push(
+    `/api/electric/proposals?session=${ines.session}&offset=-1`,
+    `/api/electric/users?session=${mara.session}&offset=-1`,
+  )
+  edits.push(`/proposals/${id}`)
+  // By its own scripts, with its cookie.
+  const answers = await page.evaluate(
+    (addresses) =>
+      Promise.all(
+        addresses.map(async (address) => {
+          const response = await fetch(address, { cache: 'no-store' })
+          return { address, status: response.status, text: await response.text() }
+        }),
+      ),
+    edits,
+  )
+  for (const { address, text } of answers)
+    assert.ok(
+      !/Only for Harbour|password_hash|scrypt/.test(text) && !text.includes(there),
+      `${address}: ${text.slice(0, 300)}`,
+    )
+  const told = answers.filter(({ status }) => status === 200)
+  assert.ok(told.length >= 9, `${told.length} were answered, with rows of the own agency`)
+  for (const { address, text } of told)
+    assert.ok(text.includes('Website relaunch'), `${address}: ${text.slice(0, 300)}`)
+})
+
 scenario('an accepted proposal changes its badge soon after the commit', async ({ cleanup }) => {
   const rounds = 50
   const rows = []
@@ -212,8 +248,8 @@ scenario('an accepted proposal changes its badge soon after the commit', async (
   console.log(`commit → LISTEN/NOTIFY: median ${ms(notify)}`)
   console.log(`commit → badge in the other browser: median ${ms(badge)}`)
   console.log(`ratio: median ${(badge[0] / notify[0]).toFixed(1)}, p95 ${(badge[1] / notify[1]).toFixed(1)}`)
-  // Far above what it is, so that a busy machine does not fail it; a poll that is not woken takes 20 s.
-  assert.ok(badge[0] < 2_000 * patience, `median ${badge[0]} ms`)
+  // The goal, and what a busy machine adds to whatever it does, NOTIFY included.
+  assert.ok(badge[1] < 250 * patience + 5 * notify[1], `p95 ${badge[1]} ms, NOTIFY's ${notify[1]} ms`)
 })
 
 /** The dashboard's numbers, by SQL. */
@@ -235,84 +271,88 @@ async function numbersBySql(agency) {
   )
 }
 
-scenario('after 200 random actions the dashboards are what SQL says, and so is the feed', async ({ cleanup }) => {
-  const random = new Random()
-  const dashboards = [
-    { person: mara, page: await openPage(await context(cleanup, mara), '/') },
-    { person: ines, page: await openPage(await context(cleanup, ines), '/') },
-  ]
-  const feed = await openPage(await context(cleanup, ines), '/activity')
-  const kinds = {
-    draft: ({ person, name, luck }) =>
-      propose(person, name, { send: luck < 0.6, amount: String(Math.floor(luck * 90_000)) }),
-    send: ({ person, id }) => person.act(`/proposals/${id}?/send`),
-    open: ({ slug }) =>
-      fetch(`${app.url}/p/${slug}/presence`, { method: 'POST', body: 'open', headers: { origin: app.url } }),
-    accept: ({ slug, name }) => act(app, `/p/${slug}?/accept`, { name }),
-    decline: ({ slug, name }) => act(app, `/p/${slug}?/decline`, { name, reason: '' }),
-    pay: ({ person, id }) => person.act('/invoices?/paid', { id }),
-    complete: ({ person, id }) => person.act('/contracts?/complete', { id }),
-    consult: ({ person, name }) => person.act('/?/consultation', { client: name }),
-  }
-  const objects = {
-    send: `proposals WHERE status = 'draft'`,
-    open: `proposals WHERE status <> 'draft'`,
-    accept: `proposals WHERE status IN ('sent', 'viewed')`,
-    decline: `proposals WHERE status IN ('sent', 'viewed')`,
-    pay: `invoices WHERE status = 'outstanding'`,
-    complete: `contracts WHERE status = 'active'`,
-  }
-  // Four people at a time; chance decides before anybody begins.
-  const plans = Array.from({ length: 200 }, (_, i) => ({
-    kind: random.one(Object.keys(kinds)),
-    person: random.one([mara, tom, ines]),
-    luck: random.next(),
-    name: `Random ${i}`,
-  }))
-  const lane = async (mine) => {
-    const database = await busbar.client()
-    for (const plan of mine) {
-      const { kind, person, luck } = plan
-      if (objects[kind]) {
-        const text = `SELECT * FROM ${objects[kind]} AND agency_id = $1 ORDER BY number`
-        const { rows } = await database.query(text, [person.agency])
-        if (rows.length === 0) continue
-        const { id, slug } = rows[Math.floor(luck * rows.length)]
-        Object.assign(plan, { id, slug })
-      }
-      await kinds[kind](plan)
+scenario(
+  'after 200 random actions the dashboards are what SQL says, and so is the feed',
+  async ({ cleanup }) => {
+    const random = new Random()
+    const dashboards = [
+      { person: mara, page: await openPage(await context(cleanup, mara), '/') },
+      { person: ines, page: await openPage(await context(cleanup, ines), '/') },
+    ]
+    const feed = await openPage(await context(cleanup, ines), '/activity')
+    const kinds = {
+      draft: ({ person, name, luck }) =>
+        propose(person, name, { send: luck < 0.6, amount: String(Math.floor(luck * 90_000)) }),
+      send: ({ person, id }) => person.act(`/proposals/${id}?/send`),
+      open: ({ slug }) =>
+        fetch(`${app.url}/p/${slug}/presence`, { method: 'POST', body: 'open', headers: { origin: app.url } }),
+      accept: ({ slug, name }) => act(app, `/p/${slug}?/accept`, { name }),
+      decline: ({ slug, name }) => act(app, `/p/${slug}?/decline`, { name, reason: '' }),
+      pay: ({ person, id }) => person.act('/invoices?/paid', { id }),
+      complete: ({ person, id }) => person.act('/contracts?/complete', { id }),
+      consult: ({ person, name }) => person.act('/?/consultation', { client: name }),
     }
-  }
-  await Promise.all([0, 1, 2, 3].map((k) => lane(plans.filter((_, i) => i % 4 === k))))
+    const objects = {
+      send: `proposals WHERE status = 'draft'`,
+      open: `proposals WHERE status <> 'draft'`,
+      accept: `proposals WHERE status IN ('sent', 'viewed')`,
+      decline: `proposals WHERE status IN ('sent', 'viewed')`,
+      pay: `invoices WHERE status = 'outstanding'`,
+      complete: `contracts WHERE status = 'active'`,
+    }
+    // Four people at a time; chance decides before anybody begins.
+    const plans = Array.from({ length: 200 }, (_, i) => ({
+      kind: random.one(Object.keys(kinds)),
+      person: random.one([mara, tom, ines]),
+      luck: random.next(),
+      name: `Random ${i}`,
+    }))
+    const lane = async (mine) => {
+      const database = await busbar.client()
+      for (const plan of mine) {
+        const { kind, person, luck } = plan
+        if (objects[kind]) {
+          const text = `SELECT * FROM ${objects[kind]} AND agency_id = $1 ORDER BY number`
+          const { rows } = await database.query(text, [person.agency])
+          if (rows.length === 0) continue
+          const { id, slug } = rows[Math.floor(luck * rows.length)]
+          Object.assign(plan, { id, slug })
+        }
+        await kinds[kind](plan)
+      }
+    }
+    await Promise.all([0, 1, 2, 3].map((k) => lane(plans.filter((_, i) => i % 4 === k))))
 
-  for (const { person, page } of dashboards) {
-    const expected = await numbersBySql(person.agency)
-    let shown
+    for (const { person, page } of dashboards) {
+      const expected = await numbersBySql(person.agency)
+      let shown
+      await until(
+        async () => {
+          shown = Object.fromEntries(
+            await Promise.all(Object.keys(expected).map(async (name) => [name, await number(page, name)])),
+          )
+          return JSON.stringify(shown) === JSON.stringify(expected)
+        },
+        () => `${person.email}: ${JSON.stringify(shown)}, not ${JSON.stringify(expected)}`,
+        { everyMs: 50 },
+      )
+      assert.deepEqual(page.said, [])
+    }
+    const newest = await site.query(
+      'SELECT id FROM activity WHERE agency_id = $1 ORDER BY created_at DESC, id LIMIT 60',
+      [ines.agency],
+    )
     await until(
       async () => {
-        shown = Object.fromEntries(
-          await Promise.all(Object.keys(expected).map(async (name) => [name, await number(page, name)])),
-        )
-        return JSON.stringify(shown) === JSON.stringify(expected)
+        const shown = await feed.$$eval('[data-activity]', (all) => all.map((one) => one.dataset.activity))
+        return JSON.stringify([...shown].sort()) === JSON.stringify(newest.map(({ id }) => id).sort())
       },
-      () => `${person.email}: ${JSON.stringify(shown)}, not ${JSON.stringify(expected)}`,
+      'the feed to have the newest entries',
       { everyMs: 50 },
     )
-    assert.deepEqual(page.said, [])
-  }
-  const newest = await site.query(
-    'SELECT id FROM activity WHERE agency_id = $1 ORDER BY created_at DESC, id LIMIT 60',
-    [ines.agency],
-  )
-  await until(
-    async () => {
-      const shown = await feed.$$eval('[data-activity]', (all) => all.map((one) => one.dataset.activity))
-      return JSON.stringify([...shown].sort()) === JSON.stringify(newest.map(({ id }) => id).sort())
-    },
-    'the feed to have the newest entries',
-    { everyMs: 50 },
-  )
-})
+  },
+  { deadlineMs: 120_000 },
+)
 
 scenario(
   'with Busbar killed everything works by loading, and live updates come back by themselves',

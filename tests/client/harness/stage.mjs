@@ -12,11 +12,11 @@ export async function stagePostgres(options) {
 }
 
 /**
- * Starts a Busbar on a new database, which `sql` has filled. The result also has query() and
- * client() on that database.
+ * Starts a Busbar on `database`, or on a new one, which `sql` has filled. The result also has query()
+ * and client() on that database.
  */
-export async function stageBusbar(postgres, { sql, ...options } = {}) {
-  const database = await postgres.createDatabase()
+export async function stageBusbar(postgres, { sql, database, ...options } = {}) {
+  database ??= await postgres.createDatabase()
   if (sql) await postgres.query(database, sql)
   const server = await Busbar.start({ databaseUrl: postgres.url(database), ...options })
   server.database = database

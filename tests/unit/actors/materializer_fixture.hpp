@@ -57,7 +57,10 @@ protected:
                                                          .metrics = &metrics_,
                                                          .control = &codec_,
                                                          .chunk_bytes_max = chunk_bytes_max_,
-                                                         .entry_bytes_max = entry_bytes_max_},
+                                                         .entry_bytes_max = entry_bytes_max_,
+                                                         .aside_bytes_max = aside_bytes_max_,
+                                                         .spool_directory = directory_.path(),
+                                                         .spool_bytes_max = spool_bytes_max_},
                                                         others_));
     run();
     EXPECT_TRUE(ask<bool>(adopt_atom_v, adoption_list{})->value); // it leads
@@ -209,6 +212,8 @@ protected:
 
   std::uint32_t chunk_bytes_max_ = 10u << 20;
   std::size_t entry_bytes_max_ = 32u << 20;
+  std::size_t aside_bytes_max_ = 64u << 20;
+  std::size_t spool_bytes_max_ = 0;
   cluster::control_codec codec_{std::string(32, 'k'), "default"};
   monitoring::metrics metrics_;
   node_status status_{1};

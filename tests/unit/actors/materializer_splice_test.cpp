@@ -215,6 +215,26 @@ TEST_F(MaterializerSpliceTest, TableAlteredWhileTheSnapshotIsOpenedEndsTheShape)
   EXPECT_EQ(refused->failed->code, errc::must_refetch);
 }
 
+// F25
+TEST_F(MaterializerSpliceTest, AColumnAddedWhileTheSnapshotIsOpenedEndsNoShapeThatDoesNotShowIt) {
+  apply(described().begin(50, 101).insert(oid, row(1)).commit());
+  const auto shape = made_shape(1, testing::only_columns({"id", "done"}));
+  const auto expecting = expect(shape);
+  create_at(shape, 100, 102);
+  apply(frame_builder{}.begin(200, 103).insert(oid, row(2)).commit());
+  apply(frame_builder{}
+            .relation(oid, "items",
+                      {{"id", 23}, {"title", 25}, {"done", 16}, {"note", 25}, {"more", 25}})
+            .begin(300, 104)
+            .insert(oid, {"3", "a", "t", std::nullopt, "x"})
+            .commit());
+  EXPECT_THAT(invalidated_, IsEmpty());
+  EXPECT_EQ(splice(shape, {.xmin = 103, .xmax = 103, .xip = {}})->value, true);
+  EXPECT_THAT(log_of(shape), ElementsAre("200_0 insert 2 last", "300_0 insert 3 last"));
+  apply(frame_builder{}.begin(400, 105).insert(oid, {"4", "a", "t", std::nullopt, "y"}).commit());
+  EXPECT_EQ(log_of(shape).size(), 3u);
+}
+
 // F21
 TEST_F(MaterializerSpliceTest, SameDescriptionSentAgainEndsNothing) {
   apply(described().begin(50, 101).insert(oid, row(1)).commit());
@@ -250,6 +270,45 @@ TEST_F(MaterializerSpliceTest, ASnapshotCoversAPositionIfItSeesAllThatHasCommitt
   EXPECT_EQ(covers({.xmin = 102, .xmax = 103, .xip = {102}}, 49), true) << "it came later";
   EXPECT_EQ(covers({.xmin = 100, .xmax = 103, .xip = {100}}, 69), true);
   EXPECT_EQ(covers({.xmin = 100, .xmax = 103, .xip = {100}}, 70), false);
+}
+
+class MaterializerSpoolTest : public testing::MaterializerTest {
+protected:
+  /// A shape waits for its snapshot while ten frames go by, of which one fits into memory.
+  shape_ptr wait_long() {
+    const auto shape = made_shape(1);
+    const auto expecting = expect(shape);
+    create_at(shape, 100, 103);
+    for (int i = 0; i < 10; ++i)
+      apply(described()
+                .begin(200 + static_cast<std::uint64_t>(i), 110 + static_cast<std::uint32_t>(i))
+                .insert(oid, row(i))
+                .commit());
+    return shape;
+  }
+};
+
+TEST_F(MaterializerSpoolTest, WhatDoesNotFitIntoMemoryIsKeptOnTheDisk) {
+  stop();
+  aside_bytes_max_ = 1'000;
+  spool_bytes_max_ = 256u << 20;
+  start();
+  const auto shape = wait_long();
+  EXPECT_THAT(invalidated_, IsEmpty());
+  EXPECT_EQ(splice(shape, {.xmin = 112, .xmax = 112, .xip = {}})->value, true);
+  const auto log = log_of(shape);
+  ASSERT_EQ(log.size(), 8u) << "all but what the snapshot saw";
+  EXPECT_EQ(log.front(), "202_0 insert 2 last");
+  EXPECT_EQ(log.back(), "209_0 insert 9 last");
+}
+
+TEST_F(MaterializerSpoolTest, WithoutRoomOnTheDiskWhoHasWaitedLongestGoes) {
+  stop();
+  aside_bytes_max_ = 1'000;
+  start();
+  const auto shape = wait_long();
+  ASSERT_EQ(invalidated_.size(), 1u);
+  EXPECT_EQ(invalidated_.front().first, shape);
 }
 
 } // namespace

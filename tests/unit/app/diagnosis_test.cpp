@@ -21,8 +21,8 @@ const our_names names{.slot = "busbar_slot_default", .publication = "busbar_publ
 
 postgres::server_inspection good_server() {
   postgres::server_inspection out;
-  out.version = 150004;
-  out.version_text = "15.4";
+  out.version = 150014;
+  out.version_text = "15.14";
   out.wal_level = "logical";
   out.slots_max = out.senders_max = 10;
   out.sender_timeout_ms = 60'000;
@@ -97,6 +97,16 @@ TEST(Diagnosis, AServerThatCannotDecodeIsWrong) {
                                  fault(verdict::wrong, "role of server", "target_session_attrs"),
                                  fault(verdict::wrong, "wal_level",
                                        "ALTER SYSTEM SET wal_level = 'logical'; -- then restart")));
+}
+
+TEST(Diagnosis, AReleaseWhoseDecodingIsFaultyIsAWarning) {
+  auto server = good_server();
+  server.version = 150012;
+  server.version_text = "15.12";
+  const auto found = faults(judge_server(server));
+  EXPECT_THAT(found,
+              ElementsAre(fault(verdict::warn, "version", "minor release of PostgreSQL 15")));
+  EXPECT_THAT(found.front().says, HasSubstr("PostgreSQL 15.12: a change that is under way"));
 }
 
 TEST(Diagnosis, TheLastFreeSlotIsTakenWithAWarning) {

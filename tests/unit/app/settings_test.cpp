@@ -397,7 +397,8 @@ TEST(CommandLine, CleanupNeedsNoSecretButADatabase) {
   const auto parsed = parse_invocation({"cleanup", "--dry-run", "--force"}, {url});
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->what, command::cleanup);
-  EXPECT_TRUE(parsed->dry_run && parsed->force);
+  EXPECT_TRUE(parsed->dry_run && parsed->force && !parsed->replica_identity);
+  EXPECT_TRUE(parse_invocation({"cleanup", "--replica-identity"}, {url})->replica_identity);
   EXPECT_THAT(message_of(parse_invocation({"cleanup"}, {})), HasSubstr("DATABASE_URL"));
   EXPECT_THAT(message_of(parse_invocation({"cleanup", "--json"}, {url})), HasSubstr("--json"));
 }

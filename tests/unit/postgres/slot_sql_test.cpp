@@ -49,5 +49,13 @@ TEST(SlotSqlTest, GeneratedColumnsArePublishedWhereTheyCanBe) {
   EXPECT_THAT(make_publication_sql(180000, "p", true), HasSubstr("ALTER PUBLICATION \"p\" SET"));
 }
 
+// F35
+TEST(SlotSqlTest, RunningTransactionsAreLoggedOnDemandWhereThatCanBeAsked) {
+  for (const int version : {140018, 150013})
+    EXPECT_EQ(standby_snapshot_sql(version), "");
+  for (const int version : {160000, 170005, 180001})
+    EXPECT_THAT(standby_snapshot_sql(version), HasSubstr("pg_log_standby_snapshot()"));
+}
+
 } // namespace
 } // namespace busbar::postgres

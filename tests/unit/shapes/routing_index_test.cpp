@@ -388,6 +388,9 @@ TEST(RoutingIndex, FindsHardlyMoreThanIsTrueIfAtomsSayItAll) {
   EXPECT_GT(right, 1000u);
 }
 
+// Sanitizers look at memory of their own, and take long.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
 /// One in five is entered by each way in which it has a structure of its own.
 std::string structured(target i) {
   const auto n = std::to_string(i);
@@ -433,6 +436,8 @@ TEST(RoutingIndex, ComingAndGoingLooksAtLittleOfWhatIsThere) {
     EXPECT_LT(touched, *all / 5) << structured(who);
   }
 }
+
+#endif
 
 TEST(RoutingIndex, MissesNothingWhateverTheClausesAndWhoeverComesAndGoes) {
   auto random = sql::test::seeded_random();

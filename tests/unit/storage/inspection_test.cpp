@@ -12,6 +12,7 @@ namespace busbar::testing {
 namespace {
 
 using storage::directory_state;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class StorageInspectionTest : public StoreTest {
@@ -39,6 +40,23 @@ TEST_F(StorageInspectionTest, AClosedStoreTellsWhoseItIsAndStaysAsItIs) {
   EXPECT_EQ(*found.identity, (storage::node_identity{"7", 3, "shop", "default"}));
   EXPECT_EQ(found.durable, lsn{4711});
   EXPECT_EQ(listing(), before);
+}
+
+TEST_F(StorageInspectionTest, WhatWasChangedOfTablesIsRemembered) {
+  const std::vector<std::uint32_t> full{16'384, 7, 4'000'000'000};
+  ASSERT_TRUE(store_->note_added_table({16'384, 5}));
+  ASSERT_TRUE(store_->note_added_table({7, 6}));
+  ASSERT_TRUE(store_->note_full_tables(full));
+  ASSERT_TRUE(store_->note_added_table({16'384, 9})); // it had left, and came again
+  reopen();
+  ASSERT_TRUE(store_->remove_all_shapes()); // which has nothing to do with it
+  EXPECT_THAT(*store_->added_tables(),
+              ElementsAre(storage::added_table{7, 6}, storage::added_table{16'384, 9}));
+  ASSERT_TRUE(store_->forget_added_table(7));
+  EXPECT_THAT(*store_->added_tables(), ElementsAre(storage::added_table{16'384, 9}));
+  store_.reset();
+  EXPECT_THAT(storage::inspect(path()).full_tables, ElementsAre(7u, 16'384u, 4'000'000'000u))
+      << "a table that left keeps its identity";
 }
 
 TEST_F(StorageInspectionTest, AStoreWithoutIdentityIsReadable) {

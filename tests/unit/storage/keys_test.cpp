@@ -35,6 +35,8 @@ TEST(KeysTest, LayoutOnDiskStaysAsItIs) {
   EXPECT_EQ(lag_key(shape, 0x0304, value), id + "l\x03\x04" + digest_text);
   EXPECT_EQ(open_key(5), "open\0\0\0\x05"s);
   EXPECT_EQ(note_key(0x01020304), "n\x01\x02\x03\x04");
+  EXPECT_EQ(added_key(5), "table\0\0\0\x05"s);
+  EXPECT_EQ(full_key(5), "full\0\0\0\x05"s);
 }
 
 TEST(KeysTest, FamiliesKeepTheirNamesAndPlaces) {
