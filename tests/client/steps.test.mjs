@@ -97,17 +97,20 @@ for (const [what, alteration] of Object.entries(alterations))
     const met = []
     for (let n = 1; n <= stepsMax; n++) {
       const table = await newTable(server, 'id int PRIMARY KEY, n int, note text', `(1, 1, 'a'), (2, 2, NULL)`)
-      steps.arm(n, async (text) => {
+      let altered
+      steps.arm(n, (text) => {
         met.push(text)
         // Where the creation holds the table's lock there is nothing to be feared, and no end to wait for.
-        await server.query(`SET lock_timeout = '200ms'; ${alteration(table)}`).catch((error) => {
+        altered = server.query(`SET lock_timeout = '200ms'; ${alteration(table)}`).catch((error) => {
           if (error.code !== '55P03') throw error
         })
+        return altered
       })
       await rowsOf({ table })
       const all = !steps.hit
       steps.disarm()
       if (all) break
+      await altered // the statement may have been none that the creation waited for
       await until(
         async () => {
           const [{ columns }] = await server.query(
