@@ -43,6 +43,7 @@ constexpr std::chrono::milliseconds catalog_retry_max{2'000};
 constexpr int silence_parts = 20;
 constexpr std::chrono::milliseconds visibility_retry{5};
 constexpr int visibility_waits_max = 2'000;
+constexpr int visibility_waits_least = 100;
 
 auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
@@ -295,14 +296,20 @@ pg_result_of<bool> replication_stream::state::place_relations() {
     return broken(std::move(sent).error());
   // A transaction is streamed a moment before others see it. One that has made or attached the
   // table must have become visible; any other that did so had, before the table could be written
-  // to. That wait has an end, in case our own confirmation is what the transaction waits for.
+  // to. That wait has an end, in case our own confirmation is what the transaction waits for. What
+  // else it has altered before it wrote is waited for, too, but not for long: the RECONCILER would
+  // find that.
+  const bool all_seen = std::all_of(described.begin(), described.end(), [&](const auto& each) {
+    return each.xid == 0 || places->seen.sees(each.xid);
+  });
   const bool all_settled = std::all_of(described.begin(), described.end(), [&](const auto& each) {
     const auto place = std::find_if(places->found.begin(), places->found.end(),
                                     [&](const auto& p) { return p.oid == each.oid; });
     return each.xid == 0 || places->seen.sees(each.xid) ||
            (place != places->found.end() && !place->in_change);
   });
-  if (!all_settled && waits_for_visibility < visibility_waits_max) {
+  if (!all_seen &&
+      waits_for_visibility < (all_settled ? visibility_waits_least : visibility_waits_max)) {
     ++waits_for_visibility;
     next_catalog_try = clock::now() + visibility_retry;
     return false;
