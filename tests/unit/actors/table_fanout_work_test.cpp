@@ -5,35 +5,16 @@
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 #include "tests/unit/actors/table_fanout_fixture.hpp"
+#include "tests/unit/base/counted_allocations.hpp"
 #include "tests/unit/base/touched_memory.hpp"
-
-#include <cstdlib>
-#include <new>
-
-namespace {
-constexpr std::size_t large = 100'000;
-thread_local std::size_t large_allocations = 0;
-} // namespace
-
-// Not inlined, or the compiler sees a free() for what it takes for another new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  large_allocations += size >= large ? 1 : 0;
-  if (void* memory = std::malloc(size == 0 ? 1 : size))
-    return memory;
-  throw std::bad_alloc{};
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept {
-  std::free(memory);
-}
 
 namespace busbar {
 namespace {
 
 using testing::image_row;
 using testing::items_relation;
+using testing::large_allocation;
+using testing::large_allocations;
 using testing::made_shape;
 using testing::null;
 using testing::oid;
@@ -45,8 +26,8 @@ class FanoutEvaluations : public testing::TableFanoutTest {
 protected:
   /// How often any clause is evaluated for an update of a row that matches none.
   std::size_t evaluations() {
-    const image_row before{"1", std::string(large, 'a'), "f", null};
-    const image_row after{"1", std::string(large, 'b'), "t", null};
+    const image_row before{"1", std::string(large_allocation, 'a'), "f", null};
+    const image_row after{"1", std::string(large_allocation, 'b'), "t", null};
     const auto frame = change().update(oid, before, after).build();
     const table_fanout::sink to{
         .wanted = [](const shape_log_writer&) { return true; },

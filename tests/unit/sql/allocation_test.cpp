@@ -3,33 +3,15 @@
 // Sanitizers have an operator new of their own, and this test would be in its way.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
+#include "tests/unit/base/counted_allocations.hpp"
 #include "tests/unit/sql/clause.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
-namespace {
-thread_local std::size_t allocations = 0;
-} // namespace
-
-// Not inlined, or the compiler sees a free() for what it takes for another new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size))
-    return memory;
-  throw std::bad_alloc{};
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept {
-  std::free(memory);
-}
-
 namespace busbar::sql {
 namespace {
+
+using busbar::testing::allocations;
 
 TEST(Evaluation, TakesNoMemoryForValuesOfUsualSize) {
   auto table = test::typed({{"a", "int4"},
