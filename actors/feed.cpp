@@ -284,6 +284,8 @@ result<bool> feed::take_over(postgres::replication_stream& stream) {
     return true;
   }
   kept_ = before->durable;
+  if (!ask_flusher(continue_atom_v, kept_))
+    return fail(errc::unavailable, "storage does not accept writes");
   if (!env_.on_kept) {
     flushed_.store(to_number(kept_), std::memory_order_release);
     return true;
@@ -318,6 +320,15 @@ result<our_past> feed::past() const {
   return before;
 }
 
+template <class... Words>
+bool feed::ask_flusher(Words... words) {
+  caf::scoped_actor waiting{system_};
+  bool done = false;
+  waiting->request(others_->flusher, reset_patience, words...)
+      .receive([&](bool ok) { done = ok; }, [](const caf::error&) {});
+  return done;
+}
+
 result<void> feed::begin_anew(const postgres::leadership& leader) {
   std::uint64_t epoch = 0;
   {
@@ -325,11 +336,7 @@ result<void> feed::begin_anew(const postgres::leadership& leader) {
     epoch = ++epoch_;
     flushed_.store(0, std::memory_order_release);
   }
-  caf::scoped_actor waiting{system_};
-  bool done = false;
-  waiting->request(others_->flusher, reset_patience, reset_atom_v, leader.confirmed_flush, epoch)
-      .receive([&](bool ok) { done = ok; }, [](const caf::error&) {});
-  if (!done)
+  if (!ask_flusher(reset_atom_v, leader.confirmed_flush, epoch))
     return fail(errc::unavailable, "storage does not accept writes");
   // From here on the slot must never be found ahead of what storage says. Whose log it is is
   // written last: until then a start that finds the one before removes everything again.

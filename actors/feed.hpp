@@ -71,6 +71,8 @@ private:
   bool reset_materializers(postgres::replication_stream& stream);
   /// After that, so that nobody writes positions of the time before any more.
   result<void> begin_anew(const postgres::leadership& leader);
+  template <class... Words>
+  bool ask_flusher(Words... words);
   void send_frame(const frame& next);
   void note_durable(lsn flushed);
   bool stopped() const noexcept { return stop_.load(std::memory_order_acquire); }

@@ -30,6 +30,12 @@ struct flusher_state {
           epoch = now;
           return true;
         },
+        [this](continue_atom, lsn position) {
+          for (auto& each : applied)
+            each = std::max(each, position);
+          durable = std::max(durable, position);
+          return true;
+        },
         [this](flush_atom) { flush(); },
     };
   }

@@ -92,6 +92,7 @@ CAF_ADD_ATOM(busbar, busbar, apply_atom, "apply")
 CAF_ADD_ATOM(busbar, busbar, applied_atom, "applied")
 CAF_ADD_ATOM(busbar, busbar, check_atom, "check")
 CAF_ADD_ATOM(busbar, busbar, create_atom, "create")
+CAF_ADD_ATOM(busbar, busbar, continue_atom, "continue")
 CAF_ADD_ATOM(busbar, busbar, drop_atom, "drop")
 CAF_ADD_ATOM(busbar, busbar, expect_atom, "expect")
 CAF_ADD_ATOM(busbar, busbar, failed_atom, "failed")
@@ -198,6 +199,9 @@ using flusher_actor = caf::typed_actor<
     // The stream begins here, with nothing before it: positions may even fall. Reports carry this
     // epoch from now on. Answered when done.
     caf::replies_to<reset_atom, lsn, std::uint64_t>::with<bool>,
+    // The stream goes on after what storage has, all up to here. Answered when done: nothing before
+    // it is written from then on, or storage would seem older than what PostgreSQL was told.
+    caf::replies_to<continue_atom, lsn>::with<bool>,
     // INTERNAL
     caf::reacts_to<flush_atom>>;
 

@@ -121,8 +121,7 @@ struct replication_stream::state {
   wake_signal signal;
   bool streaming = false;
   std::uint64_t confirmed; ///< What feedback says.
-  std::uint64_t begun = 0; ///< Nothing that ends up to there comes.
-  std::uint64_t idle = 0;  ///< See stream_event::idle_up_to.
+  std::uint64_t idle = 0;  ///< See stream_event::idle_up_to; at first where the stream begins.
   std::uint64_t idle_told = 0;
   lsn taken_end{};           ///< decoder.last_end() at the last take().
   bool taken_inside = false; ///< The frame before ended inside a transaction.
@@ -446,7 +445,8 @@ pg_result_of<void> replication_stream::start(lsn durable) {
   auto& s = *state_;
   // Positions below the slot's own are ignored by the server, ones above make it skip.
   const auto from = durable > s.leader.confirmed_flush ? durable : lsn{0};
-  s.begun = to_number(durable);
+  // The server's first keepalives may name earlier positions, down to the slot's own.
+  s.idle = s.idle_told = std::max(s.idle, to_number(durable));
   const auto give_up = clock::now() + release_max;
   for (;;) {
     auto begun = s.begin_copy(from);
@@ -536,7 +536,7 @@ pg_result_of<void> replication_stream::pause(deadline until) {
 
 pg_result_of<void> replication_stream::confirm(lsn flushed) {
   auto& s = *state_;
-  const auto received = std::max({s.begun, s.idle, to_number(s.decoder.last_end())});
+  const auto received = std::max(s.idle, to_number(s.decoder.last_end()));
   const auto position = std::min(to_number(flushed), received);
   if (position <= s.confirmed)
     return {};

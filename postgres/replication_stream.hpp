@@ -63,7 +63,9 @@ struct stream_settings {
 /// One piece of news from the stream.
 struct stream_event {
   frame transactions; ///< Empty if there are none.
-  lsn idle_up_to{};   ///< 0, or: nothing that is not yet delivered ends at or before this position.
+  /// 0, or: nothing that is not yet delivered ends at or before this position, which is after the
+  /// one that the stream was started with.
+  lsn idle_up_to{};
 };
 
 /// Owned by the feed thread, which alone calls it (wake() excepted: any thread).

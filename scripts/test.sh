@@ -34,7 +34,22 @@ count() {
   (($3)) || return 0
   failures+=("$1: $5")
   printf -- '--- from %s\n' "$5"
-  grep -E '^(not ok|not formatted|\[  FAILED  \])' "$5" | sort -u | head -n 40 || tail -n 40 "$5"
+  reasons "$5" | head -n 120 | grep . || tail -n 40 "$5"
+}
+
+# reasons LOG: which tests failed and with what words, of node's TAP, of GoogleTest and of our own checks.
+reasons() {
+  awk '
+    /^not ok/ { print; left = 40; told = 0; next }
+    left > 0 {
+      if (/^  error:/) told = 1
+      else if (/^  (code|name|stack|expected|actual):|^  \.\.\.|^(ok|#)/) left = told ? 0 : left
+      if (told && left > 0) { print; left-- }
+    }
+    /^[^ ]+:[0-9]+: Failure/ { gleft = 12 }
+    gleft > 0 { print; gleft-- }
+    /^not formatted|^\[  FAILED  \]/ && !seen[$0]++ && gleft <= 0 { print }
+  ' "$1"
 }
 
 # A check that is one test.

@@ -172,6 +172,25 @@ TEST_F(StreamTest, WhatIsDurableBeyondTheSlotIsNotSentAgain) {
   EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
 }
 
+// F06: the server's first keepalive names where the slot stands, which may be long before.
+TEST_F(StreamTest, NoKeepaliveTakesBackWhatIsDurable) {
+  lsn durable{};
+  {
+    auto stream = started();
+    // What the server must read again before it is there, which takes it a moment.
+    sql("CREATE TABLE other AS SELECT i FROM generate_series(1, 200000) i");
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    durable = stream.next_transaction().end;
+  }
+  stream_reader again{stream_settings()};
+  ASSERT_LT(again->leader().confirmed_flush, durable);
+  again.start(durable);
+  lsn first{};
+  for (const auto until = in(10s); first == lsn{0} && std::chrono::steady_clock::now() < until;)
+    first = must(again->next(until, true)).idle_up_to;
+  EXPECT_GT(first, durable);
+}
+
 // F05
 TEST_F(StreamTest, ALargeTransactionComesInSeveralFrames) {
   auto settings = stream_settings();

@@ -81,6 +81,18 @@ TEST_F(FlusherTest, AfterAResetPositionsMayFallAndReportsAreOfTheNewEpoch) {
   EXPECT_EQ(store_->durable().value(), lsn{200});
 }
 
+TEST_F(FlusherTest, WhatStorageHasIsNotTakenBackWhenTheStreamGoesOn) {
+  ASSERT_TRUE(store_->sync(lsn{1'000}));
+  caf::scoped_actor asking{system_};
+  asking->request(others_->flusher, std::chrono::seconds{30}, continue_atom_v, lsn{1'000})
+      .receive([](bool ok) { EXPECT_TRUE(ok); },
+               [](const caf::error& why) { FAIL() << caf::to_string(why); });
+  applied(500); // as the first keepalive after a crash of PostgreSQL may say
+  applied(1'001);
+  EXPECT_EQ(wait_for(1'001), 1u);
+  EXPECT_EQ(store_->durable().value(), lsn{1'001});
+}
+
 TEST_F(FlusherTest, NothingOfTheTimeBeforeIsWrittenOnceTheResetIsAnswered) {
   for (std::uint64_t position = 1'000; position < 1'200; ++position)
     applied(position); // some of it is still to be flushed when the reset comes

@@ -258,7 +258,8 @@ private:
                 applied_.push_back(position);
                 wrote_ = wrote;
               },
-              [](reset_atom, lsn, std::uint64_t) { return true; }, [](flush_atom) {}};
+              [](reset_atom, lsn, std::uint64_t) { return true; },
+              [](continue_atom, lsn) { return true; }, [](flush_atom) {}};
     });
   }
   /// One without a pace.
