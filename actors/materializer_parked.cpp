@@ -306,7 +306,8 @@ bool materializer_state::make_moves(owned_shape& owned, const move_task& task,
   } else {
     tell_moves(owned, *upto, "move-out", hidden);
     turn(hidden);
-    correct_subsets(owned, *upto, true);
+    if (!correct_subsets(owned, *upto, true))
+      return true;
     before_view = asks.lag;
     tell_moves(owned, *upto, "move-in", shown);
     asks.told_upto = *upto;

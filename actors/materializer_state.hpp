@@ -167,8 +167,8 @@ struct materializer_state {
   void settle(owned_shape& owned, std::uint64_t tx);
   /// Clients with subsets may have rows of values that have come or gone unknown to the log, or
   /// lack some. At `tx` these values are hidden; `rows_come`: also those whose rows are about to
-  /// come.
-  void correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come);
+  /// come. False if the shape was given up.
+  bool correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come);
   /// Whether a subset of the shape may be read from a snapshot; it must see all up to `upto`.
   bool subset_may_be_read(shape_id id, const snapshot& sees, std::uint64_t upto);
   /// Finds out anew from where on moves are missing, for all who ask it, too …

@@ -52,8 +52,10 @@ struct inner_set {
   };
   by_digest<delta> open;
 
-  /// Moves since the first dependent parked or began to wait for its snapshot.
-  std::deque<set_move> journal;              ///< In their order.
+  /// Moves since the first dependent parked or began to wait for its snapshot, in their order. Of
+  /// those before a restart only the last of each value that a shape was behind by, as if made at
+  /// `position`; xid 0: by whom is not known any more.
+  std::deque<set_move> journal;
   std::vector<storage::shape_id> dependents; ///< Shapes and sets that ask it.
   std::uint64_t position = 0;                ///< Where it stood when it was read from storage.
 
