@@ -337,6 +337,12 @@ struct materializer_state {
     std::uint64_t transactions_passed = 0;
     std::uint64_t changes_stored = 0;
     std::uint64_t changes_passed = 0;
+    std::uint64_t bytes_stored = 0;
+    std::uint64_t bytes_passed = 0;
+    void took(std::uint64_t bytes, bool stored) noexcept {
+      ++(stored ? changes_stored : changes_passed);
+      (stored ? bytes_stored : bytes_passed) += bytes;
+    }
   } gone_over; ///< Since the metrics were last told.
   /// When the first transaction of the frame that is worked on committed; 0 = there is none.
   std::int64_t committing = 0;

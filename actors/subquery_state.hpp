@@ -114,7 +114,8 @@ struct asker {
   std::vector<by_digest<bool>> stored;
 
   bool parked = false; ///< The stream goes by; frames are kept aside.
-  std::chrono::steady_clock::time_point waits_since{}; ///< While parked.
+  std::chrono::steady_clock::time_point waits_since{};  ///< While parked.
+  std::chrono::steady_clock::time_point queued_since{}; ///< For a MOVE READER.
   std::uint64_t position = 0;     ///< While parked: all transactions up to here are in it.
   std::uint64_t steady_since = 0; ///< When not parked: since this transaction.
   std::uint64_t task = 0;         ///< Number of the task that it waits for; 0 = none.
