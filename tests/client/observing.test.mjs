@@ -85,19 +85,19 @@ scenario('a change that concerns no shape is counted as passed', async () => {
   assert.ok((await value('busbar_applied_bytes_total', 'passed')) >= bytesPassed + 10 * 'n2a'.length)
 })
 
-scenario('sessions that read from PostgreSQL are counted while they do, and how long one waited for them', async () => {
+scenario('sessions that read from PostgreSQL are counted while they do, and how long one waited for them', async ({ cleanup }) => {
   const table = await newTable(server, columns, `(1, 'a', 'x')`)
   const teams = await newTable(server, 'id int PRIMARY KEY, open bool NOT NULL', '(1, false)')
   const shape = { table, where: `id IN (SELECT id FROM ${teams} WHERE open)` }
   const state = await follow(server, shape)
   const [subsets, moves] = [await value('busbar_subset_wait_seconds_count'), await value('busbar_move_wait_seconds_count')]
   const writer = await server.client()
+  cleanup(() => writer.end())
   await writer.query(`BEGIN; LOCK TABLE ${table}`)
-  const subset = get(server, { ...shape, handle: state.handle, offset: state.offset, subset__limit: '1' })
+  const subset = get(server, { ...shape, handle: state.handle, offset: state.offset, subset__where: 'id > 0' })
   await until(async () => (await value('busbar_subsets_running')) === 1, 'the subset to be read')
   await writer.query(`UPDATE ${teams} SET open = true`)
   await writer.query('COMMIT')
-  await writer.end()
   assert.equal((await subset).status, 200)
   await rises('busbar_subset_wait_seconds_count', subsets)
   await rises('busbar_move_wait_seconds_count', moves)
