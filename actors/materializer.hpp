@@ -39,6 +39,9 @@ struct materializer_environment {
   std::uint64_t chunk_bytes_max = 0;
   std::size_t entry_bytes_max = 32u << 20; ///< Entries beyond this are written within a frame.
   std::size_t aside_bytes_max = 64u << 20; ///< Of frames kept for shapes that will want them.
+  /// Of notes on which of their changes concern which parked shape, of all of these together; who
+  /// has no more goes over all the frames.
+  std::size_t notes_bytes_max = 16u << 20;
   /// Frames beyond that are kept on the disk, here, up to so many bytes.
   std::string spool_directory = {};
   std::size_t spool_bytes_max = 0;

@@ -7,9 +7,6 @@ namespace busbar {
 
 namespace {
 
-/// Of all parked shapes together, about.
-constexpr std::size_t notes_max = 8'000'000;
-
 std::uint64_t commit_lsn_of(const frame& whole, std::uint32_t transaction) {
   return whole.read().getTransactions()[transaction].getCommitLsn();
 }
@@ -25,6 +22,7 @@ void materializer_state::note_passed_change(const shape_log_writer& log, const c
   // What is sent again was noted when it came first.
   if (at.commit_lsn <= asks.position || at.commit_lsn <= reached || asks.passed_too_much)
     return;
+  const auto notes_max = env.notes_bytes_max / sizeof(passed_changes::one);
   if (asks.passed_count >= notes_max / std::max<std::size_t>(1, parked.size())) {
     forget_passed(asks);
     asks.passed_too_much = true;

@@ -22,8 +22,6 @@ constexpr seconds first_row_patience{30};
 constexpr seconds stall_patience{20};
 /// A table that is locked for longer is asked for again later, so that others get their turn.
 constexpr std::chrono::milliseconds lock_patience{2'000};
-/// A move that brings in more than this is no cheaper than a new snapshot, which needs no memory.
-constexpr std::size_t bytes_max = 64u << 20;
 /// No more questions are begun in a snapshot that is so old: what commits meanwhile has to be
 /// remembered, to know what the snapshot has seen.
 constexpr std::chrono::milliseconds batch_time_max{1'000};
@@ -79,7 +77,7 @@ struct move_reader_state {
     std::map<const table_info*, std::optional<postgres::pg_error>> blocked;
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < batch.tasks.size(); ++i) {
-      if (bytes > bytes_max || (i > 0 && steady_clock::now() > enough))
+      if (bytes > bytes_max / 4 || (i > 0 && steady_clock::now() > enough))
         break;
       auto& trouble = blocked[batch.tasks[i].table.get()];
       if (!trouble)
@@ -148,6 +146,7 @@ struct move_reader_state {
   const node_status* status = nullptr;
   monitoring::metrics* metrics = nullptr;
   std::chrono::milliseconds slow_query{};
+  std::size_t bytes_max = 0;
   cast_ptr others;
   std::optional<kept_session> session; ///< Never empty.
   std::optional<fence_maker> fence;    ///< Never empty.
@@ -165,6 +164,7 @@ move_reader_actor spawn_move_reader(caf::actor_system& system, move_reader_envir
         state.status = environment.status;
         state.metrics = environment.metrics;
         state.slow_query = environment.slow_query;
+        state.bytes_max = environment.bytes_max;
         state.others = others;
         state.session.emplace(environment.snapshot_url, "moves");
         state.fence.emplace(self->system(), environment.url, *environment.control);

@@ -9,6 +9,7 @@
 #include "postgres/connection.hpp"
 
 #include <chrono>
+#include <cstddef>
 
 namespace busbar {
 
@@ -20,6 +21,9 @@ struct move_reader_environment {
   const cluster::control_codec* control = nullptr;
   monitoring::metrics* metrics = nullptr;
   std::chrono::milliseconds slow_query{1'000}; ///< See slow_queries.hpp.
+  /// Of the rows for one shape. One that wants more is to be read anew: that is no dearer, and
+  /// needs no memory.
+  std::size_t bytes_max = 32u << 20;
 };
 
 move_reader_actor spawn_move_reader(caf::actor_system& system, move_reader_environment environment,

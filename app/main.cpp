@@ -277,6 +277,7 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                             .chunk_bytes_max = config.chunk_bytes,
                             .entry_bytes_max = memory.entries(materializers),
                             .aside_bytes_max = memory.aside(materializers),
+                            .notes_bytes_max = memory.notes(materializers),
                             .spool_directory = config.storage_dir,
                             .spool_bytes_max = config.spool_bytes / materializers,
                             .parked_max = config.parked_shape,
@@ -325,7 +326,8 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
                                                       .status = &status,
                                                       .control = &control,
                                                       .metrics = &metrics,
-                                                      .slow_query = config.slow_query},
+                                                      .slow_query = config.slow_query,
+                                                      .bytes_max = memory.moves(move_readers)},
                                                      others));
   others->directory = spawn_directory(system,
                                       {.store = store->get(),

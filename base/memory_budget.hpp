@@ -21,10 +21,18 @@ struct memory_budget {
   }
   /// Frames that one of so many MATERIALIZERS keeps aside for shapes that will want them.
   std::size_t aside(std::size_t materializers) const noexcept {
-    return total / 4 / std::max<std::size_t>(materializers, 1);
+    return total / 16 * 3 / std::max<std::size_t>(materializers, 1);
+  }
+  /// Of those frames, what concerns which shape that waits for rows of a move.
+  std::size_t notes(std::size_t materializers) const noexcept {
+    return total / 16 / std::max<std::size_t>(materializers, 1);
   }
   /// Rows of subsets that are being read and sent; one of the largest allowed must fit.
-  std::size_t subsets() const noexcept { return std::max<std::size_t>(total / 4, 64u << 20); }
+  std::size_t subsets() const noexcept { return std::max<std::size_t>(total / 8, 64u << 20); }
+  /// Rows that one of so many MOVE READERS has read, until they are in the logs.
+  std::size_t moves(std::size_t readers) const noexcept {
+    return total / 8 / std::max<std::size_t>(readers, 1);
+  }
   /// Bytes that clients have asked for and do not take.
   std::size_t unsent() const noexcept { return total / 4; }
 };
