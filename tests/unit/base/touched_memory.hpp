@@ -16,7 +16,7 @@ namespace busbar::testing {
 template <class Work>
 std::optional<std::size_t> touched_kilobytes(const Work& work) {
   std::optional<std::size_t> least;
-  for (int time = 0; time < 5; ++time) {
+  for (int time = 0; time < 12; ++time) {
     std::ofstream forget{"/proc/self/clear_refs"};
     forget << "1" << std::flush;
     if (!forget)
