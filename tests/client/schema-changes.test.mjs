@@ -296,6 +296,24 @@ scenario('rows are rewritten while nobody writes, and partitions with the table 
   ])
 })
 
+scenario('rows that only a subquery asks are rewritten: what it selects is found out anew', async ({ cleanup }) => {
+  const parents = await newTable(server, 'id int PRIMARY KEY, note text, active bool NOT NULL', `(1, 'a', true), (2, 'b', false)`)
+  const children = await newTable(server, 'id int PRIMARY KEY, parent int', '(1, 1), (2, 2)')
+  const shape = { table: children, where: `parent IN (SELECT id FROM ${parents} WHERE active)` }
+  const reader = await wait(cleanup, shape)
+  await server.query(`ALTER TABLE ${parents} ALTER active TYPE bool USING NOT active`)
+  await ended(reader, [{ id: '2', parent: '2' }])
+  const next = await wait(cleanup, shape)
+  await server.query(`VACUUM FULL ${parents}`)
+  await server.query(`ALTER TABLE ${parents} ALTER active SET STATISTICS 50`)
+  await server.query(`ALTER TABLE ${parents} ALTER note TYPE text USING note`)
+  await server.query(`INSERT INTO ${children} VALUES (3, 2)`)
+  await wentOn(next, [
+    { id: '2', parent: '2' },
+    { id: '3', parent: '2' },
+  ])
+})
+
 scenario('rows are rewritten, or only packed anew, while the server is down', async () => {
   const rewritten = await newTable(server, 'id int PRIMARY KEY, b text, a text', `(1, 'x', 'one')`)
   const packed = await newTable(server, 'id int PRIMARY KEY, a text', `(1, 'one')`)
