@@ -1,5 +1,5 @@
 // large.test.mjs: a transaction of 2 GB, ten million first rows and a thousand readers who stand still, and
-// what memory the server takes for them. Only with BUSBAR_LARGE=1: it takes a quarter of an hour, 15 GB of disk.
+// what memory the server takes for them. Only with BUSBAR_LARGE=1: it takes some minutes, and 15 GB of disk.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { get as fetchSlowly } from 'node:http'
