@@ -139,7 +139,7 @@ TEST_F(StorePowerTest, WhateverIsLostOfTheLogBehindTheLastSyncNothingPromisedIsM
   copy_as_it_is(settings().directory, saved);
   ASSERT_EQ(live_log(saved).filename(), log);
   const auto end = fs::file_size(saved / log);
-  constexpr std::uintmax_t step = 5; // each costs a start of RocksDB
+  constexpr std::uintmax_t step = 11; // each costs a start of RocksDB
   std::uint64_t before = 3;
   for (auto size = synced + seed % step; size <= end; size += step) {
     SCOPED_TRACE(std::to_string(size) + " bytes of " + std::to_string(end));
