@@ -334,7 +334,7 @@ scenario('rows are rewritten, or only packed anew, while the server is down', as
   assert.deepEqual([...(await follow(server, shapes[0])).checker.rows.values()], [{ id: '1', b: 'x', a: 'ONE' }])
   await server.query(`UPDATE ${rewritten} SET b = 'y'; UPDATE ${packed} SET a = 'two'`)
   const position = await server.walPosition()
-  await server.query(`UPDATE ${rewritten} SET b = 'z'`)
+  await server.query(`UPDATE ${rewritten} SET b = 'z'; UPDATE ${packed} SET a = 'three'`)
   for (const i of [1, 2]) {
     await followTo(server, shapes[i], before[i], position)
     assert.equal((await follow(server, shapes[i])).handle, before[i].handle)
