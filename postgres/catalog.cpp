@@ -51,20 +51,23 @@ auto broken(pg_error why) {
   return tl::unexpected<pg_error>{std::move(why)};
 }
 
-/// "1:2,3:4": calls `visit` with each pair.
+/// "1:2,3:4": calls `visit` with the numbers of each item; those that are left out are 0.
 template <class Visit>
-void for_each_pair(std::string_view list, const Visit& visit) {
+void for_each_item(std::string_view list, const Visit& visit) {
   while (!list.empty()) {
     const auto comma = list.find(',');
     const auto item = list.substr(0, comma);
     list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-    std::uint32_t first = 0;
-    std::uint32_t second = 0;
-    const auto end = item.data() + item.size();
-    const auto read = std::from_chars(item.data(), end, first);
-    if (read.ptr != end)
-      std::from_chars(read.ptr + 1, end, second);
-    visit(first, second);
+    std::array<std::uint32_t, 4> numbers{};
+    const auto* next = item.data();
+    const auto* const end = next + item.size();
+    for (auto& number : numbers) {
+      next = std::from_chars(next, end, number).ptr;
+      if (next == end)
+        break;
+      ++next; // the colon
+    }
+    visit(numbers);
   }
 }
 
@@ -175,20 +178,26 @@ pg_result_of<void> complete_types(connection& session, std::span<table_info> tab
   return {};
 }
 
-/// What `row` says of its table beside the columns.
-table_facts to_facts(const table_row& row) {
+/// What the rows of its table, from `row` to before `end`, say beside the columns.
+table_facts to_facts(const table_row& row, int end) {
   using f = table_field;
   table_facts facts;
+  facts.files = {row.to<std::uint32_t>(f::heap_file), row.to<std::uint32_t>(f::toast_table)};
+  for (auto column = row; column.number < end; ++column.number)
+    if (!column.is_null(f::column_number))
+      facts.column_xids.push_back(column.to<std::uint32_t>(f::column_xid));
   facts.publication_xid = row.to<std::uint32_t>(f::publication_xid);
   const std::array lists{&facts.published_by, &facts.published_above, &facts.placed_by};
-  for_each_pair(row.view(f::published_by), [&](std::uint32_t item, std::uint32_t kind) {
+  for_each_item(row.view(f::published_by), [&](const auto& item) {
+    const auto& [value, kind, none, nothing] = item;
     if (kind < lists.size())
-      lists[kind]->push_back(item);
+      lists[kind]->push_back(value);
   });
   for (auto* list : lists)
     std::sort(list->begin(), list->end());
-  for_each_pair(row.view(f::partitions), [&](std::uint32_t oid, std::uint32_t xid) {
-    facts.partitions.push_back({oid, xid});
+  for_each_item(row.view(f::partitions), [&](const auto& item) {
+    const auto& [oid, xid, heap, toast] = item;
+    facts.partitions.push_back({.oid = oid, .attached_xid = xid, .files = {heap, toast}});
   });
   std::sort(facts.partitions.begin(), facts.partitions.end(),
             [](const auto& a, const auto& b) { return a.oid < b.oid; });
@@ -251,7 +260,7 @@ pg_result_of<found_facts> find_facts(connection& session, std::string_view publi
       continue;
     if (!first.is(table_field::has_identity))
       all.without_identity.push_back(table->oid);
-    facts.push_back(to_facts(first));
+    facts.push_back(to_facts(first, row.number));
     tables.push_back(*std::move(table));
   }
   if (auto completed = complete_types(session, tables, until); !completed)

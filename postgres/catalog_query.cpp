@@ -174,7 +174,9 @@ std::string kind_query(std::string_view schema, std::string_view name) {
 std::string facts_query(int server_version, std::string_view publication, const std::string& oids) {
   // Read from pg_inherits, because pg_partition_tree() shows the present, not our snapshot.
   const auto step = [&](const std::string& parent) {
-    return "SELECT k.oid, k.relkind, k.relpersistence, k.relreplident, " + std::string{attached} +
+    return "SELECT k.oid, k.relkind, k.relpersistence, k.relreplident, k.relfilenode,"
+           " k.reltoastrelid, " +
+           std::string{attached} +
            " AS attached FROM pg_catalog.pg_inherits i"
            " JOIN pg_catalog.pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = " +
            parent + (server_version >= 140000 ? " AND NOT i.inhdetachpending" : "");
@@ -189,13 +191,17 @@ std::string facts_query(int server_version, std::string_view publication, const 
       "   OFFSET 0) y WHERE down.relkind = 'p')"
       " SELECT coalesce(pg_catalog.bool_or(relkind = 'f' OR relpersistence <> 'p'), false)"
       "     AS has_foreign,"
-      "   pg_catalog.string_agg(oid::text || ':' || attached, ',') AS partitions,"
+      "   pg_catalog.string_agg(pg_catalog.concat_ws(':', oid, attached, relfilenode, "
+      "reltoastrelid), ',')"
+      "     AS partitions,"
       "   CASE WHEN c.relkind = 'p' THEN"
       "     NOT coalesce(pg_catalog.bool_or(relkind = 'r' AND relreplident <> 'f'), false)"
       "   ELSE c.relreplident = 'f' END AS has_identity FROM down) tree";
-  return query(server_version, about,
-               ", x.published_by, x.publication_xid, x.partitions, x.has_identity, x.seen",
-               "c.oid IN (" + oids + ")");
+  return query(
+      server_version, about,
+      ", x.published_by, x.publication_xid, x.partitions, x.has_identity, x.seen, c.relfilenode,"
+      " c.reltoastrelid, a.xmin",
+      "c.oid IN (" + oids + ")");
 }
 
 std::string versions_query(int server_version, std::string_view publication,

@@ -36,9 +36,12 @@ enum class table_field : int {
   // Of facts_query() only:
   published_by, ///< "501:0,502:1,740:2": row of a member, of one above, transaction that placed it
   publication_xid,
-  partitions, ///< "1:2,3:0", oid and the transaction that attached it
+  partitions, ///< "1:2:7:8,3:0:9:0", oid, the transaction that attached it, and the next two
   has_identity,
   seen,
+  heap_file,
+  toast_table,
+  column_xid,
 };
 
 /// The tables of that name (one at most) that a shape could be on by their kind.

@@ -60,7 +60,7 @@ std::size_t pgoutput_decoder::state::words_needed() const {
   for (const auto& table : facts.tables)
     words += 32 + table->table.name.size() / 8 + 32 * table->table.columns.size() +
              table->published_by.size() + table->published_above.size() + table->placed_by.size() +
-             table->partitions.size();
+             table->column_xids.size() + 2 * table->partitions.size();
   return words;
 }
 

@@ -58,11 +58,16 @@ struct TableFacts {
   partitions @3 :List(Partition);
   publishedAbove @4 :List(UInt32); # the rows that make a table above it part of the publication
   placedBy @5 :List(UInt32);       # the transactions that made it, and those above, partitions
+  heapFile @6 :UInt32;             # pg_class.relfilenode; 0 = not known, or a table without rows
+  toastTable @7 :UInt32;           # pg_class.reltoastrelid
+  columnXids @8 :List(UInt32);     # pg_attribute.xmin of the table's columns; empty = not known
 
   struct Partition {
     # A table somewhere below.
     oid @0 :UInt32;
     attachedXid @1 :UInt32;    # as Relation.Ancestor.attachedXid of frame.capnp, one step up
+    heapFile @2 :UInt32;       # as above
+    toastTable @3 :UInt32;
   }
 }
 

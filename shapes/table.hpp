@@ -57,6 +57,15 @@ struct table_info {
   friend bool operator==(const table_info&, const table_info&) = default;
 };
 
+/// Where rows lie. What rewrites them as they are (VACUUM FULL, CLUSTER) takes another heap and
+/// keeps the TOAST table; what may give them other values (ALTER TABLE) takes another of both.
+struct row_files {
+  std::uint32_t heap = 0;  ///< pg_class.relfilenode; 0 = not known, or a table without rows.
+  std::uint32_t toast = 0; ///< pg_class.reltoastrelid; 0 = it needs none.
+
+  friend bool operator==(const row_files&, const row_files&) = default;
+};
+
 /// What the catalog says of a table at one moment, as far as a shape depends on it.
 struct table_facts {
   struct partition {
@@ -64,6 +73,7 @@ struct table_facts {
     /// The transaction that attached it to what stands above it, if it was a table of its own
     /// before and the transaction is not ancient; otherwise 0.
     std::uint32_t attached_xid = 0;
+    row_files files = {};
     friend bool operator==(const partition&, const partition&) = default;
   };
   table_info table;
@@ -76,6 +86,10 @@ struct table_facts {
   std::vector<std::uint32_t> placed_by = {};
   std::uint32_t publication_xid = 0; ///< The transaction that last wrote the publication's own row.
   std::vector<partition> partitions; ///< Every table below, by oid.
+  row_files files = {};
+  /// The transactions that last wrote what the catalog says of each of table.columns; empty = not
+  /// known.
+  std::vector<std::uint32_t> column_xids = {};
 
   friend bool operator==(const table_facts&, const table_facts&) = default;
 };

@@ -113,7 +113,12 @@ void encode(schema::TableFacts::Builder out, const table_facts& facts, const tab
   for (unsigned i = 0; i < partitions.size(); ++i) {
     partitions[i].setOid(facts.partitions[i].oid);
     partitions[i].setAttachedXid(facts.partitions[i].attached_xid);
+    partitions[i].setHeapFile(facts.partitions[i].files.heap);
+    partitions[i].setToastTable(facts.partitions[i].files.toast);
   }
+  out.setHeapFile(facts.files.heap);
+  out.setToastTable(facts.files.toast);
+  fill(out.initColumnXids(static_cast<unsigned>(facts.column_xids.size())), facts.column_xids);
 }
 
 table_facts decode(schema::TableFacts::Reader in, const table_info* given) {
@@ -124,7 +129,11 @@ table_facts decode(schema::TableFacts::Reader in, const table_info* given) {
   facts.placed_by = to_vector(in.getPlacedBy());
   facts.publication_xid = in.getPublicationXid();
   for (const auto partition : in.getPartitions())
-    facts.partitions.push_back({partition.getOid(), partition.getAttachedXid()});
+    facts.partitions.push_back({.oid = partition.getOid(),
+                                .attached_xid = partition.getAttachedXid(),
+                                .files = {partition.getHeapFile(), partition.getToastTable()}});
+  facts.files = {in.getHeapFile(), in.getToastTable()};
+  facts.column_xids = to_vector(in.getColumnXids());
   return facts;
 }
 

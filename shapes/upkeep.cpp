@@ -71,6 +71,51 @@ std::vector<std::uint16_t> columns_without_null(const shape_definition& shape) {
   return columns;
 }
 
+/// Whether rows that lay in `before` may have been given other values on their way to `now`.
+bool may_differ(const row_files& before, const row_files& now) {
+  const bool moved = before.heap != 0 && now.heap != 0 && before.heap != now.heap;
+  return moved && (now.toast == 0 || now.toast != before.toast);
+}
+bool may_differ(const table_facts& before, const table_facts& now) {
+  if (may_differ(before.files, now.files))
+    return true;
+  return std::any_of(now.partitions.begin(), now.partitions.end(), [&](const auto& next) {
+    const auto old = std::find_if(before.partitions.begin(), before.partitions.end(),
+                                  [&](const auto& p) { return p.oid == next.oid; });
+    return old != before.partitions.end() && may_differ(old->files, next.files);
+  });
+}
+
+/// The transaction that last wrote the catalog's row of the column; 0 = not known.
+std::uint32_t xid_of(const table_facts& facts, const table_column& column) {
+  const auto* same = find_same(facts.table, column);
+  if (same == nullptr || facts.column_xids.size() != facts.table.columns.size())
+    return 0;
+  return facts.column_xids[static_cast<std::size_t>(same - facts.table.columns.data())];
+}
+
+/// The name of a column that the shape uses and whose values may have been replaced, with no change
+/// to tell of it (ALTER COLUMN … TYPE … USING): the column was altered and the rows were rewritten.
+/// Either of them alone replaces nothing. Since 15.20 and its sisters PostgreSQL also writes all
+/// columns behind an altered one anew, so these cannot be told from it. Null if there is none.
+const std::string* find_rewritten(const shape_definition& shape, const table_facts& before,
+                                  const table_facts& now) {
+  if (!may_differ(before, now))
+    return nullptr;
+  auto used = shape.selected;
+  if (shape.filter)
+    for (const auto index : shape.filter->columns_used())
+      used.push_back(static_cast<std::uint16_t>(index));
+  for (const auto index : used) {
+    const auto& column = shape.table->columns[index];
+    const auto old = xid_of(before, column);
+    const auto next = xid_of(now, column);
+    if (old != 0 && next != 0 && old != next)
+      return &column.name;
+  }
+  return nullptr;
+}
+
 /// Whether one stands in both, which are in order.
 bool has_common(const std::vector<std::uint32_t>& some, const std::vector<std::uint32_t>& others) {
   return std::any_of(some.begin(), some.end(), [&](std::uint32_t one) {
@@ -131,6 +176,8 @@ std::string fault_of(const shape_definition& shape, const table_facts& before, c
     if (old != nullptr && next != nullptr && !keeps_text(*old, *next))
       return "column \"" + column.name + "\" was retyped";
   }
+  if (const auto* column = find_rewritten(shape, before, now))
+    return "the rows were rewritten, perhaps with other values of column \"" + *column + "\"";
   if (now.published_by.empty() && now.published_above.empty())
     return "the table has left the publication";
   const bool stood_below = std::all_of(now.placed_by.begin(), now.placed_by.end(),

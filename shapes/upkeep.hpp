@@ -15,8 +15,9 @@ std::string fault_of(const shape_definition& shape, const table_info& now);
 
 /// Why the shape, which was right when its table was as `before`, is so no more; empty if it still
 /// is. `seen` is the snapshot that `before` is as of, which `now` must not be older than. Finds
-/// what no change in the stream tells: rows that came or went with a partition, and changes that
-/// PostgreSQL did not send because the table was not published for a time.
+/// what no change in the stream tells: rows that came or went with a partition, values that ALTER
+/// TABLE replaced, and changes that PostgreSQL did not send because the table was not published for
+/// a time.
 std::string fault_of(const shape_definition& shape, const table_facts& before, const snapshot& seen,
                      const table_facts& now);
 

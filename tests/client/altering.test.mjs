@@ -65,6 +65,9 @@ scenario(
     const alterations = [
       () => `ALTER TABLE plain ALTER note ${random.chance(0.5) ? 'SET' : 'DROP'} NOT NULL`,
       () => `ALTER TABLE plain ALTER code TYPE varchar(${5 + random.int(0, 9)})`,
+      () => `ALTER TABLE plain ALTER note TYPE text USING note || '*'`,
+      () => `ALTER TABLE root ALTER note TYPE text USING note || '+'`,
+      () => `VACUUM FULL ${random.pick(['plain', 'root'])}`,
       () => `ALTER TABLE plain ALTER price TYPE numeric(12,${2 + random.int(0, 2)})`,
       () => `ALTER TABLE plain ADD extra${++extra} int DEFAULT 7`,
       () => (extra > 0 ? `ALTER TABLE plain DROP extra${extra--}` : 'SELECT 1'),

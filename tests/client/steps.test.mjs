@@ -91,6 +91,7 @@ const alterations = {
   'a column is dropped': (table) => `ALTER TABLE ${table} DROP note`,
   'a column is renamed': (table) => `ALTER TABLE ${table} RENAME note TO remark`,
   'rows are rewritten': (table) => `ALTER TABLE ${table} ALTER n TYPE text USING (n + 1)::text`,
+  'rows are rewritten under the same type': (table) => `ALTER TABLE ${table} ALTER n TYPE int USING n + 1`,
 }
 for (const [what, alteration] of Object.entries(alterations))
   scenario(`F25: ${what} before each statement of a creation: never a 500, and the rows are those of SELECT`, async () => {

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 namespace busbar::testing {
 namespace {
 
@@ -168,6 +170,51 @@ TEST_F(FactsTest, TheIdentityOfEveryLeafCounts) {
   EXPECT_TRUE(has_identity("root")) << "tables without rows need none";
 }
 
+TEST_F(FactsTest, OnlyAlteringAColumnSoThatRowsAreRewrittenChangesBothItsXidAndTheToastTable) {
+  const auto column_b = 1;
+  const auto after = [&](const std::string& table, const std::string& statement) {
+    const auto before = facts(table);
+    EXPECT_EQ(before.column_xids.size(), before.table.columns.size());
+    sql(statement);
+    const auto now = facts(table);
+    const auto files = [&](const table_facts& of) {
+      const auto all = of.partitions;
+      const auto leaf =
+          std::find_if(all.begin(), all.end(), [&](const auto& p) { return p.oid == oid("deep"); });
+      return leaf == all.end() ? of.files : leaf->files;
+    };
+    const auto old = files(before);
+    const auto next = files(now);
+    return std::vector<bool>{now.column_xids.at(column_b) != before.column_xids.at(column_b),
+                             old.heap != next.heap, old.toast != next.toast};
+  };
+  const std::vector<bool> none{false, false, false};
+  const std::vector<bool> packed{false, true, false};
+  const std::vector<bool> described{true, false, false};
+  const std::vector<bool> other_rows{false, true, true};
+  const std::vector<bool> replaced{true, true, true};
+  sql("INSERT INTO plain VALUES (1, 'x'); INSERT INTO root VALUES (11, 'x')");
+  const auto first = facts("plain").column_xids.at(0);
+  EXPECT_EQ(after("plain", "ALTER TABLE plain ALTER b TYPE text USING upper(b)"), replaced);
+  EXPECT_EQ(facts("plain").column_xids.at(0), first) << "the column before it";
+  EXPECT_EQ(after("plain", "ALTER TABLE plain ADD c float DEFAULT random()"), other_rows);
+  EXPECT_EQ(after("plain", "ALTER TABLE plain ADD d int DEFAULT 7"), none);
+  EXPECT_EQ(after("plain", "ALTER TABLE plain DROP d"), none);
+  EXPECT_EQ(after("plain", "VACUUM FULL plain"), packed);
+  EXPECT_EQ(after("plain", "CLUSTER plain USING plain_pkey"), packed);
+  EXPECT_EQ(after("plain", "TRUNCATE plain"), packed);
+  EXPECT_EQ(after("plain", "ALTER TABLE plain ALTER b SET DEFAULT 'z'"), described);
+  EXPECT_EQ(after("plain", "ALTER TABLE plain ALTER b SET STORAGE EXTERNAL"), described);
+  EXPECT_EQ(after("plain", "ALTER TABLE plain ALTER b TYPE varchar"), described);
+  EXPECT_EQ(after("plain", "VACUUM FREEZE pg_attribute"), none);
+  EXPECT_EQ(after("plain", "VACUUM FULL pg_attribute"), none);
+  EXPECT_EQ(after("plain", "REINDEX TABLE plain"), none);
+  EXPECT_EQ(after("plain", "ANALYZE plain"), none);
+  EXPECT_EQ(after("root", "ALTER TABLE root ALTER b TYPE text USING upper(b)"), replaced);
+  EXPECT_EQ(after("root", "VACUUM FULL root"), packed);
+  EXPECT_EQ(after("root", "ALTER TABLE root ALTER b SET NOT NULL"), described);
+}
+
 TEST_F(FactsTest, VersionsChangeWithTheFactsAndNotWithoutThem) {
   sql("CREATE INDEX ON plain (b); ALTER TABLE low ADD CHECK (a < 10)");
   const auto version = [&](const std::string& table) {
@@ -184,10 +231,11 @@ TEST_F(FactsTest, VersionsChangeWithTheFactsAndNotWithoutThem) {
   };
   for (const auto* statement :
        {"ALTER TABLE plain ALTER b DROP NOT NULL", "ALTER TABLE plain ALTER b TYPE varchar(9)",
-        "ALTER TABLE plain ADD c int", "ALTER TABLE plain RENAME c TO d",
-        "ALTER TABLE plain DROP d", "ALTER TABLE plain DROP CONSTRAINT plain_pkey",
-        "ALTER TABLE plain ADD PRIMARY KEY (a)", "ALTER PUBLICATION p ADD TABLE plain",
-        "ALTER PUBLICATION p DROP TABLE plain", "ALTER PUBLICATION p SET (publish = 'insert')"})
+        "ALTER TABLE plain ALTER b TYPE varchar(9) USING upper(b)", "ALTER TABLE plain ADD c int",
+        "ALTER TABLE plain RENAME c TO d", "ALTER TABLE plain DROP d",
+        "ALTER TABLE plain DROP CONSTRAINT plain_pkey", "ALTER TABLE plain ADD PRIMARY KEY (a)",
+        "ALTER PUBLICATION p ADD TABLE plain", "ALTER PUBLICATION p DROP TABLE plain",
+        "ALTER PUBLICATION p SET (publish = 'insert')"})
     EXPECT_TRUE(changes("plain", statement)) << statement;
   for (const auto* statement :
        {"INSERT INTO plain VALUES (1, 'x')", "UPDATE plain SET b = 'y'", "DELETE FROM plain",
@@ -195,7 +243,8 @@ TEST_F(FactsTest, VersionsChangeWithTheFactsAndNotWithoutThem) {
     EXPECT_FALSE(changes("plain", statement)) << statement;
   for (const auto* statement :
        {"CREATE TABLE more PARTITION OF root FOR VALUES FROM (30) TO (40)", "DROP TABLE more",
-        "ALTER TABLE root DETACH PARTITION low", "ALTER TABLE root ALTER b SET NOT NULL"})
+        "ALTER TABLE root DETACH PARTITION low", "ALTER TABLE root ALTER b SET NOT NULL",
+        "ALTER TABLE root ALTER b TYPE text USING upper(b)"})
     EXPECT_TRUE(changes("root", statement)) << statement;
   EXPECT_THAT(must(postgres::find_versions(*admin_, "p", {}, in(10s))), IsEmpty());
 }

@@ -28,6 +28,17 @@ protected:
     PostgresTest::SetUp();
     sql("CREATE TABLE item (id int PRIMARY KEY, body text)");
   }
+  void TearDown() override {
+    if (is_impatient_)
+      wait_for_readers("DEFAULT"); // also if the test has failed
+    PostgresTest::TearDown();
+  }
+  /// How long the server goes on without a word of who reads its stream.
+  void wait_for_readers(const std::string& time) {
+    is_impatient_ = true;
+    sql("ALTER SYSTEM SET wal_sender_timeout = " + time);
+    sql("SELECT pg_reload_conf()");
+  }
   void publish(const std::string& table, bool by_hand = false) {
     auto found = must(postgres::find_table(*admin_, "public", table, in(10s)));
     ASSERT_TRUE(found.has_value());
@@ -51,6 +62,9 @@ protected:
         return event.error();
     return {postgres::trouble::none, {}, "it goes on"};
   }
+
+private:
+  bool is_impatient_ = false;
 };
 
 // F34
@@ -91,8 +105,7 @@ TEST_F(StreamLifeTest, AMachineThatIsGoneIsNoticedByWhatItDoesNotAcknowledge) {
 TEST_F(StreamLifeTest, AnImpatientServerHearsOfAReaderThatPauses) {
   auto stream = started(stream_settings());
   // Only now: what was read at the take-over does not count any more.
-  sql("ALTER SYSTEM SET wal_sender_timeout = '3s'");
-  sql("SELECT pg_reload_conf()");
+  wait_for_readers("'3s'");
   const auto pid = streamer();
   sql("INSERT INTO item SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i");
   for (const auto until = in(8s); std::chrono::steady_clock::now() < until;)
@@ -100,8 +113,19 @@ TEST_F(StreamLifeTest, AnImpatientServerHearsOfAReaderThatPauses) {
   EXPECT_EQ(streamer(), pid);
   EXPECT_EQ(stream.next_transaction().changes.size(), 20'000u);
   EXPECT_EQ(streamer(), pid);
-  sql("ALTER SYSTEM RESET wal_sender_timeout");
-  sql("SELECT pg_reload_conf()");
+}
+
+// F45
+TEST_F(StreamLifeTest, AReaderMayPauseForTenTimesAsLongAsTheServerWaits) {
+  wait_for_readers("'1s'");
+  wait_until("SHOW wal_sender_timeout", "1s");
+  auto stream = started(stream_settings());
+  const auto pid = streamer();
+  sql("INSERT INTO item SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i");
+  for (const auto until = in(10s); std::chrono::steady_clock::now() < until;)
+    must(stream->pause(until));
+  EXPECT_EQ(stream.next_transaction().changes.size(), 20'000u);
+  EXPECT_EQ(streamer(), pid);
 }
 
 // F34, F47

@@ -274,6 +274,38 @@ TEST_F(StreamTest, ALeaderThatStreamsKeepsTheLock) {
   EXPECT_THAT(leader.next_transaction().changes, ElementsAre("0 item + 1|a|x"));
 }
 
+// F31
+TEST_F(StreamTest, WhoTakesTheLockOverIsSparedByAllWhoBreakIt) {
+  { // which makes publication and slot
+    auto first = started();
+  }
+  auto settings = stream_settings();
+  settings.lock_idle_max = 2s;
+  settings.may_lead = [] { return false; }; // they only watch
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> breakers;
+  const std::shared_ptr<void> end{nullptr, [&](void*) { stop = true; }}; // whatever happens
+  constexpr int count = 6;
+  for (int i = 0; i < count; ++i)
+    breakers.emplace_back([&] { (void)postgres::replication_stream::open(settings, stop); });
+  for (int round = 1; round <= 2; ++round) {
+    auto idle = must(postgres::replication_stream::open(stream_settings(), stop));
+    stream_reader next{stream_settings()}; // waits until one of them has ended it
+    next.start();
+    EXPECT_FALSE(idle.start({}));
+    const auto since = value("SELECT clock_timestamp()");
+    wait_until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_terminate_backend%'"
+               " AND pid <> pg_backend_pid() AND datname = current_database()"
+               " AND query_start > '" +
+                   since + "'",
+               std::to_string(count));
+    sql("INSERT INTO item VALUES (" + std::to_string(round) + ", 'a', 'x')");
+    for (int id = 1; id <= round; ++id) // what nobody has confirmed comes again
+      EXPECT_THAT(next.next_transaction().changes,
+                  ElementsAre("0 item + " + std::to_string(id) + "|a|x"));
+  }
+}
+
 TEST_F(StreamTest, ASlotOfAnotherDatabaseIsLeftAlone) {
   sql("CREATE DATABASE other_" + database_);
   const auto slot = stream_settings().slot();

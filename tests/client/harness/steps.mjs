@@ -9,6 +9,7 @@ export class Steps {
   statements = [] // since arm()
   #armed
   #held
+  #refused
   #sockets = new Set()
 
   /** Forwards loopback connections to `port`. */
@@ -60,6 +61,28 @@ export class Steps {
     return held
   }
 
+  /**
+   * From now on PostgreSQL raises this SQLSTATE where a statement would come to what the pattern matches: for
+   * the first `times` of them. What stands before it in the same message is done.
+   */
+  refuse(pattern, sqlstate, times = Infinity) {
+    this.#refused = { pattern, sqlstate, times, met: [], allow: () => (this.#refused = undefined) }
+    return this.#refused
+  }
+
+  /** The message of a simple query, as it goes on. */
+  #replaced(message) {
+    const text = message.toString('utf8', 5, message.length - 1)
+    const found = this.#refused && this.#refused.met.length < this.#refused.times && this.#refused.pattern.exec(text)
+    if (!found) return message
+    this.#refused.met.push(text)
+    const error = `RAISE EXCEPTION 'refused on the way' USING ERRCODE = '${this.#refused.sqlstate}'`
+    const body = Buffer.from(`${text.slice(0, found.index)}DO $refused$ BEGIN ${error}; END $refused$\0`)
+    const head = Buffer.alloc(5, 'Q')
+    head.writeInt32BE(body.length + 4, 1)
+    return Buffer.concat([head, body])
+  }
+
   async #step(text, application) {
     this.statements.push(text)
     if (this.#held?.pattern.test(text) && application.includes(this.#held.application)) {
@@ -96,7 +119,7 @@ export class Steps {
         } else if (message[0] === 0x51 || message[0] === 0x50) {
           await this.#step(message.toString('utf8', 5, length - 1).split('\0').filter(Boolean)[0] ?? '', application)
         }
-        if (upstream.writable) upstream.write(message)
+        if (upstream.writable) upstream.write(greeted && message[0] === 0x51 ? this.#replaced(message) : message)
       }
       busy = false
     }

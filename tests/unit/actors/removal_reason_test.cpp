@@ -17,6 +17,7 @@ TEST(RemovalReason, SumsUpWhatIsSaidOfAShape) {
         {"column \"publication\" was dropped, renamed or retyped", "schema"},
         {"column \"where clause\" was retyped", "schema"},
         {"a column was added to the table", "schema"},
+        {"the rows were rewritten, perhaps with other values of column \"truncated\"", "schema"},
         {"the columns that make up its key have changed", "schema"},
         {"the table was altered while its snapshot was being opened", "schema"},
         {"the stream has not described the table", "schema"},

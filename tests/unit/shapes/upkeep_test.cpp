@@ -197,6 +197,52 @@ TEST_F(FactsTest, APartitionThatWasDetachedAndAttachedAgainIsAnother) {
   EXPECT_THAT(fault(), IsEmpty());
 }
 
+TEST_F(FactsTest, RowsThatWereRewrittenWithAnAlteredColumnMayHaveOtherValues) {
+  facts_.column_xids = {70, 71, 72, 73};
+  facts_.files = {.heap = 900, .toast = 910};
+  next_ = facts_;
+  next_.files = {.heap = 901, .toast = 911};
+  EXPECT_THAT(fault(), IsEmpty()) << "another column was added, with a value for every row";
+  next_.column_xids[1] = 120;
+  EXPECT_THAT(fault(), HasSubstr("values of column \"title\""));
+  EXPECT_THAT(fault_of(shape({"id", "price"}), facts_, seen_, next_), IsEmpty());
+  EXPECT_THAT(fault_of(shape({"id"}, "title = 'a'"), facts_, seen_, next_), HasSubstr("\"title\""));
+  next_.files = facts_.files;
+  EXPECT_THAT(fault(), IsEmpty()) << "SET DEFAULT and the like rewrite nothing";
+}
+
+TEST_F(FactsTest, WhatPacksRowsAnewKeepsTheToastTableAndTheirValues) {
+  facts_.column_xids = {70, 71, 72, 73};
+  facts_.files = {.heap = 900, .toast = 910};
+  next_ = facts_;
+  next_.files.heap = 901;
+  next_.column_xids[1] = 120;
+  EXPECT_THAT(fault(), IsEmpty());
+  facts_.files.toast = next_.files.toast = 0;
+  EXPECT_THAT(fault(), HasSubstr("\"title\"")) << "without it they cannot be told apart";
+}
+
+TEST_F(FactsTest, APartitionThatWasRewrittenIsToldFromOneThatIsNew) {
+  facts_.column_xids = {70, 71, 72, 73};
+  facts_.partitions[0].files = {.heap = 900, .toast = 910};
+  next_ = facts_;
+  next_.column_xids[1] = 120;
+  next_.partitions[0] = {.oid = 9, .attached_xid = 0, .files = {.heap = 901, .toast = 911}};
+  EXPECT_THAT(fault(), HasSubstr("detached or dropped"));
+  next_.partitions[0].oid = 7;
+  EXPECT_THAT(fault(), HasSubstr("values of column \"title\""));
+}
+
+TEST_F(FactsTest, WhatWasStoredWithoutFilesEndsNothing) {
+  next_.column_xids = {70, 120, 72, 73};
+  next_.files = {.heap = 901, .toast = 911};
+  EXPECT_THAT(fault(), IsEmpty());
+  facts_.files = {.heap = 900, .toast = 910};
+  EXPECT_THAT(fault(), IsEmpty());
+  facts_.column_xids = {70};
+  EXPECT_THAT(fault(), IsEmpty());
+}
+
 TEST_F(FactsTest, TheSchemaHeaderIsThatOfTheTableNow) {
   now_.columns[1].type_modifier = 24;
   now_.columns[1].not_null = true;

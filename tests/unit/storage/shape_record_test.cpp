@@ -93,7 +93,9 @@ TEST(KnownFactsTest, EveryFieldIsReadBack) {
                           .published_above = {503},
                           .placed_by = {740, 741},
                           .publication_xid = 3'000'000'000,
-                          .partitions = {{16385, 0}, {16386, 740}}};
+                          .partitions = {{16385, 0, {4'100'000'000, 0}}, {16386, 740, {9, 10}}},
+                          .files = {4'000'000'001, 4'000'000'002},
+                          .column_xids = {3'000'000'001, 7}};
   const snapshot seen{.xmin = 1ull << 40, .xmax = (1ull << 40) + 9, .xip = {(1ull << 40) + 2}};
   const auto bytes = encode(facts, seen, {});
   const auto read = decode_known_facts(bytes, *sample().table);

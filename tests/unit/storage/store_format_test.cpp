@@ -16,10 +16,10 @@ class StoreFormatTest : public testing::StoreTest {
 protected:
   void SetUp() override {}
 
-  /// A directory that a build of format 1 has written, frozen.
-  void thaw() {
-    std::filesystem::copy(BUSBAR_TEST_DATA "/storage-format-1", settings().directory,
-                          std::filesystem::copy_options::recursive);
+  /// A directory that a build of format 1, or 2, has written, frozen.
+  void thaw(int format = 1) {
+    std::filesystem::copy(BUSBAR_TEST_DATA "/storage-format-" + std::to_string(format),
+                          settings().directory, std::filesystem::copy_options::recursive);
   }
   /// As another build would leave it.
   void write_key(family f, const std::string& key, const std::string& value) const {
@@ -60,6 +60,50 @@ TEST_F(StoreFormatTest, ADirectoryOfFormat1IsReadAndBecomesOneOfThisFormat) {
     ASSERT_EQ(set.values.size(), 1u);
     EXPECT_EQ(set.values[0].second, 7u);
     EXPECT_EQ(set.position, 200u);
+    const auto piece = store_->read_snapshot_piece(shape_id{1}, 0, 0).value();
+    ASSERT_TRUE(piece);
+    EXPECT_EQ(block_view::open(*piece)->tail(0), R"({"snapshot":1})");
+    EXPECT_GT(to_number(store_->next_shape_id().value()), 3u);
+  }
+}
+
+TEST_F(StoreFormatTest, ADirectoryOfFormat2IsReadAndBecomesOneOfThisFormat) {
+  thaw(2);
+  for (int round = 0; round < 2; ++round) {
+    reopen();
+    EXPECT_EQ(store_->identity().value(),
+              (node_identity{"7123456789012345678", 3, "app", "default"}));
+    EXPECT_EQ(store_->control_key().value().size(), 32u);
+    EXPECT_EQ(store_->durable().value(), lsn{300});
+    EXPECT_EQ(store_->newest_xid().value(), 5'000'000'123u);
+    EXPECT_TRUE(store_->lineage().value().empty());
+    const auto shapes = recover();
+    ASSERT_EQ(shapes.size(), 2u);
+    const auto& one = shapes[0];
+    EXPECT_EQ(one.record.handle, "one");
+    EXPECT_EQ(one.record.table, shapes[1].record.table) << "of which the digest is stored";
+    EXPECT_EQ(*one.record.table, *record("").table);
+    EXPECT_EQ(one.head, (log_offset{200, 8})) << "half a transaction behind it is taken back";
+    EXPECT_EQ(one.open_chunk_bytes, 77u);
+    EXPECT_EQ(one.splice_passed, 150u);
+    EXPECT_EQ(one.usage, (shape_usage{1'700'000'000'000'000, 321}));
+    ASSERT_TRUE(one.known);
+    EXPECT_EQ(one.known->seen.xmax, 130u);
+    EXPECT_EQ(one.known->facts->published_by, std::vector<std::uint32_t>{501});
+    EXPECT_EQ(one.known->facts->partitions,
+              (std::vector<table_facts::partition>{{.oid = 16385, .attached_xid = 120}}));
+    EXPECT_EQ(one.known->facts->files, row_files{}) << "which nobody looked at then";
+    EXPECT_EQ(read(shape_id{1}, log_offset::start(), everything), "a,b,c");
+    EXPECT_TRUE(shapes[1].has_boundaries);
+    EXPECT_EQ(read(shape_id{2}, log_offset::start(), everything), std::string(20'000, 'z'));
+    EXPECT_EQ(store_->compaction_of(shape_id{2}).value(), compaction_mark{});
+    const auto set = store_->read_set(shape_id{2}).value();
+    ASSERT_EQ(set.values.size(), 1u);
+    EXPECT_EQ(set.values[0].second, 9u);
+    EXPECT_EQ(set.position, 200u);
+    const auto lag = store_->read_set(shape_id{1}).value().lag;
+    ASSERT_EQ(lag.size(), 1u);
+    EXPECT_EQ(lag[0].texts, std::vector<std::string>{"x"});
     const auto piece = store_->read_snapshot_piece(shape_id{1}, 0, 0).value();
     ASSERT_TRUE(piece);
     EXPECT_EQ(block_view::open(*piece)->tail(0), R"({"snapshot":1})");
