@@ -24,7 +24,7 @@ constexpr seconds send_patience{10};
 constexpr seconds silence_max{5};
 constexpr std::size_t message_bytes = 512 * 1024;
 /// Under load what is written in so long goes together: a message costs more than a small batch.
-constexpr milliseconds gather{2};
+constexpr milliseconds gather{5};
 /// Sent, and not applied there yet. A follower that is slower than we are finds the rest on disk.
 constexpr std::size_t unacknowledged_max = 16u << 20;
 constexpr std::size_t copy_piece_bytes = 1u << 20;
