@@ -104,9 +104,13 @@ void follower::follow(const std::string& leader) {
   auto opened =
       env_.members->open_channel(leader, cluster::purpose::follow, clock::now() + link_patience);
   if (!opened) {
-    spdlog::debug("{} cannot be followed: {}", leader, opened.error().message);
+    const auto& why = opened.error().message;
+    const bool is_known = std::exchange(no_link_because_, why) == why;
+    spdlog::log(is_known ? spdlog::level::debug : spdlog::level::warn, "{} cannot be followed: {}",
+                leader, why);
     return;
   }
+  no_link_because_.clear();
   const std::shared_ptr<cluster::link> link{std::move(*opened)};
   const auto lineage = env_.store->lineage();
   if (!lineage) {
