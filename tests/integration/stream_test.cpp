@@ -172,6 +172,32 @@ TEST_F(StreamTest, WhatIsDurableBeyondTheSlotIsNotSentAgain) {
   EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
 }
 
+/// What a new leader has itself, those that follow it may not have yet.
+TEST_F(StreamTest, WhatIsDurableHereIsConfirmedByNobodyElseThanConfirm) {
+  lsn durable{};
+  {
+    auto stream = started();
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    durable = stream.next_transaction().end;
+  }
+  const auto before = slot_position();
+  stream_reader again{stream_settings()};
+  ASSERT_LT(again->leader().confirmed_flush, durable);
+  again.start(durable);
+  const auto heard = "SELECT count(*) FROM pg_stat_replication r JOIN pg_replication_slots s"
+                     " ON s.active_pid = r.pid WHERE s.slot_name = '" +
+                     stream_settings().slot() + "' AND r.flush_lsn IS NOT NULL";
+  for (const auto until = in(30s); value(heard) != "1";) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "no feedback";
+    must(again->next(in(50ms), true));
+  }
+  EXPECT_EQ(slot_position(), before);
+  must(again->confirm(durable));
+  wait_until("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                 stream_settings().slot() + "'",
+             to_pg_string(durable));
+}
+
 // F06: the server's first keepalive names where the slot stands, which may be long before.
 TEST_F(StreamTest, NoKeepaliveTakesBackWhatIsDurable) {
   lsn durable{};
@@ -272,6 +298,85 @@ TEST_F(StreamTest, ALeaderThatStreamsKeepsTheLock) {
   standby.join();
   sql("INSERT INTO item VALUES (1, 'a', 'x')");
   EXPECT_THAT(leader.next_transaction().changes, ElementsAre("0 item + 1|a|x"));
+}
+
+/// Of two members that wait, whose lock breakers are at it all the time, while the lead goes from
+/// one to the other.
+class lock_waiter {
+public:
+  explicit lock_waiter(postgres::stream_settings settings) : settings_{std::move(settings)} {}
+  ~lock_waiter() { end(); }
+  lock_waiter(const lock_waiter&) = delete;
+  lock_waiter& operator=(const lock_waiter&) = delete;
+
+  void resign() { resigns_ = true; }
+  bool leads() const { return leads_; }
+  /// What went wrong, when it has ended.
+  std::string end() {
+    stop_ = true;
+    if (thread_.joinable())
+      thread_.join();
+    return trouble_;
+  }
+
+private:
+  void run() {
+    while (!stop_ && trouble_.empty()) {
+      auto stream = postgres::replication_stream::open(settings_, stop_);
+      if (!stream) {
+        trouble_ = stop_ ? "" : "open: " + stream.error().message;
+        return;
+      }
+      auto done = stream->start({});
+      leads_ = done.has_value();
+      while (done && !stop_ && !resigns_)
+        if (auto event = stream->next(in(20ms)); !event)
+          done = tl::unexpected{std::move(event).error()};
+      if (!done)
+        trouble_ = "as leader: " + done.error().message;
+      leads_ = resigns_ = false;
+    }
+  }
+
+  postgres::stream_settings settings_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> leads_{false};
+  std::atomic<bool> resigns_{false};
+  std::string trouble_;
+  std::thread thread_{[this] { run(); }};
+};
+
+// F31
+TEST_F(StreamTest, TwoThatBreakALockAtOnceEndNobodyWhoHasJustGotIt) {
+  std::atomic<bool> stop{false};
+  auto half_dead = must(postgres::replication_stream::open(stream_settings(), stop));
+  publish("item");
+  auto settings = stream_settings();
+  settings.lock_idle_max = 1s;
+  lock_waiter one{settings};
+  lock_waiter other{settings};
+  const auto eventually = [](const auto& holds) {
+    const auto until = in(30s);
+    while (!holds() && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(5ms);
+    return holds();
+  };
+  ASSERT_TRUE(eventually([&] { return one.leads() || other.leads(); }));
+  EXPECT_FALSE(half_dead.start({}));
+  for (int round = 0; round < 4; ++round) {
+    ASSERT_TRUE(eventually([&] { return one.leads() != other.leads(); })) << round;
+    auto& leads = one.leads() ? one : other;
+    auto& waits = one.leads() ? other : one;
+    // The breaker's own statement shows that it has had its try.
+    wait_until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_terminate_backend%'"
+               " AND pid <> pg_backend_pid() AND datname = current_database()",
+               "1");
+    EXPECT_TRUE(leads.leads());
+    leads.resign();
+    ASSERT_TRUE(eventually([&] { return waits.leads(); })) << round;
+  }
+  EXPECT_EQ(one.end(), "");
+  EXPECT_EQ(other.end(), "");
 }
 
 TEST_F(StreamTest, ASlotOfAnotherDatabaseIsLeftAlone) {
