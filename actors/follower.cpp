@@ -22,8 +22,8 @@ constexpr seconds send_patience{5};
 constexpr milliseconds disk_retry{500};
 /// Small transactions would otherwise cost an acknowledgement and a sync each; nobody waits for
 /// these but PostgreSQL, which is in no hurry, and a shape that is being made.
-constexpr milliseconds acknowledge_period{5};
-constexpr milliseconds sync_period{10};
+constexpr milliseconds acknowledge_period{20};
+constexpr milliseconds sync_period{15};
 
 } // namespace
 

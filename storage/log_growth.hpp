@@ -42,7 +42,9 @@ public:
   template <class Arrived>
   bool wait(std::chrono::steady_clock::time_point until, const Arrived& arrived) {
     std::unique_lock guard{mutex_};
-    return changed_.wait_until(guard, until, arrived);
+    if (arrived())
+      return true;
+    return until > std::chrono::steady_clock::now() && changed_.wait_until(guard, until, arrived);
   }
   /// The batch that begins with that number; nullptr if it is not kept. With the lock.
   std::shared_ptr<const replicated_batch> find(std::uint64_t first) const;
