@@ -156,7 +156,7 @@ void materializer_state::apply(const frame& whole, const late_shapes* only, std:
       const auto before = entries_made;
       route(root, changes[i], at, only);
       if (!only) {
-        ++(entries_made == before ? gone_over.changes_passed : gone_over.changes_stored);
+        gone_over.took(changes[i].getOldBytes() + changes[i].getNewBytes(), entries_made != before);
         write_early();
       }
     }
@@ -369,6 +369,8 @@ void materializer_state::tell_metrics() {
   tell(env.metrics->transactions_passed, gone_over.transactions_passed);
   tell(env.metrics->changes_stored, gone_over.changes_stored);
   tell(env.metrics->changes_passed, gone_over.changes_passed);
+  tell(env.metrics->bytes_stored, gone_over.bytes_stored);
+  tell(env.metrics->bytes_passed, gone_over.bytes_passed);
   bytes_written = 0;
 }
 

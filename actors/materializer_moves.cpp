@@ -254,9 +254,12 @@ void materializer_state::store_lag(owned_shape& owned) {
     for (const auto& [value, late] : lag)
       if (is_news(value, false))
         writes.put_lag(id, {i, value, late.xid, late.since, late.texts});
-    for (const auto& [value, xid] : turned)
-      if (!lag.contains(value) && is_news(value, true))
-        writes.put_lag(id, {i, value, 0, 0, {}});
+    for (const auto& [value, xid] : turned) {
+      if (lag.contains(value) || !is_news(value, true))
+        continue;
+      const auto* move = asks.views[i]->last_move(value, ~std::uint64_t{0});
+      writes.put_lag(id, {i, value, 0, 0, move ? move->texts : std::vector<std::string>{}});
+    }
   }
 }
 
@@ -295,7 +298,8 @@ void materializer_state::settle(owned_shape& owned, std::uint64_t tx) {
     if (!hidden.empty())
       asks.told_upto = tx;
   }
-  correct_subsets(owned, tx, false);
+  if (!correct_subsets(owned, tx, false))
+    return;
   for (std::size_t i = 0; i < asks.turned.size(); ++i) {
     asks.turned[i].clear();
     for (const auto& [value, late] : asks.lag[i])
@@ -307,10 +311,10 @@ void materializer_state::settle(owned_shape& owned, std::uint64_t tx) {
   refresh_behind(owned);
 }
 
-void materializer_state::correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come) {
+bool materializer_state::correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come) {
   auto& asks = *owned.asks;
   if (owned.set)
-    return;
+    return true;
   const auto shows = [&](std::uint16_t i, const digest& value) {
     return asks.sees(i, value) != asks.negated[i];
   };
@@ -321,16 +325,21 @@ void materializer_state::correct_subsets(owned_shape& owned, std::uint64_t tx, b
           (rows_come || !asks.lag[i].contains(value) || shows(i, value)))
         wrong.emplace_back(i, value);
   if (wrong.empty())
-    return;
+    return true;
   tell_moves(owned, tx, "move-out", wrong);
   asks.told_upto = tx;
   for (const auto& [i, value] : wrong) {
     if (!shows(i, value) || asks.lag[i].erase(value) > 0)
       continue;
     // It went and is back: its rows have to come again.
-    if (const auto* move = asks.views[i]->last_move(value, ~std::uint64_t{0}))
-      asks.lag[i].emplace(value, asker::late{move->xid, move->since, move->texts});
+    const auto* move = asks.views[i]->last_move(value, ~std::uint64_t{0});
+    if (!move || move->texts.empty()) {
+      give_up(owned.log, "it is not known any more which rows have gone and come again");
+      return false;
+    }
+    asks.lag[i].emplace(value, asker::late{move->xid, move->since, move->texts});
   }
+  return true;
 }
 
 bool materializer_state::subset_may_be_read(shape_id id, const snapshot& sees, std::uint64_t upto) {
@@ -401,7 +410,7 @@ void materializer_state::tell_moves(owned_shape& owned, std::uint64_t tx, std::s
   for (const auto& [subquery, value] : values) {
     if (const auto late = asks.lag[subquery].find(value); late != asks.lag[subquery].end())
       xids.insert(late->second.xid);
-    else if (const auto* move = asks.views[subquery]->last_move(value, tx))
+    else if (const auto* move = asks.views[subquery]->last_move(value, tx); move && move->xid > 0)
       xids.insert(move->xid); // it is to be undone by one that comes later
     for (std::size_t i = 0; i < asks.plan->positions.size(); ++i) {
       const auto& position = asks.plan->positions[i];

@@ -80,8 +80,10 @@ void materializer_state::park(owned_shape& owned, std::uint64_t tx) {
 
 void materializer_state::queue(owned_shape& owned) {
   owned.asks->task = 0;
-  if (!std::exchange(owned.asks->queued, true))
-    to_ask.push_back(owned.log.shape()->id());
+  if (std::exchange(owned.asks->queued, true))
+    return;
+  owned.asks->queued_since = std::chrono::steady_clock::now();
+  to_ask.push_back(owned.log.shape()->id());
 }
 
 move_task materializer_state::plan_task(owned_shape& owned) {
@@ -148,6 +150,9 @@ void materializer_state::start_batch(std::size_t reader) {
     if (found == shapes.end() || !found->second->asks ||
         !std::exchange(found->second->asks->queued, false) || !found->second->asks->parked)
       continue;
+    env.metrics->move_wait.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() -
+                                                                 found->second->asks->queued_since)
+                                       .count());
     auto task = plan_task(*found->second);
     found->second->asks->task = members.number;
     const auto [place, is_new] =
@@ -306,7 +311,8 @@ bool materializer_state::make_moves(owned_shape& owned, const move_task& task,
   } else {
     tell_moves(owned, *upto, "move-out", hidden);
     turn(hidden);
-    correct_subsets(owned, *upto, true);
+    if (!correct_subsets(owned, *upto, true))
+      return true;
     before_view = asks.lag;
     tell_moves(owned, *upto, "move-in", shown);
     asks.told_upto = *upto;

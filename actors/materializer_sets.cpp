@@ -190,12 +190,20 @@ result<void> materializer_state::adopt_sets(owned_shape& owned, std::uint64_t po
       return fail(errc::corrupt, "a stored lag of a shape names a subquery that it lacks");
     asks.stored[late.subquery].emplace(late.value, late.xid == 0);
     asks.turned[late.subquery].emplace(late.value, 0);
+    // Whoever has to bring its rows again looks there for what they have in their columns.
+    auto& set = *shapes.at(asks.sets[late.subquery])->set;
+    const bool is_in_set = set.counts.contains(late.value);
+    set.journal.push_back({.tx = set.position,
+                           .xid = late.xid,
+                           .since = set.position,
+                           .enters = is_in_set,
+                           .value = late.value,
+                           .texts = late.texts});
     if (late.xid == 0)
       continue;
     // It sees a value that is not in the set any more.
-    if (auto& set = *shapes.at(asks.sets[late.subquery]); !set.set->counts.contains(late.value))
-      if (set.set->stale.insert(late.value).second)
-        values_held.add(late.value, set_number_of(asks.sets[late.subquery]));
+    if (!is_in_set && set.stale.insert(late.value).second)
+      values_held.add(late.value, set_number_of(asks.sets[late.subquery]));
     asks.lag[late.subquery][late.value] = {late.xid, late.since, std::move(late.texts)};
   }
   if (std::any_of(asks.turned.begin(), asks.turned.end(),

@@ -167,8 +167,8 @@ struct materializer_state {
   void settle(owned_shape& owned, std::uint64_t tx);
   /// Clients with subsets may have rows of values that have come or gone unknown to the log, or
   /// lack some. At `tx` these values are hidden; `rows_come`: also those whose rows are about to
-  /// come.
-  void correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come);
+  /// come. False if the shape was given up.
+  bool correct_subsets(owned_shape& owned, std::uint64_t tx, bool rows_come);
   /// Whether a subset of the shape may be read from a snapshot; it must see all up to `upto`.
   bool subset_may_be_read(shape_id id, const snapshot& sees, std::uint64_t upto);
   /// Finds out anew from where on moves are missing, for all who ask it, too …
@@ -337,6 +337,12 @@ struct materializer_state {
     std::uint64_t transactions_passed = 0;
     std::uint64_t changes_stored = 0;
     std::uint64_t changes_passed = 0;
+    std::uint64_t bytes_stored = 0;
+    std::uint64_t bytes_passed = 0;
+    void took(std::uint64_t bytes, bool stored) noexcept {
+      ++(stored ? changes_stored : changes_passed);
+      (stored ? bytes_stored : bytes_passed) += bytes;
+    }
   } gone_over; ///< Since the metrics were last told.
   /// When the first transaction of the frame that is worked on committed; 0 = there is none.
   std::int64_t committing = 0;

@@ -47,6 +47,7 @@ struct move_reader_state {
   explicit move_reader_state(move_reader_actor::pointer self) : self{self} {}
 
   move_outcomes_ptr read(const move_batch& batch) {
+    const monitoring::gauge_hold running{metrics->moves_running};
     auto outcomes = std::make_shared<move_outcomes>();
     outcomes->of.resize(batch.tasks.size());
     auto snap = session->use(steady_clock::now() + begin_patience, [](auto& open, auto until) {

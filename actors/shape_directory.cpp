@@ -532,6 +532,9 @@ directory_actor spawn_directory(caf::actor_system& system, directory_environment
                           directory_actor::stateful_pointer<directory_state> self) {
     self->state.env = environment;
     self->state.others = others;
+    // A series that begins with its first event shows no increase.
+    for (const auto reason : removal_reasons)
+      monitoring::counter_of(environment.metrics->shapes_removed, "reason", std::string{reason});
     return self->state.make_behavior();
   });
 }

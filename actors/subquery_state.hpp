@@ -52,8 +52,10 @@ struct inner_set {
   };
   by_digest<delta> open;
 
-  /// Moves since the first dependent parked or began to wait for its snapshot.
-  std::deque<set_move> journal;              ///< In their order.
+  /// Moves since the first dependent parked or began to wait for its snapshot, in their order. Of
+  /// those before a restart only the last of each value that a shape was behind by, as if made at
+  /// `position`; xid 0: by whom is not known any more.
+  std::deque<set_move> journal;
   std::vector<storage::shape_id> dependents; ///< Shapes and sets that ask it.
   std::uint64_t position = 0;                ///< Where it stood when it was read from storage.
 
@@ -112,7 +114,8 @@ struct asker {
   std::vector<by_digest<bool>> stored;
 
   bool parked = false; ///< The stream goes by; frames are kept aside.
-  std::chrono::steady_clock::time_point waits_since{}; ///< While parked.
+  std::chrono::steady_clock::time_point waits_since{};  ///< While parked.
+  std::chrono::steady_clock::time_point queued_since{}; ///< For a MOVE READER.
   std::uint64_t position = 0;     ///< While parked: all transactions up to here are in it.
   std::uint64_t steady_since = 0; ///< When not parked: since this transaction.
   std::uint64_t task = 0;         ///< Number of the task that it waits for; 0 = none.

@@ -109,6 +109,9 @@ struct subset_reader_state {
 
   subset_outcome serve(const subset_task& task) {
     const auto begin = steady_clock::now();
+    std::optional<monitoring::gauge_hold> running;
+    if (env->metrics != nullptr)
+      running.emplace(env->metrics->subsets_running);
     rows_read = 0;
     auto outcome = read(task);
     if (env->metrics == nullptr || task.abandoned)

@@ -208,6 +208,9 @@ bool connection::write(std::span<const fragment> fragments) {
   switch (outcome) {
   case socket_writer::outcome::sent:
     return true;
+  case socket_writer::outcome::paused:
+    worker_.defer(*this);
+    [[fallthrough]];
   case socket_writer::outcome::stalled:
     if (was_idle)
       worker_.arm(*this, phase::send);
@@ -229,6 +232,9 @@ void connection::flush() {
   case socket_writer::outcome::sent:
     phase_timer::disarm();
     return resume();
+  case socket_writer::outcome::paused:
+    worker_.defer(*this);
+    [[fallthrough]];
   case socket_writer::outcome::stalled:
     if (writer_.backlog_bytes() < before)
       worker_.arm(*this, phase::send);
@@ -257,7 +263,8 @@ void connection::resume() {
 
 /// Reads and writes the pieces of a large body, the next one only when the last is written.
 void connection::pump() {
-  for (int budget = pieces_per_turn; body_ && budget > 0; --budget)
+  const auto enough = worker_.sent_bytes() + socket_writer::turn_bytes_max;
+  for (int budget = pieces_per_turn; body_ && budget > 0 && worker_.sent_bytes() < enough; --budget)
     if (!write_piece())
       return;
   if (body_)
@@ -461,9 +468,7 @@ void connection::run_deferred() {
       leave_session();
     [[fallthrough]];
   case state::answering:
-    if (writer_.idle())
-      resume();
-    return;
+    return writer_.idle() ? resume() : flush();
   case state::lingering:
     return discard_input();
   case state::waiting:

@@ -84,9 +84,18 @@ std::size_t first_run(std::span<const stretch> stretches) noexcept {
   return static_cast<std::size_t>(file - stretches.begin());
 }
 
-/// All stretches in order.
-ssize_t send_some(int fd, std::span<const stretch> rest) noexcept {
+/// All stretches in order, up to `most` bytes of them.
+ssize_t send_some(int fd, std::span<stretch> rest, std::size_t most) noexcept {
   ssize_t total = 0;
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    if (auto& part = rest[i]; part.bytes.size() > most) {
+      part.bytes = part.bytes.substr(0, most);
+      part.ends_file = false;
+      rest = rest.first(i + (most > 0 ? 1 : 0));
+    } else {
+      most -= part.bytes.size();
+    }
+  }
   while (!rest.empty()) {
     const auto now = rest.first(first_run(rest));
     rest = rest.subspan(now.size());
@@ -123,14 +132,14 @@ socket_writer::outcome socket_writer::send(int fd, std::span<const fragment> fra
   }
   if (total == 0)
     return outcome::sent;
-  const ssize_t sent = send_some(fd, {stretches.data(), count});
+  const ssize_t sent = send_some(fd, {stretches.data(), count}, turn_bytes_max);
   if (sent < 0)
     return outcome::broken;
   sent_bytes += static_cast<std::uint64_t>(sent);
   if (static_cast<std::size_t>(sent) == total)
     return outcome::sent;
   queue(fragments, static_cast<std::size_t>(sent), held);
-  return outcome::stalled;
+  return rest(static_cast<std::size_t>(sent));
 }
 
 void socket_writer::queue(std::span<const fragment> fragments, std::size_t already_sent,
@@ -154,7 +163,10 @@ void socket_writer::queue(std::span<const fragment> fragments, std::size_t alrea
 }
 
 socket_writer::outcome socket_writer::flush(int fd, std::uint64_t& sent_bytes) {
+  std::size_t sent_now = 0;
   while (backlog_) {
+    if (sent_now >= turn_bytes_max)
+      return outcome::paused;
     const auto waiting = std::span{backlog_->pieces}.subspan(backlog_->first);
     std::array<stretch, stretches_max> stretches;
     const auto count = std::min(stretches.size(), waiting.size());
@@ -163,15 +175,16 @@ socket_writer::outcome socket_writer::flush(int fd, std::uint64_t& sent_bytes) {
       stretches[i] = stretch_of(waiting[i].rest, &waiting[i].owner, waiting[i].file);
       offered += waiting[i].rest.size();
     }
-    const ssize_t sent = send_some(fd, {stretches.data(), count});
+    const ssize_t sent = send_some(fd, {stretches.data(), count}, turn_bytes_max - sent_now);
     if (sent < 0)
       return outcome::broken;
+    sent_now += static_cast<std::size_t>(sent);
     sent_bytes += static_cast<std::uint64_t>(sent);
     take_off(static_cast<std::size_t>(sent));
     if (backlog_->first == backlog_->pieces.size())
       backlog_.reset();
     else if (static_cast<std::size_t>(sent) < offered)
-      return outcome::stalled;
+      return rest(sent_now);
   }
   return outcome::sent;
 }

@@ -24,10 +24,15 @@ struct fragment {
 
 class socket_writer {
 public:
-  enum class outcome { sent, stalled, broken };
+  /// Stalled: call flush() when the socket can be written to. Paused: it was enough for this turn,
+  /// call flush() in the next one; the socket may not tell.
+  enum class outcome { sent, stalled, paused, broken };
 
-  /// At most `fragments_max` fragments. Stalled: call flush() when the socket can be written to;
-  /// what waits until then is counted in `held`.
+  /// A call sends so much at most, or a few large bodies would keep the others of the thread
+  /// waiting: the kernel takes megabytes from whoever reads fast.
+  static constexpr std::size_t turn_bytes_max = 256 * 1024;
+
+  /// At most `fragments_max` fragments. What waits is counted in `held`.
   outcome send(int fd, std::span<const fragment> fragments, std::uint64_t& sent_bytes,
                held_pieces& held);
   outcome flush(int fd, std::uint64_t& sent_bytes);
@@ -51,6 +56,9 @@ private:
     std::size_t bytes = 0;
   };
 
+  static outcome rest(std::size_t sent_now) noexcept {
+    return sent_now >= turn_bytes_max ? outcome::paused : outcome::stalled;
+  }
   void queue(std::span<const fragment> fragments, std::size_t already_sent, held_pieces& held);
   void take_off(std::size_t sent) noexcept;
 

@@ -55,6 +55,10 @@ constexpr auto applied_changes = "busbar_applied_changes_total";
 constexpr auto applied_changes_help =
     "Row changes gone over by the materializers, each of which counts for itself: stored if a "
     "shape of its took them, else passed.";
+constexpr auto applied_bytes = "busbar_applied_bytes_total";
+constexpr auto applied_bytes_help =
+    "Bytes of the row images of changes gone over by the materializers, each of which counts for "
+    "itself: stored if a shape of its took the change, else passed.";
 constexpr auto publications = "busbar_publication_operations_total";
 constexpr auto publications_help =
     "Times that a table's membership in the publication was seen to, by result.";
@@ -140,6 +144,8 @@ metrics::metrics()
           counter(*registry_, applied_changes, applied_changes_help, {{"outcome", "stored"}})},
       changes_passed{
           counter(*registry_, applied_changes, applied_changes_help, {{"outcome", "passed"}})},
+      bytes_stored{counter(*registry_, applied_bytes, applied_bytes_help, {{"outcome", "stored"}})},
+      bytes_passed{counter(*registry_, applied_bytes, applied_bytes_help, {{"outcome", "passed"}})},
       frame_apply_seconds{seconds(*registry_, "busbar_frame_apply_seconds",
                                   "Matching a frame's changes with the shapes' filters and "
                                   "encoding what they take, by one materializer.")},
@@ -161,8 +167,15 @@ metrics::metrics()
           seconds(*registry_, "busbar_subset_seconds", "Reading a subset from PostgreSQL.")},
       subset_failures{
           counter(*registry_, "busbar_subset_failures_total", "Subset queries that failed.")},
+      move_wait{seconds(*registry_, "busbar_move_wait_seconds",
+                        "How long a shape waits for a database session that reads the rows that a "
+                        "subquery moves into it.")},
       move_seconds{seconds(*registry_, "busbar_move_read_seconds",
                            "Reading rows that a subquery moves into shapes.")},
+      subsets_running{
+          gauge(*registry_, "busbar_subsets_running", "Database sessions that read subsets now.")},
+      moves_running{gauge(*registry_, "busbar_move_reads_running",
+                          "Database sessions that read rows that a subquery moves now.")},
       slot_looks_failed{counter(*registry_, "busbar_slot_observation_failures_total",
                                 "Times that PostgreSQL could not be asked about the slot.")},
       slow_queries{counter(*registry_, "busbar_slow_queries_total",

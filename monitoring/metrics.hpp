@@ -91,11 +91,14 @@ public:
   prometheus::Histogram& commit_to_shown; ///< busbar_commit_to_client_seconds
   prometheus::Family<prometheus::Counter>&
       disconnects; ///< busbar_replication_disconnects_total{cause}
-  // busbar_applied_transactions_total{outcome} and busbar_applied_changes_total{outcome}
+  // busbar_applied_transactions_total, busbar_applied_changes_total and busbar_applied_bytes_total,
+  // each {outcome}
   prometheus::Counter& transactions_stored;
   prometheus::Counter& transactions_passed;
   prometheus::Counter& changes_stored;
   prometheus::Counter& changes_passed;
+  prometheus::Counter& bytes_stored;
+  prometheus::Counter& bytes_passed;
   prometheus::Histogram& frame_apply_seconds; ///< busbar_frame_apply_seconds
   prometheus::Histogram& frame_write_seconds; ///< busbar_frame_write_seconds
   // Reading from PostgreSQL
@@ -107,7 +110,10 @@ public:
   prometheus::Histogram& subset_wait;       ///< busbar_subset_wait_seconds
   prometheus::Histogram& subset_seconds;    ///< busbar_subset_seconds
   prometheus::Counter& subset_failures;     ///< busbar_subset_failures_total
+  prometheus::Histogram& move_wait;         ///< busbar_move_wait_seconds
   prometheus::Histogram& move_seconds;      ///< busbar_move_read_seconds
+  prometheus::Gauge& subsets_running;       ///< busbar_subsets_running
+  prometheus::Gauge& moves_running;         ///< busbar_move_reads_running
   prometheus::Counter& slot_looks_failed;   ///< busbar_slot_observation_failures_total
   prometheus::Counter& slow_queries;        ///< busbar_slow_queries_total
   prometheus::Family<prometheus::Counter>&
@@ -116,6 +122,18 @@ public:
   // For the status page
   journal<removal_note> removals;
   journal<slow_query_note, 50> slow;
+};
+
+/// Counts its holder in a gauge for as long as it lives.
+class gauge_hold {
+public:
+  explicit gauge_hold(prometheus::Gauge& gauge) : gauge_{gauge} { gauge_.Increment(); }
+  ~gauge_hold() { gauge_.Decrement(); }
+  gauge_hold(const gauge_hold&) = delete;
+  gauge_hold& operator=(const gauge_hold&) = delete;
+
+private:
+  prometheus::Gauge& gauge_;
 };
 
 /// The counter of this family with one label; made if it is new.

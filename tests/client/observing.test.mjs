@@ -57,6 +57,7 @@ scenario('one change is counted all the way from its commit to the client', asyn
     'busbar_commit_to_durable_seconds_count',
     'busbar_commit_to_client_seconds_count',
     'busbar_applied_changes_total',
+    'busbar_applied_bytes_total',
     'busbar_applied_transactions_total',
   ]
   const before = await Promise.all(names.map((name) => value(name)))
@@ -76,9 +77,32 @@ scenario('a change that concerns no shape is counted as passed', async () => {
   await follow(server, { table: followed, where: 'id = 1' })
   const stored = await value('busbar_applied_changes_total', 'stored')
   const passed = await value('busbar_applied_changes_total', 'passed')
+  const [bytesStored, bytesPassed] = [await value('busbar_applied_bytes_total', 'stored'), await value('busbar_applied_bytes_total', 'passed')]
   await server.query(`INSERT INTO ${followed} SELECT i, 'a', '' FROM generate_series(2, 11) i`)
   await until(async () => (await value('busbar_applied_changes_total', 'passed')) >= passed + 10, 'ten more to pass')
   assert.equal(await value('busbar_applied_changes_total', 'stored'), stored)
+  assert.equal(await value('busbar_applied_bytes_total', 'stored'), bytesStored)
+  assert.ok((await value('busbar_applied_bytes_total', 'passed')) >= bytesPassed + 10 * 'n2a'.length)
+})
+
+scenario('sessions that read from PostgreSQL are counted while they do, and how long one waited for them', async ({ cleanup }) => {
+  const table = await newTable(server, columns, `(1, 'a', 'x')`)
+  const teams = await newTable(server, 'id int PRIMARY KEY, open bool NOT NULL', '(1, false)')
+  const shape = { table, where: `id IN (SELECT id FROM ${teams} WHERE open)` }
+  const state = await follow(server, shape)
+  const [subsets, moves] = [await value('busbar_subset_wait_seconds_count'), await value('busbar_move_wait_seconds_count')]
+  const writer = await server.client()
+  cleanup(() => writer.end())
+  await writer.query(`BEGIN; LOCK TABLE ${table}`)
+  const subset = get(server, { ...shape, handle: state.handle, offset: state.offset, subset__where: 'id > 0' })
+  await until(async () => (await value('busbar_subsets_running')) === 1, 'the subset to be read')
+  await writer.query(`UPDATE ${teams} SET open = true`)
+  await writer.query('COMMIT')
+  assert.equal((await subset).status, 200)
+  await rises('busbar_subset_wait_seconds_count', subsets)
+  await rises('busbar_move_wait_seconds_count', moves)
+  for (const kind of ['subsets', 'move_reads', 'snapshots'])
+    await until(async () => (await value(`busbar_${kind}_running`)) === 0, `no ${kind} to be running`)
 })
 
 scenario('slot and storage are looked at, and say what PostgreSQL says', async () => {

@@ -81,7 +81,7 @@ async function world(negated) {
   await server.query(`INSERT INTO ${tasks} SELECT i, 1 + i % 4, 't' || i FROM generate_series(1, 8) i`)
   const shape = { table: tasks, where: `ref ${negated ? 'NOT ' : ''}IN (SELECT id FROM ${teams} WHERE open)` }
   const of = (statement) => statement.replace('teams', teams)
-  return { tasks, shape, show: (...ids) => of((negated ? close : open)(...ids)), hide: (...ids) => of((negated ? open : close)(...ids)) }
+  return { tasks, teams, shape, show: (...ids) => of((negated ? close : open)(...ids)), hide: (...ids) => of((negated ? open : close)(...ids)) }
 }
 
 for (const [negated, asked] of [
@@ -155,6 +155,31 @@ for (const [negated, asked] of [
     await server.start()
     await equalsSelect(server, follower)
     assert.equal(follower.handle, handle)
+  })
+
+  scenario(`${form}: rows go and come again before others have come, and the server is killed`, async () => {
+    const at = await world(negated)
+    const { tasks, teams, shape } = at
+    const followers = [await loader(shape), new TaggedFollower(server, shape)]
+    await settle(server, followers[1])
+    const witness = new TaggedFollower(server, { table: teams, where: `id IN (SELECT id FROM ${teams})` })
+    for (const follower of followers) follower.rows.mayFall = true
+    await whileMoving(asked, at.show(3), async () => {
+      await server.query(at.hide(1))
+      assert.deepEqual(await load(followers[0]), [2, 6])
+      await server.query(`UPDATE ${tasks} SET title = 'new' WHERE id = 8`)
+      await server.query(at.show(1))
+      await settle(server, witness) // so the server has seen all of it, too
+      await server.kill9()
+    })
+    await server.start()
+    for (const follower of followers) await equalsSelect(server, follower)
+    await server.query(`UPDATE ${tasks} SET title = title || '!'`)
+    for (const follower of followers) await equalsSelect(server, follower, 'later')
+    assert.deepEqual(
+      followers.map(({ refetches }) => refetches),
+      [0, 0],
+    )
   })
 }
 

@@ -106,7 +106,7 @@ function parametersOf({ table, where, params, columns, replica, log }) {
 
 /** Long values are long only to be stored out of line. */
 const short = (text) => text.replace(/([pqr] \d bytes )\1{2,}/g, '$1…')
-const brief = ({ headers, key, value }) => short(JSON.stringify({ ...headers, key, value }))
+export const brief = ({ headers, key, value }) => short(JSON.stringify({ ...headers, key, value }))
 
 /** What is wrong with `values` (key → row), line by line; nothing if PostgreSQL selects the same. */
 export function differences(shape, values, expected) {

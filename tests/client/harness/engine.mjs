@@ -3,7 +3,7 @@
 // committed and troubles happen; at quiet moments each holds what PostgreSQL selects, no message on the
 // way was wrong, and nobody had to begin anew without a reason.
 import assert from 'node:assert/strict'
-import { NpmMember, RawMember, differences, newcomer, randomShape, selected } from './audience.mjs'
+import { NpmMember, RawMember, brief, differences, newcomer, randomShape, selected } from './audience.mjs'
 import { until } from './processes.mjs'
 import { Random } from './random.mjs'
 import { request } from './raw.mjs'
@@ -176,11 +176,22 @@ export class EngineRun {
       member.refetchesAllowed = member.refetches
       if (member.refused) this.leave(member)
       else lines = await wrong()
-      assert.deepEqual(lines.slice(0, 10), [], `round ${round}: ${member.name}: ${lines.length} differences`)
+      if (lines.length > 0) await this.#tell(round, member, lines, wrong)
       this.totals.compared++
       this.totals.rows += member.checker.values.size
     }
     this.#ended.length = 0
+  }
+
+  /** Fails with what is needed to find the cause: whether it is lost or late, and what the client was told. */
+  async #tell(round, member, lines, wrong) {
+    const before = member.state()
+    const healed = await until(async () => (await wrong()).length === 0, 'the differences to go', { deadlineMs: 5_000 })
+      .then(() => 'late: they went within 5 s', () => 'lost: they stay')
+    const told = member.follower.messages.slice(-12).map(brief).join('\n')
+    const fresh = await this.sameStory(member).then(() => 'the log is right', ({ message }) => message)
+    assert.fail(`round ${round}: ${member.name}: ${lines.length} differences, ${healed}\n${lines.slice(0, 10).join('\n')}
+at ${before}, now ${member.state()}; a newcomer: ${fresh}\nit had been told:\n${told}`)
   }
 
   /** The whole log of a member's shape, read from the beginning: the same rows, and twice the same bytes. */

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace busbar {
@@ -42,6 +43,15 @@ TEST(RemovalReason, SumsUpWhatIsSaidOfAShape) {
 TEST(RemovalReason, NamesDoNotCount) {
   EXPECT_EQ(removal_reason("row \"truncated\" is odd"), "other");
   EXPECT_EQ(removal_reason("row \"a\" storage \"\"\"truncated\" was dropped"), "table");
+}
+
+TEST(RemovalReason, EveryLabelIsKnownBeforehand) {
+  for (const auto* sentence : {"the table was truncated", "the table was renamed", "it was altered",
+                               "the publication was altered", "a partition was detached", "expired",
+                               "its snapshot failed", "storage refuses", "the where clause", "!"})
+    EXPECT_NE(std::find(removal_reasons.begin(), removal_reasons.end(), removal_reason(sentence)),
+              removal_reasons.end())
+        << sentence;
 }
 
 } // namespace

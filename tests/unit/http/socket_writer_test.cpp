@@ -1,11 +1,16 @@
 #include "http/event_loop.hpp"
 #include "http/socket_writer.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace busbar::http {
@@ -18,6 +23,24 @@ protected:
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
     ours_ = owned_fd{ends[0]};
     theirs_ = owned_fd{ends[1]};
+  }
+
+  /// Two ends, of which the first does not block; the kernel's buffers grow to megabytes.
+  static std::pair<owned_fd, owned_fd> tcp_pair() {
+    const owned_fd listener{::socket(AF_INET, SOCK_STREAM, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const name = reinterpret_cast<sockaddr*>(&address);
+    owned_fd sender{::socket(AF_INET, SOCK_STREAM, 0)};
+    EXPECT_EQ(::bind(listener.get(), name, size), 0);
+    EXPECT_EQ(::listen(listener.get(), 1), 0);
+    EXPECT_EQ(::getsockname(listener.get(), name, &size), 0);
+    EXPECT_EQ(::connect(sender.get(), name, size), 0);
+    EXPECT_EQ(::fcntl(sender.get(), F_SETFL, O_NONBLOCK), 0);
+    owned_fd receiver{::accept(listener.get(), nullptr, nullptr)};
+    return {std::move(sender), std::move(receiver)};
   }
 
   std::string read_all() {
@@ -76,6 +99,45 @@ TEST_F(SocketWriter, SharedBytesAreNotCopied) {
   EXPECT_EQ(body.use_count(), 2);
   writer_.drop();
   EXPECT_EQ(body.use_count(), 1);
+}
+
+TEST_F(SocketWriter, ALargeBodyLeavesTurnsToOthersHoweverMuchTheKernelWouldTake) {
+  const auto [sender, receiver] = tcp_pair();
+  std::atomic<std::size_t> received{0};
+  std::thread reader{[&received, fd = receiver.get()] {
+    std::vector<char> buffer(1 << 20);
+    for (ssize_t count = 1; count > 0; received += static_cast<std::size_t>(count))
+      count = ::recv(fd, buffer.data(), buffer.size(), 0);
+  }};
+  body_files files{16 << 20};
+  const auto body = share(std::string(8'000'000, 'x'));
+  for (const bool in_file : {false, true}) {
+    body_file file;
+    for (int i = 0; in_file && i < 4; ++i)
+      file = files.find(body);
+    ASSERT_EQ(bool(file), in_file);
+    const auto before = sent_;
+    const std::array<fragment, 2> fragments{{{"head"}, {*body, &body, file}}};
+    auto outcome = writer_.send(sender.get(), fragments, sent_, held_);
+    int paused = 0;
+    for (auto last = before; !writer_.idle();) {
+      ASSERT_NE(outcome, socket_writer::outcome::broken);
+      EXPECT_LE(sent_ - last, socket_writer::turn_bytes_max);
+      EXPECT_EQ(outcome == socket_writer::outcome::paused,
+                sent_ - last == socket_writer::turn_bytes_max);
+      paused += outcome == socket_writer::outcome::paused ? 1 : 0;
+      pollfd ready{sender.get(), POLLOUT, 0};
+      ASSERT_EQ(::poll(&ready, 1, 10'000), 1);
+      last = sent_;
+      outcome = writer_.flush(sender.get(), sent_);
+    }
+    EXPECT_EQ(outcome, socket_writer::outcome::sent);
+    EXPECT_EQ(sent_ - before, body->size() + 4);
+    EXPECT_GT(paused, 0);
+  }
+  ::shutdown(sender.get(), SHUT_WR);
+  reader.join();
+  EXPECT_EQ(received.load(), sent_);
 }
 
 // F55
