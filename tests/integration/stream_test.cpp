@@ -389,6 +389,33 @@ TEST_F(StreamTest, ThoseWhoBreakALockAtOnceEndNobodyWhoHasJustGotIt) {
     EXPECT_EQ(one->end(), "");
 }
 
+TEST_F(StreamTest, ALeaderIsDeposedOnlyByWhoHasAllThatPostgresWasToldIsSafe) {
+  auto leader = started();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  const auto end = leader.next_transaction().end;
+  must(leader->confirm(end));
+  wait_until("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                 stream_settings().slot() + "'",
+             to_pg_string(end));
+  std::atomic<int> tries{0};
+  std::atomic<bool> stop{false};
+  std::atomic<bool> leads{false};
+  auto settings = stream_settings();
+  settings.may_depose = [&] { // the second time it has caught up
+    return std::optional{lsn{to_number(end) - (++tries == 1 ? 8 : 0)}};
+  };
+  std::thread deposes{
+      [&] { leads = postgres::replication_stream::open(settings, stop).has_value(); }};
+  bool ended = false;
+  for (const auto until = in(30s); !ended && std::chrono::steady_clock::now() < until;)
+    ended = !leader->next(in(20ms));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(tries, 2) << "deposed by who lacks something";
+  stop = !ended;
+  deposes.join();
+  EXPECT_TRUE(leads);
+}
+
 TEST_F(StreamTest, ASlotOfAnotherDatabaseIsLeftAlone) {
   sql("CREATE DATABASE other_" + database_);
   const auto slot = stream_settings().slot();
