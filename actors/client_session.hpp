@@ -56,6 +56,10 @@ public:
   /// gone or unreadable: abort the connection, do not finish the JSON.
   virtual result<body_piece> next_piece(log_cursor& cursor) = 0;
 
+  /// `slice` as it would begin now: for when the first piece was not to be had because the log has
+  /// been compacted since (errc::unavailable), and nothing has been said to the client yet.
+  virtual result<log_slice> slice_again(const log_slice& slice, bool live) = 0;
+
   /// Tell `reader` when next_piece() may have more for this cursor. It waits as after read().
   virtual void await_more(shape_reader& reader, const log_cursor& cursor) = 0;
 

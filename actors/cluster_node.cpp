@@ -114,6 +114,7 @@ result<std::unique_ptr<cluster_node>> cluster_node::start(cluster_settings setti
        .members = self.settings_.members,
        .stream_id = self.settings_.stream_id,
        .storage_format = storage::format_version,
+       .oldest_storage_format = storage::format_oldest,
        .version = self.settings_.version,
        .self_status = [&self] { return self.self_status(); },
        .on_request =
@@ -429,6 +430,8 @@ cluster::member_status cluster_node::self_status() const {
     status.leader = settings_.self;
     status.in_sync = true;
     status.synced_sequence = status.sequence;
+    if (const auto since = env_.status->away_since(); since && !env_.status->streaming())
+      status.away_since = static_cast<std::uint64_t>(since->time_since_epoch().count());
   } else if (const auto* const following = follower_.load()) {
     const auto view = following->now();
     status.role =

@@ -6,17 +6,19 @@ namespace busbar {
 
 monitoring::cluster_reading reading_of(const std::vector<member_report>& members) {
   monitoring::cluster_reading out;
+  bool leads = false; // with or without PostgreSQL
   for (const auto& [member, is_self, followed] : members) {
     const bool reachable = is_self || (member.heard && !member.away_for);
     ++(reachable ? out.reachable : out.away);
     if (!is_self)
       continue;
-    out.is_leader = member.status.role == cluster::member_role::leader;
+    out.is_leader = member.status.leads_stream();
+    leads = member.status.role == cluster::member_role::leader;
     out.term = member.status.term;
     out.in_sync = member.status.in_sync;
     out.sequence = member.status.sequence;
   }
-  if (!out.is_leader)
+  if (!leads)
     return out;
   for (const auto& [member, is_self, followed] : members) {
     if (is_self || !member.heard)

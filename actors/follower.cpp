@@ -22,8 +22,8 @@ constexpr seconds send_patience{5};
 constexpr milliseconds disk_retry{500};
 /// Small transactions would otherwise cost an acknowledgement and a sync each; nobody waits for
 /// these but PostgreSQL, which is in no hurry, and a shape that is being made.
-constexpr milliseconds acknowledge_period{5};
-constexpr milliseconds sync_period{10};
+constexpr milliseconds acknowledge_period{20};
+constexpr milliseconds sync_period{15};
 
 } // namespace
 
@@ -104,9 +104,13 @@ void follower::follow(const std::string& leader) {
   auto opened =
       env_.members->open_channel(leader, cluster::purpose::follow, clock::now() + link_patience);
   if (!opened) {
-    spdlog::debug("{} cannot be followed: {}", leader, opened.error().message);
+    const auto& why = opened.error().message;
+    const bool is_known = std::exchange(no_link_because_, why) == why;
+    spdlog::log(is_known ? spdlog::level::debug : spdlog::level::warn, "{} cannot be followed: {}",
+                leader, why);
     return;
   }
+  no_link_because_.clear();
   const std::shared_ptr<cluster::link> link{std::move(*opened)};
   const auto lineage = env_.store->lineage();
   if (!lineage) {

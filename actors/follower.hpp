@@ -104,7 +104,8 @@ private:
   std::deque<cluster::leader_progress> promises_; ///< Of the thread: by sequence.
   /// Of the thread: of shapes that are not finished yet.
   std::unordered_map<storage::shape_id, std::uint64_t> behind_;
-  bool begins_anew_ = false; ///< Of the thread: all shapes went, and the next promise may fall.
+  std::string no_link_because_; ///< Of the thread: what was said last.
+  bool begins_anew_ = false;    ///< Of the thread: all shapes went, and the next promise may fall.
   std::atomic<bool> copying_{false};
   std::mutex joining_;
   std::thread syncer_;

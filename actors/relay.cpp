@@ -23,8 +23,9 @@ constexpr milliseconds look_around{100};
 constexpr seconds send_patience{10};
 constexpr seconds silence_max{5};
 constexpr std::size_t message_bytes = 512 * 1024;
-/// Under load what is written in so long goes together: a message costs more than a small batch.
-constexpr milliseconds gather{2};
+/// Under load what is written in so long goes together: a message costs more than many small
+/// batches do. What comes after a pause goes at once.
+constexpr milliseconds gather{10};
 /// Sent, and not applied there yet. A follower that is slower than we are finds the rest on disk.
 constexpr std::size_t unacknowledged_max = 16u << 20;
 constexpr std::size_t copy_piece_bytes = 1u << 20;

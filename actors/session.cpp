@@ -179,6 +179,20 @@ public:
     return piece;
   }
 
+  result<log_slice> slice_again(const log_slice& slice, bool live) {
+    const auto last_seen = env_.status->last_seen_lsn();
+    const auto shape = env_.index->find(slice.handle);
+    const auto p = shape ? shape->progress() : shape_progress{};
+    if (!shape || p.gone)
+      return fail(errc::must_refetch, "the shape was removed");
+    auto found = slice_at(*env_.store, shape, {slice.requested, false, live, false}, p, last_seen);
+    if (!found)
+      return fail(give_up_damaged(shape, found.error()));
+    if (!*found)
+      return fail(errc::unavailable, "the log is being compacted");
+    return **std::move(found);
+  }
+
   void await_more(shape_reader& reader, const log_cursor& cursor) {
     reader.shape_ = env_.index->find(cursor.shape->handle());
     if (reader.shape_)
@@ -603,6 +617,9 @@ public:
   }
   void cancel(shape_reader& reader) noexcept override { core_->cancel(reader); }
   result<body_piece> next_piece(log_cursor& cursor) override { return core_->next_piece(cursor); }
+  result<log_slice> slice_again(const log_slice& slice, bool live) override {
+    return core_->slice_again(slice, live);
+  }
   void await_more(shape_reader& reader, const log_cursor& cursor) override {
     core_->await_more(reader, cursor);
   }

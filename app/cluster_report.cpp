@@ -2,7 +2,23 @@
 
 #include <nlohmann/json.hpp>
 
+#include <array>
+#include <ctime>
+
 namespace busbar::app {
+namespace {
+
+/// As "2026-01-31T12:00:00Z".
+std::string utc_text(std::uint64_t unix_seconds) {
+  const auto when = static_cast<std::time_t>(unix_seconds);
+  std::tm parts{};
+  std::array<char, 32> text{};
+  if (::gmtime_r(&when, &parts) == nullptr)
+    return {};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+} // namespace
 
 std::string cluster_json(const cluster_node& node) {
   nlohmann::ordered_json out;
@@ -21,6 +37,8 @@ std::string cluster_json(const cluster_node& node) {
     if (!is_self && member.round_trip.count() > 0)
       one["round_trip_us"] = member.round_trip.count();
     one["role"] = cluster::name_of(status.role);
+    if (status.role == cluster::member_role::leader && !status.leads_stream())
+      one["without_postgres_since"] = utc_text(status.away_since);
     one["term"] = status.term;
     one["follows"] = status.leader;
     one["in_sync"] = followed ? followed->counts : status.in_sync;

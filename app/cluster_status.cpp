@@ -43,6 +43,8 @@ row row_of(const json& member) {
   const auto number = [&](const char* name) { return known ? text_of(member, name) : "-"; };
   const auto name = text_of(member, "name") + (is_true(member, "self") ? " *" : "");
   auto role = text_of(member, "role");
+  if (const auto since = text_of(member, "without_postgres_since"); !since.empty())
+    role += ", without PostgreSQL since " + since;
   if (is_true(member, "draining"))
     role += ", draining";
   return {name,
@@ -100,7 +102,11 @@ result<cluster_status> read_cluster_status(int http_status, std::string_view bod
   const auto leader = text_of(said, "leader");
   cluster_status out;
   out.json = body;
-  out.has_leader = !leader.empty();
+  std::string leads_nothing_since;
+  for (const auto& member : members)
+    if (text_of(member, "name") == leader)
+      leads_nothing_since = text_of(member, "without_postgres_since");
+  out.has_leader = !leader.empty() && leads_nothing_since.empty();
   out.all_reachable =
       std::ranges::all_of(members, [](const auto& member) { return is_true(member, "reachable"); });
   std::vector<row> rows{{"MEMBER", "ROLE", "TERM", "REACHABLE", "IN SYNC", "BEHIND", "APPLIED",
@@ -108,9 +114,10 @@ result<cluster_status> read_cluster_status(int http_status, std::string_view bod
   for (const auto& member : members)
     rows.push_back(row_of(member));
   out.table = aligned(rows);
-  out.table += out.has_leader ? leader + " leads in term " + text_of(said, "term") +
-                                    ". * is the node that says so.\n"
-                              : "No node leads. * is the node that says so.\n";
+  out.table += leader.empty() ? "No node leads"
+                              : leader + " leads in term " + text_of(said, "term") +
+                                    (out.has_leader ? "" : ", but without PostgreSQL");
+  out.table += ". * is the node that says so.\n";
   return out;
 }
 
@@ -149,8 +156,9 @@ std::string cluster_help_text() {
          "  --json      what GET /v1/cluster answers\n"
          "  --strict    a member that cannot be reached counts as a failure\n"
          "\n"
-         "Exit status: 0 a node leads; 1 none does, there is no answer, or --strict found a member "
-         "away.";
+         "Exit status: 0 a node leads; 1 none does or it has no stream from PostgreSQL, there is "
+         "no\n"
+         "answer, or --strict found a member away.";
 }
 
 } // namespace busbar::app

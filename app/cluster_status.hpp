@@ -15,7 +15,7 @@ namespace busbar::app {
 struct cluster_status {
   std::string json;           ///< As it was answered.
   std::string table;          ///< The same for people; its last line tells who leads.
-  bool has_leader = false;    ///< Of those that the node that was asked can reach.
+  bool has_leader = false;    ///< That can be reached by the node that was asked, and has a stream.
   bool all_reachable = false; ///< By the node that was asked.
 };
 

@@ -3,7 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <string>
 #include <thread>
+#include <utility>
 
 namespace busbar::app {
 
@@ -22,6 +24,7 @@ constexpr std::chrono::seconds answer_patience{45};
 result<void> join(cluster_node& node, const storage::store_settings& settings,
                   std::unique_ptr<storage::store>& store, const std::function<bool()>& stopped) {
   const auto give_up = clock::now() + answer_patience;
+  std::string told;
   while (clock::now() < give_up && !stopped()) {
     const auto leader = node.find_leader(clock::now() + look_patience);
     if (!leader)
@@ -44,7 +47,9 @@ result<void> join(cluster_node& node, const storage::store_settings& settings,
         return {};
       spdlog::warn("copying the storage of {}: {}", *leader, copied.error().message);
     } else {
-      spdlog::warn("{} does not say whether it can be followed: {}", *leader, why.error().message);
+      const bool is_known = std::exchange(told, why.error().message) == why.error().message;
+      spdlog::log(is_known ? spdlog::level::debug : spdlog::level::warn,
+                  "{} does not say whether it can be followed: {}", *leader, why.error().message);
     }
     std::this_thread::sleep_for(retry_pause);
   }

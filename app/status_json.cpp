@@ -100,7 +100,7 @@ std::string words_of(const member_report& one) {
   if (status.draining)
     return "is about to stop";
   if (status.role == cluster::member_role::leader)
-    return "leads";
+    return status.leads_stream() ? "leads" : "leads, but without PostgreSQL";
   if (status.leader.empty())
     return "follows nobody";
   return (status.in_sync ? "in sync with " : "catches up with ") + status.leader;
@@ -117,7 +117,7 @@ json other_node(const member_report& one) {
           {"confirmed_lsn", to_pg_string(status.durable)},
           {"reason", words_of(one)},
           {"accepts_writes", true},
-          {"away_since", nullptr}};
+          {"away_since", status.away_since > 0 ? json(status.away_since * 1000) : json{}}};
 }
 
 /// The members of the cluster, this one in all detail.

@@ -25,6 +25,9 @@ struct hello {
   std::uint32_t oldest_protocol = protocol_oldest;
   std::uint32_t newest_protocol = protocol_newest;
   std::uint32_t storage_format = 0;
+  /// A leader of this format, or a later one up to storage_format, it can follow, and copy. 0: said
+  /// by a build that does not know of it, which can follow one of its own alone.
+  std::uint32_t oldest_storage_format = 0;
   std::string stream_id;
   std::string system_id;      ///< Of PostgreSQL; empty while unknown.
   std::string name;           ///< The address that it advertises.
@@ -35,7 +38,9 @@ struct hello {
   friend bool operator==(const hello&, const hello&) = default;
 };
 
-/// Why these two must not talk, in words that hold on both sides; nullopt if they may.
-std::optional<std::string> disagreement(const hello& one, const hello& other);
+/// Why these two must not talk, in words that hold on both sides; nullopt if they may. Who follows
+/// another, or copies from it, must read the format of its storage; others may talk if one of them
+/// reads the other's, because then one of them may follow.
+std::optional<std::string> disagreement(const hello& answers, const hello& dials);
 
 } // namespace busbar::cluster

@@ -1,7 +1,6 @@
 #include "cluster/link.hpp"
 
 #include "cluster/roster.hpp"
-#include "cluster/socket_bio.hpp"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -148,7 +147,7 @@ void link::ssl_end::operator()(ssl_st* ssl) const noexcept {
 
 link::link(const tls_identity& identity, std::shared_ptr<link_socket> socket)
     : identity_{identity}, socket_{std::move(socket)}, remote_{remote_of(socket_->descriptor())},
-      ssl_{SSL_new(identity_.context())} {}
+      end_{.descriptor = socket_->descriptor()}, ssl_{SSL_new(identity_.context())} {}
 
 link::~link() = default;
 
@@ -177,7 +176,7 @@ result<std::unique_ptr<link>> link::answer(const tls_identity& identity,
 
 result<void> link::shake_hands(bool as_client, deadline until, const interrupt* stop) {
   const int fd = socket_->descriptor();
-  bio_st* bio = ssl_ ? make_socket_bio(fd) : nullptr;
+  bio_st* bio = ssl_ ? make_socket_bio(end_) : nullptr;
   if (bio == nullptr)
     return fail(errc::unavailable, "link with " + remote_ + ": no memory");
   SSL_set_bio(ssl_.get(), bio, bio);
@@ -270,11 +269,17 @@ result<std::optional<std::string>> link::receive(deadline until, std::size_t byt
   return std::exchange(body_, {});
 }
 
-result<void> link::write_all(std::string_view bytes, deadline until) {
+result<void> link::write_all(std::string_view bytes, bool more_follows, deadline until) {
   while (!bytes.empty()) {
     std::size_t written = 0;
     const auto done = attempt(
-        [&](SSL* ssl) { return SSL_write_ex(ssl, bytes.data(), bytes.size(), &written); }, until);
+        [&](SSL* ssl) {
+          end_.more_follows = more_follows;
+          const int taken = SSL_write_ex(ssl, bytes.data(), bytes.size(), &written);
+          end_.more_follows = false; // what a receiver has to write is for now
+          return taken;
+        },
+        until);
     if (!done)
       return fail(done.error());
     if (!*done)
@@ -319,6 +324,7 @@ result<void> link::send_whole(std::initializer_list<std::string_view> parts, std
   // Full records, however the parts are cut.
   std::array<char, record_bytes> record;
   std::size_t filled = length_bytes;
+  std::size_t left = bytes;
   for (std::size_t i = 0; i < length_bytes; ++i)
     record[i] = static_cast<char>(bytes >> (8 * (length_bytes - 1 - i)));
   for (auto part : parts)
@@ -327,14 +333,15 @@ result<void> link::send_whole(std::initializer_list<std::string_view> parts, std
       std::memcpy(record.data() + filled, part.data(), taken);
       filled += taken;
       part.remove_prefix(taken);
-      if (filled < record.size())
+      left -= taken;
+      if (filled < record.size() || left == 0)
         continue;
-      if (auto done = write_all({record.data(), filled}, until); !done)
+      if (auto done = write_all({record.data(), filled}, true, until); !done)
         return done;
       filled = 0;
     }
   sent_since_rekey_ += bytes + length_bytes;
-  return write_all({record.data(), filled}, until);
+  return write_all({record.data(), filled}, false, until);
 }
 
 } // namespace busbar::cluster

@@ -5,6 +5,7 @@
 
 #include "base/result.hpp"
 #include "cluster/interrupt.hpp"
+#include "cluster/socket_bio.hpp"
 #include "cluster/tls_identity.hpp"
 
 #include <array>
@@ -85,13 +86,14 @@ private:
   result<bool> read_some(char* to, std::size_t bytes, std::size_t& got, deadline until);
   result<void> send_whole(std::initializer_list<std::string_view> parts, std::size_t bytes,
                           deadline until);
-  result<void> write_all(std::string_view bytes, deadline until);
+  result<void> write_all(std::string_view bytes, bool more_follows, deadline until);
 
   tls_identity identity_; // keeps the context
   std::shared_ptr<link_socket> socket_;
   std::string remote_;
   std::mutex turn_;      ///< Who waits for ssl_mutex_ holds this, and so is the next to have it.
   std::mutex ssl_mutex_; ///< OpenSSL allows one call at a time; nobody waits for the network in it.
+  socket_end end_;       // under ssl_mutex_
   std::unique_ptr<ssl_st, ssl_end> ssl_;
   std::mutex send_mutex_;
   std::condition_variable send_ended_;

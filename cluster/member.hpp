@@ -33,6 +33,11 @@ struct member_status {
   bool may_lead = false; ///< It waits for the stream's lock, or has it.
   bool draining = false; ///< It is about to stop.
   std::string system_id; ///< Of PostgreSQL; empty while unknown.
+  /// Of a leader that has no stream from PostgreSQL: since when, in seconds of Unix time; else 0.
+  std::uint64_t away_since = 0;
+
+  /// Whether what is committed now comes to the cluster by this member.
+  bool leads_stream() const noexcept { return role == member_role::leader && away_since == 0; }
 
   friend bool operator==(const member_status&, const member_status&) = default;
 };

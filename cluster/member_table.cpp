@@ -12,7 +12,7 @@ constexpr std::size_t names_max = 128;
 
 /// What others act by, beside coming and going.
 auto gist(const member_status& s) {
-  return std::tie(s.role, s.term, s.leader, s.in_sync, s.may_lead, s.draining);
+  return std::tie(s.role, s.term, s.leader, s.in_sync, s.may_lead, s.draining, s.away_since);
 }
 
 } // namespace

@@ -131,6 +131,7 @@ member_status peers::body::own_status() const {
 hello peers::body::own_hello(purpose why) const {
   hello out;
   out.storage_format = settings.storage_format;
+  out.oldest_storage_format = settings.oldest_storage_format;
   out.stream_id = settings.stream_id;
   out.system_id = settings.self_status().system_id;
   out.name = settings.self;

@@ -41,7 +41,8 @@ struct peers_settings {
   roster_settings members;
   std::string stream_id;
   std::uint32_t storage_format = 0;
-  std::string version; ///< Of this Busbar.
+  std::uint32_t oldest_storage_format = 0; ///< See hello.
+  std::string version;                     ///< Of this Busbar.
   /// Any thread, also under way of other calls: must not call `peers` nor wait for anything.
   std::function<member_status()> self_status;
   /// On a link's thread, which it must not hold up. `reply` may be called from any thread, once,

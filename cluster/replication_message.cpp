@@ -5,6 +5,7 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 #include <kj/exception.h>
+#include <kj/io.h>
 
 #include <cstring>
 #include <optional>
@@ -14,10 +15,23 @@ namespace busbar::cluster {
 
 namespace {
 
+class string_output final : public kj::OutputStream {
+public:
+  explicit string_output(std::string& to) : to_{to} {}
+  void write(const void* bytes, std::size_t count) override {
+    to_.append(static_cast<const char*>(bytes), count);
+  }
+
+private:
+  std::string& to_;
+};
+
 std::string to_bytes(capnp::MessageBuilder& builder) {
-  const auto words = capnp::messageToFlatArray(builder);
-  const auto bytes = words.asBytes();
-  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+  std::string bytes;
+  bytes.reserve(capnp::computeSerializedSizeInWords(builder) * sizeof(capnp::word));
+  string_output to{bytes};
+  capnp::writeMessage(to, builder);
+  return bytes;
 }
 
 std::string to_text(capnp::Text::Reader text) {
@@ -162,7 +176,11 @@ std::string encode(const follow_reply& message) {
 }
 
 std::string encode(const from_leader& message) {
-  capnp::MallocMessageBuilder builder;
+  // One segment for all of it.
+  std::size_t words = 64 + message.behind.size() * 2;
+  for (const auto& batch : message.batches)
+    words += 6 + batch.bytes.size() / sizeof(capnp::word);
+  capnp::MallocMessageBuilder builder{static_cast<unsigned>(words)};
   auto out = builder.initRoot<schema::FromLeader>();
   out.setTerm(message.term);
   auto list = out.initBatches(static_cast<unsigned>(message.batches.size()));

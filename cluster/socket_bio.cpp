@@ -4,14 +4,13 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <memory>
 
 namespace busbar::cluster {
 namespace {
 
-int descriptor_of(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
+socket_end& end_of(BIO* bio) {
+  return *static_cast<socket_end*>(BIO_get_data(bio));
 }
 
 bool passes(int why) {
@@ -20,7 +19,9 @@ bool passes(int why) {
 
 int write_socket(BIO* bio, const char* from, int bytes) {
   BIO_clear_retry_flags(bio);
-  const auto done = ::send(descriptor_of(bio), from, static_cast<std::size_t>(bytes), MSG_NOSIGNAL);
+  const auto& end = end_of(bio);
+  const auto done = ::send(end.descriptor, from, static_cast<std::size_t>(bytes),
+                           MSG_NOSIGNAL | (end.more_follows ? MSG_MORE : 0));
   if (done < 0 && passes(errno))
     BIO_set_retry_write(bio);
   return static_cast<int>(done);
@@ -28,7 +29,7 @@ int write_socket(BIO* bio, const char* from, int bytes) {
 
 int read_socket(BIO* bio, char* to, int bytes) {
   BIO_clear_retry_flags(bio);
-  const auto done = ::recv(descriptor_of(bio), to, static_cast<std::size_t>(bytes), 0);
+  const auto done = ::recv(end_of(bio).descriptor, to, static_cast<std::size_t>(bytes), 0);
   if (done < 0 && passes(errno))
     BIO_set_retry_read(bio);
   return static_cast<int>(done);
@@ -56,11 +57,11 @@ method_pointer make_method() {
 
 } // namespace
 
-bio_st* make_socket_bio(int descriptor) {
+bio_st* make_socket_bio(socket_end& end) {
   static const auto method = make_method();
   BIO* bio = method ? BIO_new(method.get()) : nullptr;
   if (bio != nullptr) {
-    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
+    BIO_set_data(bio, &end);
     BIO_set_init(bio, 1);
   }
   return bio;

@@ -28,6 +28,7 @@ void write(schema::Hello::Builder out, const hello& in) {
   out.setOldestProtocol(in.oldest_protocol);
   out.setNewestProtocol(in.newest_protocol);
   out.setStorageFormat(in.storage_format);
+  out.setOldestStorageFormat(in.oldest_storage_format);
   out.setStreamId(in.stream_id);
   out.setSystemId(in.system_id);
   out.setName(in.name);
@@ -44,6 +45,7 @@ std::optional<hello> read(schema::Hello::Reader in) {
   out.oldest_protocol = in.getOldestProtocol();
   out.newest_protocol = in.getNewestProtocol();
   out.storage_format = in.getStorageFormat();
+  out.oldest_storage_format = in.getOldestStorageFormat();
   out.stream_id = to_text(in.getStreamId());
   out.system_id = to_text(in.getSystemId());
   out.name = to_text(in.getName());
@@ -83,6 +85,7 @@ void write(schema::MemberStatus::Builder out, const member_status& in) {
   out.setMayLead(in.may_lead);
   out.setDraining(in.draining);
   out.setSystemId(in.system_id);
+  out.setAwaySince(in.away_since);
 }
 
 member_status read(schema::MemberStatus::Reader in) {
@@ -107,6 +110,7 @@ member_status read(schema::MemberStatus::Reader in) {
   out.may_lead = in.getMayLead();
   out.draining = in.getDraining();
   out.system_id = to_text(in.getSystemId());
+  out.away_since = in.getAwaySince();
   return out;
 }
 

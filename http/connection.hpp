@@ -180,7 +180,8 @@ private:
   void answer_invalid(const field_errors& errors);
   void answer_gone(const std::optional<std::string>& handle);
   void answer_refused(const refusal& what);
-  void answer_log(const log_slice& slice);
+  void answer_log(const log_slice& slice, int tries_left = 10);
+  void answer_log_again(const log_slice& slice, const error& why, int tries_left);
   void stream_slice(const log_slice& slice);
   /// As the log and the answer name the request; made up now if it has no name yet.
   request_name name_request();

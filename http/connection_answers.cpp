@@ -294,7 +294,18 @@ void connection::add_log_headers_of(head_writer& head, const log_slice& slice, c
       worker_.random() >> 1, not_modified);
 }
 
-void connection::answer_log(const log_slice& slice) {
+/// Compaction may have moved the slice's end since it was cut: then it is cut again, which may be
+/// done as nothing has been said of it yet.
+void connection::answer_log_again(const log_slice& slice, const error& why, int tries_left) {
+  if (why.code != errc::unavailable || tries_left == 0)
+    return answer_refused({error{why}});
+  auto again = worker_.session().slice_again(slice, live_);
+  if (!again)
+    return answer_refused({std::move(again).error()});
+  answer_log(*again, tries_left - 1);
+}
+
+void connection::answer_log(const log_slice& slice, int tries_left) {
   auto rest = slice.rest;
   body_piece piece{slice.ready};
   if (slice.ready) {
@@ -305,7 +316,7 @@ void connection::answer_log(const log_slice& slice) {
     rest.in = accepts_;
     auto next = worker_.session().next_piece(rest);
     if (!next)
-      return answer_refused({std::move(next).error()});
+      return answer_log_again(slice, next.error(), tries_left);
     piece = *std::move(next);
     rest.in = piece.in; // what the body begins with, it goes on with
   }

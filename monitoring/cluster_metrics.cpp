@@ -30,7 +30,8 @@ cluster_metrics::cluster_metrics(Registry& registry)
     : reachable_{gauge(registry, members, members_help, {{"state", "reachable"}})},
       away_{gauge(registry, members, members_help, {{"state", "away"}})},
       is_leader_{gauge(registry, "busbar_cluster_is_leader",
-                       "1 while this node leads its cluster, else 0.")},
+                       "1 while this node leads its cluster and has its stream from PostgreSQL, "
+                       "else 0.")},
       term_{
           gauge(registry, "busbar_cluster_term",
                 "Term in which this node leads or follows; it grows with each change of leader.")},

@@ -20,11 +20,12 @@ namespace busbar::monitoring {
 struct cluster_reading {
   std::size_t reachable = 0; ///< Members, this one among them.
   std::size_t away = 0;      ///< Known, but not heard.
-  bool is_leader = false;
+  bool is_leader = false;    ///< And has its stream.
   std::uint64_t term = 0;
   bool in_sync = false;
   std::uint64_t sequence = 0;
-  /// By name, if this node leads: how many writes of its storage each follower lacks.
+  /// By name, if this node leads, also without a stream: how many writes of its storage each
+  /// follower lacks.
   std::vector<std::pair<std::string, std::uint64_t>> behind;
 };
 

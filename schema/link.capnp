@@ -28,6 +28,8 @@ struct Hello {
   instance @6 :UInt64;       # random, of the process
   version @7 :Text;          # for humans
   purpose @8 :Purpose;       # said by the one that dials
+  oldestStorageFormat @9 :UInt32; # a leader of this format, or a later one up to its own, it can
+                             # follow, and copy; 0: only one of its own
 }
 
 enum Purpose {
@@ -65,6 +67,8 @@ struct MemberStatus {
   mayLead @13 :Bool;
   draining @14 :Bool;
   systemId @15 :Text;        # of PostgreSQL; empty while unknown
+  awaySince @16 :UInt64;     # of a leader without a stream from PostgreSQL: since when (seconds of
+                             # Unix time); 0: it has one
 }
 
 struct Request {

@@ -1,6 +1,7 @@
 // The store of a cluster's member: how it takes its leader's writes, and how it becomes the
 // leader's.
 #include "base/bytes.hpp"
+#include "storage/batch_bytes.hpp"
 #include "storage/files.hpp"
 #include "storage/format.hpp"
 #include "storage/replication.hpp"
@@ -17,19 +18,20 @@ std::optional<std::uint64_t> number_in(std::string_view value) {
   return value.size() == 8 ? std::optional{read_be64(value.data())} : std::nullopt;
 }
 
-/// Goes through the bytes of a WriteBatch before RocksDB does, which would end the process over
-/// some that it does not expect, and take others for a damage of its own. A head of 12 bytes is
-/// followed by changes: a kind, the number of a family, one string or two. Numbers are varints.
+/// Goes through the bytes of a batch before RocksDB does, which would end the process over some
+/// that it does not expect, and take others for a damage of its own.
 class change_reader {
 public:
   /// nullopt unless there are exactly so many changes, all of kinds that the store writes.
   static std::optional<applied_changes> read(const replicated_batch& batch) {
-    if (batch.bytes.size() < head_bytes)
+    if (batch.bytes.size() < batch_head_bytes)
       return std::nullopt;
-    change_reader reader{std::string_view{batch.bytes}.substr(head_bytes)};
+    auto rest = std::string_view{batch.bytes}.substr(batch_head_bytes);
+    change_reader reader;
     std::uint32_t count = 0;
-    while (!reader.rest_.empty()) {
-      if (!reader.read_one())
+    while (!rest.empty()) {
+      const auto change = take_change(rest);
+      if (!change || !reader.read(*change))
         return std::nullopt;
       ++count;
     }
@@ -37,29 +39,13 @@ public:
   }
 
 private:
-  static constexpr std::size_t head_bytes = 12;
-  enum kind : char { deletion = 0x4, value = 0x5, range_deletion = 0xE };
-
-  explicit change_reader(std::string_view bytes) : rest_{bytes} {}
-
-  bool read_one() {
-    const char what = rest_.front();
-    rest_.remove_prefix(1);
-    const auto number = read_number();
-    if (!number || *number == 0 || *number >= family_names.size()) // the first stays empty
+  bool read(const batch_change& change) {
+    if (change.family == 0 || change.family >= family_names.size()) // the first stays empty
       return false;
-    const auto in = static_cast<family>(*number);
-    const auto key = read_text();
-    if (!key)
-      return false;
-    if (what == deletion)
-      return true;
-    const auto second = read_text();
-    if (!second)
-      return false;
-    return what == value            ? put(in, *key, *second)
-           : what == range_deletion ? delete_range(in, *key, *second)
-                                    : false;
+    const auto in = static_cast<family>(change.family);
+    return change.what == batch_change::deletion ? true
+           : change.what == batch_change::value  ? put(in, change.key, change.second)
+                                                 : delete_range(in, change.key, change.second);
   }
   bool put(family in, std::string_view key, std::string_view with) {
     if (in == family::directory)
@@ -96,27 +82,6 @@ private:
     return begin <= end;
   }
 
-  std::optional<std::uint32_t> read_number() {
-    std::uint64_t x = 0;
-    for (int shift = 0; shift < 35 && !rest_.empty(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(rest_.front());
-      rest_.remove_prefix(1);
-      x |= std::uint64_t{byte & 0x7fu} << shift;
-      if ((byte & 0x80u) == 0)
-        return x <= 0xffff'ffffu ? std::optional{static_cast<std::uint32_t>(x)} : std::nullopt;
-    }
-    return std::nullopt;
-  }
-  std::optional<std::string_view> read_text() {
-    const auto size = read_number();
-    if (!size || *size > rest_.size())
-      return std::nullopt;
-    const auto text = rest_.substr(0, *size);
-    rest_.remove_prefix(*size);
-    return text;
-  }
-
-  std::string_view rest_;
   applied_changes changes_;
 };
 
@@ -173,9 +138,11 @@ result<void> store::begin_term(std::uint64_t term) {
     return done;
   rocksdb::WriteOptions synced;
   synced.sync = true;
-  const auto status =
-      body_->db().Put(synced, body_->of(family::node), lineage_name, encode(*terms));
-  body_->growth->tell();
+  rocksdb::WriteBatch writes;
+  writes.Put(body_->of(family::node), lineage_name, encode(*terms));
+  const auto status = body_->db().Write(synced, &writes);
+  if (status.ok())
+    body_->growth->tell(writes.Data());
   if (!status.ok())
     return fail(to_error(status, "begin a term"));
   {
@@ -205,7 +172,8 @@ result<applied_changes> store::apply(const replicated_batch& next) {
   if (auto room = body_->room_for(next.bytes.size()); !room)
     return fail(std::move(room).error());
   const auto status = body_->judged([&] { return body_->db().Write({}, &writes); });
-  body_->growth->tell();
+  if (status.ok())
+    body_->growth->tell(writes.Data());
   if (!status.ok())
     return fail(to_error(status, "apply a batch"));
   if (sequence() != next.last())

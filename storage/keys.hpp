@@ -67,6 +67,8 @@ inline constexpr std::array<std::string_view, 7> family_names{
 /// 2: a key of its own; tables by digest; when shapes were last read.
 /// 3: who wrote what in a cluster, which an older build would make untrue by writing.
 inline constexpr std::uint32_t format_version = 3;
+/// A follower leaves storage of this format, or a later one, as its leader wrote it.
+inline constexpr std::uint32_t format_oldest = 1;
 
 // In family "node".
 inline constexpr char format_name[] = "format";

@@ -1,5 +1,10 @@
-// Reading the write-ahead log as it grows. RocksDB's iterator is good for what was there when it
-// was made, and for what came since into the same file; it is made anew after that.
+// Reading the write-ahead log as it grows. What was written last is in memory; what is not is read
+// from the files. RocksDB's iterator is good for what was there when it was made, and for what came
+// since into the same file; it is made anew after that.
+//
+// In the files, writes of one moment are one batch, in memory they are not; so who has read some of
+// them here may go on in the middle of a batch there, also at another node.
+#include "storage/batch_bytes.hpp"
 #include "storage/replication.hpp"
 #include "storage/store_body.hpp"
 
@@ -14,13 +19,16 @@ namespace {
 /// So often a log that cannot be read is tried again: files move while they are being opened.
 constexpr int attempts_max = 20;
 constexpr std::chrono::milliseconds attempt_pause{10};
+/// Between the moment at which a write is seen and that at which its writer tells of it. To begin
+/// to read a file costs more.
+constexpr std::chrono::milliseconds telling_patience{5};
 
 } // namespace
 
 struct log_tail::body {
   body(rocksdb::DB& rocks, std::shared_ptr<log_growth> told_by, std::uint64_t after)
       : db{rocks}, growth{std::move(told_by)}, position{after} {
-    growth->join();
+    growth->join([this] { return db.GetLatestSequenceNumber(); });
   }
   ~body() { growth->leave(); }
   body(const body&) = delete;
@@ -57,9 +65,23 @@ result<std::optional<replicated_batch>>
 log_tail::next(std::chrono::steady_clock::time_point until) {
   auto& b = *body_;
   for (int attempts = 0;;) {
-    b.growth->wait(until, [&b] { return b.woken.load() || b.has_more(); });
+    std::shared_ptr<const replicated_batch> recent;
+    const auto is_kept = [&] { return (recent = b.growth->find(b.position + 1)) != nullptr; };
+    bool expected = false;
+    b.growth->wait(until, [&] {
+      expected = b.growth->expects(b.position + 1);
+      return b.woken.load() || is_kept() || b.has_more();
+    });
+    if (!recent && expected && b.has_more())
+      b.growth->wait(std::chrono::steady_clock::now() + telling_patience,
+                     [&] { return b.woken.load() || is_kept(); });
     if (b.woken.exchange(false) || !b.has_more())
       return std::nullopt;
+    if (recent) {
+      b.log.reset();
+      b.position = recent->last();
+      return *recent;
+    }
     if (const auto status = b.step(); !status.ok()) {
       if (++attempts == attempts_max)
         return fail(errc::unavailable, "storage: the log does not reach back to " +
@@ -74,13 +96,15 @@ log_tail::next(std::chrono::steady_clock::time_point until) {
     const auto count = read.writeBatchPtr->Count();
     if (count == 0)
       continue;
-    if (read.sequence != b.position + 1)
+    std::optional<replicated_batch> found{
+        {.first = read.sequence, .count = count, .bytes = read.writeBatchPtr->Data()}};
+    if (found->first <= b.position && b.position < found->last())
+      found = without_first(*found, static_cast<std::uint32_t>(b.position + 1 - found->first));
+    if (!found || found->first != b.position + 1)
       return fail(errc::unavailable, "storage: the log does not reach back to " +
                                          std::to_string(b.position + 1) + ": it begins at " +
                                          std::to_string(read.sequence));
-    replicated_batch found{
-        .first = read.sequence, .count = count, .bytes = read.writeBatchPtr->Data()};
-    b.position = found.last();
+    b.position = found->last();
     return found;
   }
 }

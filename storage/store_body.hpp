@@ -85,7 +85,8 @@ struct store::body {
       return rocksdb::Status::OK();
     options.disableWAL = options.disableWAL && !logs_all;
     auto status = db().Write(options, &writes);
-    growth->tell();
+    if (status.ok())
+      growth->tell(writes.Data());
     return status;
   }
   rocksdb::Status put(const rocksdb::WriteOptions& options, family f, std::string_view key,

@@ -39,6 +39,13 @@ async function restoreDatabase(saved, prepare = () => {}) {
   restore(saved)
   prepare()
   await postgres.start()
+  await recovered()
+}
+
+/** Connections are accepted before the recovery has ended. */
+async function recovered() {
+  const ended = async () => (await postgres.query('postgres', 'SELECT pg_is_in_recovery()::text AS r'))[0].r === 'false'
+  await until(ended, 'the recovery to end')
 }
 
 /** `count` transactions of one row each. */
@@ -144,8 +151,7 @@ scenario('F27: a failover to a server that has everything, slot included, goes o
   await postgres.stop()
   promote()
   await postgres.start()
-  // Connections are accepted before that.
-  await until(async () => (await server.query('SELECT pg_is_in_recovery()::text AS r'))[0].r === 'false', 'the recovery to end')
+  await recovered()
   await server.query('CHECKPOINT')
   assert.notEqual(await timeline(server), before)
   await server.active()

@@ -2,6 +2,7 @@
 // series, and a node that finds its own address among those of a name.
 import assert from 'node:assert/strict'
 import { Busbar, runToExit } from '../client/harness/busbar.mjs'
+import { Postgres } from '../client/harness/postgres.mjs'
 import { freePort, until } from '../client/harness/processes.mjs'
 import { scenario } from '../client/harness/scenario.mjs'
 import { stageBusbar, stagePostgres } from '../client/harness/stage.mjs'
@@ -105,6 +106,35 @@ scenario('a node that is asked for a cluster says what it is', async ({ cleanup 
   }, () => `an answer:\n${lost.output()}`)
   assert.equal(leaderless.code, 1)
   assert.match(leaderless.stdout, /^No node leads\./m)
+})
+
+scenario('a leader that has lost PostgreSQL says so, to those who ask any node and in the series', async ({ cleanup }) => {
+  const server = await Postgres.start()
+  cleanup(() => server.discard())
+  const cluster = await stageCluster(server, { sql, size: 2 })
+  cleanup(() => cluster.discard())
+  const leader = await cluster.leader()
+  const since = async (node) =>
+    (await cluster.view(node))?.members.find((one) => one.name === leader.clusterAddress)?.without_postgres_since
+  for (const node of cluster.nodes) assert.equal(await since(node), undefined)
+  const before = Date.now()
+  await server.stop()
+  for (const node of cluster.nodes) {
+    const when = await until(() => since(node), () => `the leader to be said to be without PostgreSQL:\n${leader.output(20)}`)
+    assert.match(when, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    assert.ok(Date.parse(when) >= before - 1_000 && Date.parse(when) <= Date.now(), when)
+    const said = await status(node, [], {})
+    assert.equal(said.code, 1, 'nobody leads anything')
+    assert.match(said.stdout, /leader, without PostgreSQL since 2\S+Z  /)
+    assert.match(said.stdout, /leads in term \d+, but without PostgreSQL\./)
+  }
+  await until(async () => (await series(leader, 'busbar_cluster_is_leader')) === 0, 'the series to say that nobody leads')
+  await server.start()
+  await cluster.settled()
+  for (const node of cluster.nodes) {
+    await until(async () => (await status(node, [], {})).code === 0, 'a node to lead again')
+    assert.equal(await since(node), undefined)
+  }
 })
 
 scenario('a node whose address is a name is not a member twice when the cluster’s name has its address', async ({ cleanup }) => {

@@ -202,6 +202,39 @@ scenario('a node that leaves for good holds nothing back', async ({ cleanup }) =
   })
 }, patiently)
 
+const seriesOf = async (node, name) =>
+  Number((await node.metrics()).split('\n').find((line) => line.startsWith(`${name} `))?.slice(name.length + 1))
+
+scenario('who joins gets the one copy that is made, who leaves moves nothing, and readers elsewhere notice neither', async ({ cleanup }) => {
+  await under(cleanup, async ({ readers, wrote }) => {
+    const leader = await cluster.leader()
+    const [comes, other] = await cluster.followers()
+    const elsewhere = readers.filter((reader) => reader.node !== comes)
+    assert.ok(elsewhere.length >= 2)
+    const nodesTried = () => elsewhere.map((reader) => reader.at)
+    const copies = async () => [
+      await seriesOf(leader, 'busbar_cluster_copies_sent_total'),
+      await seriesOf(other, 'busbar_cluster_copies_received_total'),
+    ]
+    const tried = nodesTried()
+    const [sent, received] = await copies()
+    assert.equal((await comes.terminate()).code, 0)
+    rmSync(comes.storageDir, { recursive: true })
+    await wrote(10)
+    await comes.start({ wait: false })
+    await cluster.settled()
+    await wrote(10)
+    assert.deepEqual(await copies(), [sent + 1, received])
+    assert.equal(await seriesOf(comes, 'busbar_cluster_copies_received_total'), 1)
+    assert.equal((await comes.terminate()).code, 0)
+    await wrote(20)
+    assert.deepEqual(await copies(), [sent + 1, received])
+    assert.deepEqual(nodesTried(), tried, 'nobody who reads elsewhere had to look for another node')
+    assert.equal(await cluster.leader(), leader)
+    await comes.start({ wait: false }) // for the other tests
+  })
+}, patiently)
+
 /** What a stranger hears at the node's port for members, until it is closed: the number of bytes. */
 function knock(node, open, words) {
   return new Promise((resolve, reject) => {

@@ -172,6 +172,32 @@ TEST_F(StreamTest, WhatIsDurableBeyondTheSlotIsNotSentAgain) {
   EXPECT_THAT(again.next_transaction().changes, ElementsAre("0 item + 2|b|y"));
 }
 
+/// What a new leader has itself, those that follow it may not have yet.
+TEST_F(StreamTest, WhatIsDurableHereIsConfirmedByNobodyElseThanConfirm) {
+  lsn durable{};
+  {
+    auto stream = started();
+    sql("INSERT INTO item VALUES (1, 'a', 'x')");
+    durable = stream.next_transaction().end;
+  }
+  const auto before = slot_position();
+  stream_reader again{stream_settings()};
+  ASSERT_LT(again->leader().confirmed_flush, durable);
+  again.start(durable);
+  const auto heard = "SELECT count(*) FROM pg_stat_replication r JOIN pg_replication_slots s"
+                     " ON s.active_pid = r.pid WHERE s.slot_name = '" +
+                     stream_settings().slot() + "' AND r.flush_lsn IS NOT NULL";
+  for (const auto until = in(30s); value(heard) != "1";) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "no feedback";
+    must(again->next(in(50ms), true));
+  }
+  EXPECT_EQ(slot_position(), before);
+  must(again->confirm(durable));
+  wait_until("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                 stream_settings().slot() + "'",
+             to_pg_string(durable));
+}
+
 // F06: the server's first keepalive names where the slot stands, which may be long before.
 TEST_F(StreamTest, NoKeepaliveTakesBackWhatIsDurable) {
   lsn durable{};
@@ -274,36 +300,120 @@ TEST_F(StreamTest, ALeaderThatStreamsKeepsTheLock) {
   EXPECT_THAT(leader.next_transaction().changes, ElementsAre("0 item + 1|a|x"));
 }
 
+/// A member that waits for the lock, with a breaker that is at it all the time, and then leads.
+class lock_waiter {
+public:
+  explicit lock_waiter(postgres::stream_settings settings) : settings_{std::move(settings)} {}
+  ~lock_waiter() { end(); }
+  lock_waiter(const lock_waiter&) = delete;
+  lock_waiter& operator=(const lock_waiter&) = delete;
+
+  void resign() { resigns_ = true; }
+  void come_back() { resigns_ = false; }
+  bool leads() const { return leads_; }
+  /// What went wrong, when it has ended.
+  std::string end() {
+    stop_ = true;
+    if (thread_.joinable())
+      thread_.join();
+    return trouble_;
+  }
+
+private:
+  void run() {
+    while (!stop_ && trouble_.empty()) {
+      if (resigns_) {
+        std::this_thread::sleep_for(5ms);
+        continue;
+      }
+      auto stream = postgres::replication_stream::open(settings_, stop_);
+      if (!stream) {
+        trouble_ = stop_ ? "" : "open: " + stream.error().message;
+        return;
+      }
+      auto done = stream->start({});
+      leads_ = done.has_value();
+      while (done && !stop_ && !resigns_)
+        if (auto event = stream->next(in(20ms)); !event)
+          done = tl::unexpected{std::move(event).error()};
+      if (!done)
+        trouble_ = "as leader: " + done.error().message;
+      leads_ = false;
+    }
+  }
+
+  postgres::stream_settings settings_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> leads_{false};
+  std::atomic<bool> resigns_{false};
+  std::string trouble_;
+  std::thread thread_{[this] { run(); }};
+};
+
 // F31
-TEST_F(StreamTest, WhoTakesTheLockOverIsSparedByAllWhoBreakIt) {
-  { // which makes publication and slot
-    auto first = started();
-  }
-  auto settings = stream_settings();
-  settings.lock_idle_max = 2s;
-  settings.may_lead = [] { return false; }; // they only watch
+TEST_F(StreamTest, ThoseWhoBreakALockAtOnceEndNobodyWhoHasJustGotIt) {
   std::atomic<bool> stop{false};
-  std::vector<std::jthread> breakers;
-  const std::shared_ptr<void> end{nullptr, [&](void*) { stop = true; }}; // whatever happens
-  constexpr int count = 6;
-  for (int i = 0; i < count; ++i)
-    breakers.emplace_back([&] { (void)postgres::replication_stream::open(settings, stop); });
-  for (int round = 1; round <= 2; ++round) {
-    auto idle = must(postgres::replication_stream::open(stream_settings(), stop));
-    stream_reader next{stream_settings()}; // waits until one of them has ended it
-    next.start();
-    EXPECT_FALSE(idle.start({}));
-    const auto since = value("SELECT clock_timestamp()");
-    wait_until("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_terminate_backend%'"
-               " AND pid <> pg_backend_pid() AND datname = current_database()"
-               " AND query_start > '" +
-                   since + "'",
-               std::to_string(count));
-    sql("INSERT INTO item VALUES (" + std::to_string(round) + ", 'a', 'x')");
-    for (int id = 1; id <= round; ++id) // what nobody has confirmed comes again
-      EXPECT_THAT(next.next_transaction().changes,
-                  ElementsAre("0 item + " + std::to_string(id) + "|a|x"));
+  auto half_dead = must(postgres::replication_stream::open(stream_settings(), stop));
+  publish("item");
+  auto settings = stream_settings();
+  settings.lock_idle_max = 1s;
+  std::vector<std::unique_ptr<lock_waiter>> members;
+  for (int i = 0; i < 3; ++i)
+    members.push_back(std::make_unique<lock_waiter>(settings));
+  const auto leader = [&]() -> lock_waiter* {
+    lock_waiter* found = nullptr;
+    for (const auto until = in(30s); std::chrono::steady_clock::now() < until && found == nullptr;
+         std::this_thread::sleep_for(5ms))
+      for (const auto& one : members)
+        found = one->leads() ? one.get() : found;
+    return found;
+  };
+  for (int round = 0; round < 4; ++round) {
+    auto* const leads = leader();
+    ASSERT_NE(leads, nullptr) << "nobody leads";
+    if (round == 0) {
+      EXPECT_FALSE(half_dead.start({}));
+    }
+    // The breaker's own statement shows that one has had its try.
+    wait_until("SELECT count(*) > 0 FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+               " AND query LIKE '%pg_terminate_backend%' AND datname = current_database()",
+               "t");
+    EXPECT_TRUE(leads->leads());
+    leads->resign();
+    for (const auto until = in(30s); leader() == leads;)
+      ASSERT_LT(std::chrono::steady_clock::now(), until) << "it does not resign";
+    ASSERT_NE(leader(), nullptr) << "nobody has followed in round " << round;
+    leads->come_back();
   }
+  for (const auto& one : members)
+    EXPECT_EQ(one->end(), "");
+}
+
+TEST_F(StreamTest, ALeaderIsDeposedOnlyByWhoHasAllThatPostgresWasToldIsSafe) {
+  auto leader = started();
+  sql("INSERT INTO item VALUES (1, 'a', 'x')");
+  const auto end = leader.next_transaction().end;
+  must(leader->confirm(end));
+  wait_until("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
+                 stream_settings().slot() + "'",
+             to_pg_string(end));
+  std::atomic<int> tries{0};
+  std::atomic<bool> stop{false};
+  std::atomic<bool> leads{false};
+  auto settings = stream_settings();
+  settings.may_depose = [&] { // the second time it has caught up
+    return std::optional{lsn{to_number(end) - (++tries == 1 ? 8 : 0)}};
+  };
+  std::thread deposes{
+      [&] { leads = postgres::replication_stream::open(settings, stop).has_value(); }};
+  bool ended = false;
+  for (const auto until = in(30s); !ended && std::chrono::steady_clock::now() < until;)
+    ended = !leader->next(in(20ms));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(tries, 2) << "deposed by who lacks something";
+  stop = !ended;
+  deposes.join();
+  EXPECT_TRUE(leads);
 }
 
 TEST_F(StreamTest, ASlotOfAnotherDatabaseIsLeftAlone) {

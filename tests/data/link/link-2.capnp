@@ -27,8 +27,10 @@ struct Hello {
   instance @6 :UInt64;       # random, of the process
   version @7 :Text;          # for humans
   purpose @8 :Purpose;       # said by the one that dials
-  zone @9 :Text;
-  weight @10 :Float64;
+  oldestStorageFormat @9 :UInt32; # a leader of this format, or a later one up to its own, it can
+                             # follow, and copy; 0: only one of its own
+  zone @10 :Text;
+  weight @11 :Float64;
 }
 
 enum Purpose {
@@ -69,9 +71,11 @@ struct MemberStatus {
   mayLead @13 :Bool;
   draining @14 :Bool;
   systemId @15 :Text;        # of PostgreSQL; empty while unknown
-  zone @16 :Text;
-  bytes @17 :UInt64;
-  witness @18 :Bool;
+  awaySince @16 :UInt64;     # of a leader without a stream from PostgreSQL: since when (seconds of
+                             # Unix time); 0: it has one
+  zone @17 :Text;
+  bytes @18 :UInt64;
+  witness @19 :Bool;
 }
 
 struct Request {

@@ -45,6 +45,14 @@ TEST(ClusterReading, ALeaderTellsWhatEachFollowerLacksAndWhoIsAway) {
   EXPECT_THAT(reading.behind, ElementsAre(Pair("b:1", 60u), Pair("c:1", 3u)));
 }
 
+TEST(ClusterReading, ALeaderWithoutPostgresIsNoneForWhoCountsThem) {
+  auto members = cluster_of_four();
+  members[0].member.status.away_since = 1'790'000'000;
+  const auto reading = reading_of(members);
+  EXPECT_FALSE(reading.is_leader);
+  EXPECT_THAT(reading.behind, ElementsAre(Pair("b:1", 60u), Pair("c:1", 3u)));
+}
+
 TEST(ClusterReading, AFollowerTellsOnlyOfItself) {
   auto members = cluster_of_four();
   members[0].member.status.role = cluster::member_role::follower;

@@ -35,6 +35,16 @@ TEST(ClusterStatus, ATableHasALineForEachMemberAndSaysWhoLeads) {
   EXPECT_EQ(status->json, two_members);
 }
 
+TEST(ClusterStatus, ALeaderWithoutPostgresIsSaidToBeThatAndLeadsNobody) {
+  const auto status = read_cluster_status(
+      200, R"({"leader":"a:1","term":5,"members":[{"name":"a:1","version":"0.2.0","reachable":true,
+               "role":"leader","without_postgres_since":"2026-01-31T12:00:00Z"}]})");
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_FALSE(status->has_leader);
+  EXPECT_THAT(status->table, HasSubstr("leader, without PostgreSQL since 2026-01-31T12:00:00Z  "));
+  EXPECT_THAT(status->table, HasSubstr("a:1 leads in term 5, but without PostgreSQL. *"));
+}
+
 TEST(ClusterStatus, AMemberThatIsAwayIsNotReachable) {
   const auto status = read_cluster_status(
       200, R"({"leader":"a:1","term":5,"members":[{"name":"b:1","version":"0.2.0",

@@ -35,6 +35,39 @@ TEST(Disagreement, NamesWhatDiffersAndWhere) {
   EXPECT_THAT(disagreement(member("a:1"), other), Optional(HasSubstr("storage format")));
 }
 
+/// A follower of the next version copies from, and follows, a leader of the older one; not the
+/// other way round. So the leader is replaced last.
+TEST(Disagreement, WhoReadsOlderStorageMayFollowALeaderThatHasIt) {
+  auto older = member("a:1");
+  older.oldest_storage_format = 1;
+  auto newer = member("b:1");
+  newer.storage_format = 4;
+  newer.oldest_storage_format = 3;
+  for (const auto why : {purpose::follow, purpose::copy}) {
+    newer.why = older.why = why;
+    EXPECT_EQ(disagreement(older, newer), std::nullopt);
+    EXPECT_THAT(
+        disagreement(newer, older),
+        Optional(AllOf(HasSubstr("storage format"), HasSubstr("4 at b:1"), HasSubstr("3 at a:1"))));
+  }
+  newer.why = older.why = purpose::peer;
+  EXPECT_EQ(disagreement(older, newer), std::nullopt);
+  EXPECT_EQ(disagreement(newer, older), std::nullopt);
+}
+
+TEST(Disagreement, WhoReadsOnlyLaterStorageIsNoMember) {
+  auto older = member("a:1");
+  older.oldest_storage_format = 1;
+  auto newer = member("b:1");
+  newer.storage_format = 5;
+  newer.oldest_storage_format = 4;
+  for (const auto why : {purpose::peer, purpose::follow, purpose::copy}) {
+    newer.why = older.why = why;
+    EXPECT_THAT(disagreement(older, newer), Optional(HasSubstr("storage format")));
+    EXPECT_THAT(disagreement(newer, older), Optional(HasSubstr("storage format")));
+  }
+}
+
 TEST(Disagreement, AdjacentVersionsOfTheProtocolGetAlong) {
   auto newer = member("b:1");
   newer.newest_protocol = protocol_newest + 1;

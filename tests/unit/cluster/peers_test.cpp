@@ -14,6 +14,7 @@ namespace busbar::cluster {
 namespace {
 
 using std::chrono::steady_clock;
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// Members that know each other's addresses; none is started.
@@ -304,6 +305,33 @@ TEST_F(Peers, AChannelCarriesMessagesBothWays) {
   EXPECT_EQ(came.get_future().get(), std::pair(at(0).name(), purpose::follow));
   at(1).stop();
   EXPECT_FALSE((*channel)->receive(patience())) << "stop() ends the channels that came";
+}
+
+TEST_F(Peers, AMemberOfTheNextStorageFormatCopiesFromOneOfThisAndNotTheOtherWayRound) {
+  std::atomic<int> channels{0};
+  const auto counts = [&](peers_settings& s) {
+    s.on_channel = [&](std::unique_ptr<link>, purpose, const hello&) { ++channels; };
+  };
+  make(2, counts);
+  nodes_[1] = std::make_unique<node>(at(1).name(), std::vector<std::string>{at(0).name()},
+                                     [&](peers_settings& s) {
+                                       counts(s);
+                                       s.oldest_storage_format = s.storage_format;
+                                       s.storage_format += 1;
+                                     });
+  start();
+  ASSERT_TRUE(sees(0, 1));
+  ASSERT_TRUE(sees(1, 0));
+  for (const auto why : {purpose::follow, purpose::copy}) {
+    const auto upwards = at(1)->open_channel(at(0).name(), why, patience());
+    EXPECT_TRUE(upwards) << upwards.error().message;
+    const auto downwards = at(0)->open_channel(at(1).name(), why, patience());
+    ASSERT_FALSE(downwards);
+    EXPECT_THAT(downwards.error().message,
+                AllOf(HasSubstr("the storage format differs: 2 at " + at(1).name()),
+                      HasSubstr("1 at " + at(0).name())));
+  }
+  EXPECT_TRUE(eventually([&] { return channels == 2; }));
 }
 
 TEST_F(Peers, AChannelToNobodyIsAnError) {

@@ -30,6 +30,7 @@ hello some_hello() {
   out.oldest_protocol = 1;
   out.newest_protocol = 1;
   out.storage_format = 3;
+  out.oldest_storage_format = 2;
   out.stream_id = "default";
   out.system_id = "7301234567890123456";
   out.name = "node-1:7000";
@@ -54,20 +55,24 @@ member_status some_status() {
   out.leader = "node-2:7000";
   out.may_lead = true;
   out.system_id = "7301234567890123456";
+  out.away_since = 1'790'000'000;
   return out;
 }
 
-/// The messages of version 1, as this version and as the next one writes them.
+/// The messages of version 1, as its first build, this one and the next version write them.
 class GoldenMessages : public testing::TestWithParam<const char*> {
 protected:
   std::string of(const std::string& name) const { return golden(GetParam() + ("/" + name)); }
+  bool is_by(const std::string& version) const { return GetParam() == version; }
 };
-INSTANTIATE_TEST_SUITE_P(Version, GoldenMessages, testing::Values("1", "2"));
+INSTANTIATE_TEST_SUITE_P(Version, GoldenMessages, testing::Values("1", "1.1", "2"));
 
 TEST_P(GoldenMessages, AHelloIsRead) {
   for (const auto why : {purpose::peer, purpose::follow, purpose::copy}) {
     auto expected = some_hello();
-    expected.newest_protocol = GetParam() == std::string{"2"} ? 2 : 1;
+    expected.newest_protocol = is_by("2") ? 2 : 1;
+    if (is_by("1"))
+      expected.oldest_storage_format = 0;
     expected.why = why;
     EXPECT_EQ(read<hello>(of(std::string{"hello-"} + name_of(why))), expected);
   }
@@ -78,6 +83,8 @@ TEST_P(GoldenMessages, AHeartbeatIsRead) {
     const auto beat = read<heartbeat>(of(std::string{"heartbeat-"} + name_of(role)));
     auto expected = some_status();
     expected.role = role;
+    if (is_by("1"))
+      expected.away_since = 0;
     EXPECT_EQ(beat.status, expected);
     EXPECT_EQ(beat.number, 12u);
     EXPECT_EQ(beat.echo, 11u);
@@ -105,11 +112,11 @@ TEST(Wire, WhatOnlyANewerVersionSaysIsIgnored) {
       << "a role that is not known neither leads nor follows";
 }
 
-TEST(Wire, TheseBytesAreVersion1) {
-  EXPECT_EQ(encode(some_hello()), golden("1/hello-peer"));
+TEST(Wire, TheseBytesAreWhatThisVersionSays) {
+  EXPECT_EQ(encode(some_hello()), golden("1.1/hello-peer"));
   auto status = some_status();
   status.role = member_role::leader;
-  EXPECT_EQ(encode(heartbeat{status, 12, 11, 4'321}), golden("1/heartbeat-leader"));
+  EXPECT_EQ(encode(heartbeat{status, 12, 11, 4'321}), golden("1.1/heartbeat-leader"));
 }
 
 TEST(Wire, EveryTruncationIsAnErrorOrReadsLess) {

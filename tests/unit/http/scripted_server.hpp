@@ -54,6 +54,7 @@ public:
   std::vector<std::string> pieces;             ///< For next_piece(), set before start.
   std::size_t pieces_until_error = 1000;       ///< next_piece() fails after so many.
   std::atomic<std::size_t> pieces_there{1000}; ///< What is behind them is still being written.
+  std::atomic<int> cuts_too_late{0}; ///< So often the end of a slice is not there any more.
   std::atomic<bool> active{true};
   std::atomic<std::size_t> pieces_read{0};
 
@@ -123,6 +124,10 @@ public:
     script_.changed.notify_all();
   }
   result<body_piece> next_piece(log_cursor& cursor) override {
+    if (script_.cuts_too_late > 0) {
+      --script_.cuts_too_late;
+      return fail(errc::unavailable, "the log has been compacted meanwhile");
+    }
     if (cursor.piece >= script_.pieces_until_error)
       return fail(errc::corrupt, "the log is unreadable");
     if (pieces_.empty()) // every reader gets the same bytes, as from the real session's cache
@@ -134,6 +139,11 @@ public:
     cursor.finished = cursor.piece == script_.pieces.size();
     ++script_.pieces_read;
     return piece_in(cursor.in, piece);
+  }
+  result<log_slice> slice_again(const log_slice& slice, bool) override {
+    auto again = slice;
+    ++again.end.op;
+    return again;
   }
   void await_more(shape_reader& reader, const log_cursor&) override {
     script_.parked.push_back(&reader);

@@ -412,6 +412,31 @@ TEST_F(ServerTransport, AnErrorInTheMiddleOfABodyBreaksTheConnection) {
   EXPECT_TRUE(client.ended());
 }
 
+TEST_F(ServerTransport, ASliceWhoseEndCompactionHasMovedIsCutAgainButNotForEver) {
+  script_.pieces = {"1"};
+  log_offset cut_at;
+  script_.answer = [&](shape_reader& reader, const shape_query&) {
+    auto slice = slice_of("");
+    slice.end = cut_at;
+    slice.ready = nullptr;
+    slice.rest = {};
+    reader.on_slice(slice);
+  };
+  start();
+  auto client = connect();
+  cut_at = {100, 2};
+  script_.cuts_too_late = 3;
+  client.get(initial);
+  const auto answer = client.read_response();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.header("electric-offset"), "100_5");
+  EXPECT_EQ(answer.body.substr(0, 2), "[1");
+  script_.cuts_too_late = 1000;
+  client.get(initial);
+  EXPECT_EQ(client.read_response().status, 503);
+  EXPECT_GT(script_.cuts_too_late, 900);
+}
+
 TEST_F(ServerTransport, AnErrorBeforeTheBodyIsAnOrdinary500) {
   script_.pieces_until_error = 0;
   script_.answer = [](shape_reader& reader, const shape_query&) {
