@@ -22,7 +22,7 @@ constexpr seconds metrics_period{1};
 /// What the leader before has on its way to us.
 constexpr seconds last_words{1};
 /// A leader whose stream has ended gets so long to have it again.
-constexpr seconds stream_patience{10};
+constexpr seconds stream_patience{5};
 /// Between two members that may both lead, so that they do not both try.
 constexpr milliseconds rank_step{700};
 /// After a start, and while some are not heard: others may have more of the log than we have …

@@ -12,6 +12,7 @@ LOAD=$BUILD/bench/busbar_load
 BARE=$BUILD/bench/busbar_bare_epoll
 MATCHER=$BUILD/bench/busbar_bare_matcher
 ROCKSDB=$BUILD/bench/busbar_bare_rocksdb
+STORAGE=$BUILD/bench/busbar_storage_fill
 NO_METRICS=$BUILD/bench/libbusbar_no_metrics.so
 SERVER_ENV=() # more of the server's environment, for a row that sets it
 ALL_ROWS=(G1 G2 G3 G3R G3L G3P G4 G5 G6 G8 G9 G10 G11 G12 G13 G14 G16 G17 G18 SCRAPE METRICS DURABLE COMPACT REG CHURN SUB TEN CL)
@@ -124,9 +125,10 @@ done
 if [[ ${BENCH_BUILD:-1} == 1 ]]; then
   (cd "$ROOT" && cmake --preset release > /dev/null &&
     cmake --build --preset release --target busbar busbar_load busbar_bare_epoll \
-      busbar_bare_matcher busbar_bare_rocksdb busbar_no_metrics) >&2
+      busbar_bare_matcher busbar_bare_rocksdb busbar_storage_fill \
+      busbar_no_metrics) >&2
 fi
-for program in "$BUSBAR" "$LOAD" "$BARE" "$MATCHER" "$ROCKSDB" "$NO_METRICS"; do
+for program in "$BUSBAR" "$LOAD" "$BARE" "$MATCHER" "$ROCKSDB" "$STORAGE" "$NO_METRICS"; do
   [[ -x $program ]] || die "$program is missing: cmake --preset release && cmake --build --preset release"
 done
 

@@ -20,6 +20,7 @@ public:
   void on_slice(const log_slice& slice) override {
     heard.push_back(slice.up_to_date ? "slice, up to date" : "slice");
     tag = entity_tag(slice);
+    last = slice;
   }
   void on_stream_open(const log_slice&) override { heard.push_back("open"); }
   void on_not_modified(const log_slice&) override { heard.push_back("not modified"); }
@@ -30,7 +31,8 @@ public:
   void on_dropped(bool) override { heard.push_back("dropped"); }
 
   std::vector<std::string> heard;
-  std::string tag; ///< Of the last slice.
+  log_slice last;  ///< The last slice …
+  std::string tag; ///< … and its tag.
 
 private:
   client_session& session_;
@@ -212,6 +214,43 @@ TEST_F(SessionChunkTest, AChunkHasAnotherTagOnceTheLogGoesOnBehindIt) {
   noting_reader as_later{*session_};
   read(as_later, query);
   EXPECT_THAT(as_later.heard, ElementsAre("not modified"));
+}
+
+TEST_F(SessionChunkTest, ASliceWhoseEndCompactionTookAwayIsCutAgain) {
+  found_ = started_shape();
+  index_.add(found_, found_->definition().identity());
+  shape_query query;
+  query.offset = log_offset::snapshot_end();
+  query.handle = found_->handle();
+  for (std::uint32_t i = 1; i <= 3; ++i)
+    apply(described().begin(100 + 100 * i, 120 + i).insert(oid, row(static_cast<int>(i))).commit());
+  noting_reader reader{*session_};
+  read(reader, query);
+  ASSERT_THAT(reader.heard, ElementsAre("slice"));
+  const auto ends =
+      store_->chunk_ends(found_->id(), log_offset::snapshot_end(), found_->progress().head).value();
+  ASSERT_EQ(ends.size(), 3u);
+  EXPECT_EQ(reader.last.end, ends[0]);
+
+  storage::batch writes; // what the compactor does when it makes one chunk of two
+  writes.drop_boundary(found_->id(), ends[0]);
+  writes.put_compaction(found_->id(), {.times = 1, .upto = ends[1]});
+  ASSERT_TRUE(store_->commit(writes));
+  const auto late = session_->next_piece(reader.last.rest);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, errc::unavailable);
+  auto again = session_->slice_again(reader.last, false);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->end, ends[1]);
+  EXPECT_EQ(again->requested, reader.last.requested);
+  const auto piece = session_->next_piece(again->rest);
+  ASSERT_TRUE(piece) << piece.error().message;
+  EXPECT_TRUE(again->rest.done());
+
+  found_->update([](shape_progress& p) { p.gone = true; });
+  const auto gone = session_->slice_again(reader.last, false);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, errc::must_refetch);
 }
 
 // F30
