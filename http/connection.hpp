@@ -33,7 +33,8 @@ class worker;
 /// What the connection waits for now, with a limit of time; none while a long poll is parked, whose
 /// time the session keeps.
 enum class phase : std::uint8_t { idle, head, body, send, linger, keepalive, readiness, limited };
-inline constexpr std::size_t phases = static_cast<std::size_t>(phase::limited) + 1;
+/// Those that last as long for everybody.
+inline constexpr std::size_t phases = static_cast<std::size_t>(phase::limited);
 
 struct phase_timer : timer {
   phase in = phase::idle;

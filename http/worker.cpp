@@ -12,8 +12,11 @@ namespace busbar::http {
 namespace {
 
 constexpr std::chrono::milliseconds readiness_look_period{50};
-/// A refusal for a tenant's limit comes after so long.
-constexpr std::chrono::milliseconds limit_pause{500};
+/// A refusal for a tenant's limit comes after one of so many pauses, by chance: who asks over many
+/// connections would otherwise come back with all of them at once, and others wait behind these.
+constexpr std::size_t limit_pauses = 16;
+constexpr std::chrono::milliseconds limit_pause_least{250};
+constexpr std::chrono::milliseconds limit_pause_step{33};
 /// For so long at most a token outlives its end.
 constexpr std::chrono::milliseconds pass_look_period{1'000};
 /// Who takes nothing for as long as this may be given up when memory runs short.
@@ -36,10 +39,11 @@ worker::worker(server_shared& shared, std::unique_ptr<event_loop> loop)
               deadline_list<phase_timer>{shared.settings.send_timeout},
               deadline_list<phase_timer>{std::chrono::seconds{2}},
               deadline_list<phase_timer>{shared.settings.sse_keepalive},
-              deadline_list<phase_timer>{shared.settings.readiness_timeout},
-              deadline_list<phase_timer>{limit_pause}},
+              deadline_list<phase_timer>{shared.settings.readiness_timeout}},
       lifetimes_{shared.settings.sse_lifetime}, random_{std::random_device{}()},
       read_buffer_(64 * 1024) {
+  for (std::size_t i = 0; i < limit_pauses; ++i)
+    pauses_.emplace_back(limit_pause_least + i * limit_pause_step);
   if (shared.settings.gate != nullptr)
     porter_ = std::make_unique<gate::porter>(*shared.settings.gate);
   read_clocks();
@@ -96,15 +100,16 @@ int worker::wait_milliseconds() noexcept {
   if (!passes_.empty())
     next = std::min(next, next_look_at_passes_);
   next = std::min(next, next_to_shed());
+  // Coarse on purpose: neighbouring deadlines expire in one go.
+  if (next != steady_time::max())
+    next += std::chrono::milliseconds{20};
+  // But those for whom a limit waits shall not come back together.
+  for (const auto& list : pauses_)
+    next = std::min(next, list.next());
   if (next == steady_time::max())
     return -1;
-  // Coarse on purpose: neighbouring deadlines expire in one go.
-  constexpr std::chrono::milliseconds grain{20};
-  const auto now = std::chrono::steady_clock::now();
-  if (next <= now)
-    return static_cast<int>(grain.count());
-  return static_cast<int>(
-      (std::chrono::ceil<std::chrono::milliseconds>(next - now) + grain).count());
+  const auto left = next - std::chrono::steady_clock::now();
+  return std::max(0, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
 }
 
 void worker::adopt(owned_fd socket) {
@@ -139,7 +144,10 @@ void worker::close_all() {
 
 void worker::arm(connection& client, phase in) noexcept {
   client.phase_timer::in = in;
-  phases_[static_cast<std::size_t>(in)].arm(client, now_);
+  if (in == phase::limited)
+    pauses_[random_() % pauses_.size()].arm(client, now_);
+  else
+    phases_[static_cast<std::size_t>(in)].arm(client, now_);
 }
 
 void worker::defer(connection& client) {
@@ -186,9 +194,12 @@ void worker::look_at_passes() {
 }
 
 void worker::expire() {
-  for (auto& list : phases_)
+  const auto expire_of = [this](deadline_list<phase_timer>& list) {
     while (auto* expired = list.pop_expired(now_))
       static_cast<connection*>(expired)->on_phase_expired();
+  };
+  std::for_each(phases_.begin(), phases_.end(), expire_of);
+  std::for_each(pauses_.begin(), pauses_.end(), expire_of);
   while (auto* expired = lifetimes_.pop_expired(now_))
     static_cast<connection*>(expired)->on_lifetime_expired();
 }

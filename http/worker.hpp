@@ -138,6 +138,7 @@ private:
   std::vector<connection*> deferred_;
   std::vector<connection*> deferred_now_;
   std::array<deadline_list<phase_timer>, phases> phases_;
+  std::vector<deadline_list<phase_timer>> pauses_; // of phase::limited
   deadline_list<lifetime_timer> lifetimes_;
 
   steady_time now_{};

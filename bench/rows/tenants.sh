@@ -75,9 +75,9 @@ paced_ten() { # paced_ten SERIES HEADER URL
 }
 
 # greed_ten HEADER URL: sets GREED_PID and GREED_SHAPES_PID. Its machine is another one in truth, and takes no
-# processor from the steady client's: it has what is left over.
+# processor from the steady client's: it has what is left over (SCHED_IDLE).
 greed_ten() {
-  nice -n 19 wrk -t 1 -c 48 -d "$((HTTP_SECONDS + 5))" -H "$1" "$2" > /dev/null &
+  chrt --idle 0 wrk -t 1 -c 48 -d "$((HTTP_SECONDS + 5))" -H "$1" "$2" > /dev/null &
   GREED_PID=$!
   note_process "$GREED_PID"
   cat > "$WORK/ten.lua" << 'LUA'
@@ -87,7 +87,7 @@ function request()
   return wrk.format(nil, wrk.path .. "&where=id%20%3E%20" .. n .. (n % 2 == 0 and "&subset__where=true" or ""))
 end
 LUA
-  nice -n 19 wrk -t 1 -c 16 -d "$((HTTP_SECONDS + 5))" -H "$1" -s "$WORK/ten.lua" "$2" > /dev/null &
+  chrt --idle 0 wrk -t 1 -c 16 -d "$((HTTP_SECONDS + 5))" -H "$1" -s "$WORK/ten.lua" "$2" > /dev/null &
   GREED_SHAPES_PID=$!
   note_process "$GREED_SHAPES_PID"
   sleep 1
