@@ -190,6 +190,10 @@ int serve(const app::settings& config, const std::vector<std::string>& notes) {
       .on_fatal = [&stop](const error& why) { stop.fail(why); },
       .replicated_log_bytes = clustered ? config.cluster_log_bytes : 0,
       .follows = clustered};
+  spdlog::info(
+      "memory: up to {} MiB for what is on its way, {} MiB for caches, RocksDB's among them, "
+      "and {} MiB for RocksDB's write buffers",
+      config.memory_bytes >> 20, config.cache_bytes >> 20, store_settings.write_buffer_bytes >> 20);
   auto store = storage::store::open(store_settings);
   if (!store)
     return complain(std::move(store).error());

@@ -186,6 +186,7 @@ private:
   void stream_slice(const log_slice& slice);
   /// As the log and the answer name the request; made up now if it has no name yet.
   request_name name_request();
+  void note_handle(std::string_view handle);
   void log_answer() const;
   void add_log_headers_of(head_writer& head, const log_slice& slice, coding in, bool not_modified);
 

@@ -18,10 +18,12 @@ namespace {
 
 /// What connection::echo_ holds.
 struct echo_parts {
-  explicit echo_parts(std::string_view echo) : origin{take(echo)}, id{take(echo)}, trace{echo} {}
+  explicit echo_parts(std::string_view echo)
+      : origin{take(echo)}, id{take(echo)}, trace{take(echo)}, handle{echo} {}
   std::string_view origin;
   std::string_view id;
   std::string_view trace;
+  std::string_view handle; ///< Of the shape that the answer is of, for the log; mostly empty.
 
 private:
   static std::string_view take(std::string_view& text) {
@@ -59,6 +61,7 @@ void connection::on_stream_open(const log_slice& slice) {
   if (broken_ || state_ != state::waiting)
     return;
   state_ = state::streaming;
+  note_handle(slice.handle);
   auto head = begin_head(200);
   add_log_headers_of(head, slice, coding::identity, false);
   if (http_1_1_ && !close_after_)
@@ -84,6 +87,7 @@ void connection::on_not_modified(const log_slice& same) {
     return;
   in_session_ = false;
   set_parked(false);
+  note_handle(same.handle);
   auto head = begin_head(304);
   add_log_headers_of(head, same, coding::identity, true);
   end_bodiless(head);
@@ -124,6 +128,7 @@ void connection::on_subset(const subset_answer& answer) {
   in_session_ = false;
   set_parked(false);
   state_ = state::answering;
+  note_handle(answer.handle);
   auto head = begin_head(200);
   add_subset_headers(head, answer, personal_);
   head.end_with_length(answer.body->size());
@@ -194,13 +199,25 @@ request_name connection::name_request() {
   return name;
 }
 
+/// Before begin_head(), which keeps views of what this changes.
+void connection::note_handle(std::string_view handle) {
+  if (!spdlog::should_log(spdlog::level::debug))
+    return;
+  name_request();
+  const echo_parts echo{echo_};
+  std::string noted{echo.origin};
+  for (const auto part : {echo.id, echo.trace, handle})
+    noted.append(1, '\0').append(part);
+  echo_ = std::move(noted);
+}
+
 /// Not what was asked: parameters hold secrets, and values that are nobody's business.
 void connection::log_answer() const {
   if (!spdlog::should_log(spdlog::level::debug))
     return;
   const echo_parts echo{echo_};
   const monitoring::log_scope scope{
-      {.request_id = echo.id, .trace_id = echo.trace, .handle = {}, .tenant = {}}};
+      {.request_id = echo.id, .trace_id = echo.trace, .handle = echo.handle, .tenant = {}}};
   spdlog::debug("{}{} was answered {} after {} ms", name_of(route_), live_ ? ", live," : "",
                 status_,
                 std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -240,6 +257,8 @@ void connection::answer_invalid(const field_errors& errors) {
 
 void connection::answer_gone(const std::optional<std::string>& handle) {
   worker_.count_must_refetch(handle.has_value());
+  if (handle)
+    note_handle(*handle);
   auto head = begin_head(409);
   add_gone_headers(head, handle, verb_, personal_);
   head.add("content-type", json_type);
@@ -336,6 +355,7 @@ void connection::answer_log(const log_slice& slice, int tries_left) {
     tail += coded.end();
 
   state_ = state::answering;
+  note_handle(slice.handle);
   if (!whole && !http_1_1_)
     close_after_ = true; // only the end of the connection can mark the end of this body
   auto head = begin_head(200);

@@ -92,7 +92,10 @@ pg_result_of<snapshot_reader> snapshot_reader::begin(connection& session, deadli
                                "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1; "
                                "SET LOCAL IntervalStyle = 'iso_8601'; "
                                "SET LOCAL search_path = ''; "
-                               "SET LOCAL standard_conforming_strings = on; " +
+                               "SET LOCAL standard_conforming_strings = on; "
+                               // Rather no rows than those that a policy leaves over: the stream
+                               // knows no policies.
+                               "SET LOCAL row_security = off; " +
                                    pinned(session.server_version()) + lock_timeout +
                                    "SELECT pg_catalog.pg_current_snapshot(), "
                                    "pg_catalog.pg_current_wal_insert_lsn()" +

@@ -149,6 +149,12 @@ scenario('a request is called the same in the answer, in its body and in the log
   assert.equal(line.trace_id, trace)
   assert.match(line.message, /^health was answered 200 after \d+ ms$/)
 
+  const table = await newTable(server, columns, `(1, 'big', 'x')`)
+  const of = await get(server, { table, offset: '-1' })
+  const answered = await lineWhere((one) => one.request_id === of.header('x-request-id'), 'the line of an answer from a shape')
+  assert.equal(answered.handle, of.header('electric-handle'))
+  await server.query(`DROP TABLE ${table}`)
+
   const made = await request(server, target({ table: 'missing', offset: '-1', secret: 'nobody-may-read-this' }))
   const name = made.header('x-request-id')
   assert.match(name, /^[A-Za-z]{20}$/)

@@ -263,6 +263,27 @@ TEST_F(SnapshotTest, RowsThatNobodyWantsAnyMoreAreNotWaitedFor) {
 }
 
 // F25
+TEST_F(SnapshotTest, RowsThatAPolicyWouldLeaveOutAreRefusedAndNotMissing) {
+  const auto role = "reader_" + database_;
+  sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); ALTER TABLE t ENABLE ROW LEVEL "
+      "SECURITY;"
+      "CREATE POLICY p ON t USING (a = 1); CREATE ROLE " +
+      role + "; GRANT SELECT ON t TO " + role);
+  const auto found = table("t");
+  {
+    auto session = connect("snapshot");
+    must(session.command("SET ROLE " + role, in(5s)));
+    auto reader = must(postgres::snapshot_reader::begin(session, in(10s)));
+    const std::uint16_t columns[] = {0};
+    const auto copied = reader.copy({&found, columns, {}}, in(10s), 10s,
+                                    [](std::span<const sql::cell>) { return true; });
+    ASSERT_FALSE(copied);
+    EXPECT_EQ(copied.error().sqlstate, "42501");
+  }
+  EXPECT_THAT(rows_of("t"), ElementsAre("1", "2")) << "whom no policy is for";
+  sql("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
 TEST_F(SnapshotTest, ADroppedColumnKeepsItsSqlstate) {
   sql("CREATE TABLE t (a int, b int)");
   const auto found = table("t");
