@@ -4,7 +4,7 @@
 // restarted under load. At quiet moments every client holds what PostgreSQL selects, no message on the
 // way was wrong, and nobody had to begin anew without a reason.
 //   BUSBAR_SEED=n    repeats the choices of a run (it prints its seed)
-//   BUSBAR_ROUNDS=n  more or fewer rounds, of two or three kills each; 100 are the long run
+//   BUSBAR_ROUNDS=n  more or fewer rounds, of three troubles each, most of them kills; 100 are the long run
 import { EngineRun, engineEnvironment } from './harness/engine.mjs'
 import { chosenSeed } from './harness/random.mjs'
 import { scenario } from './harness/scenario.mjs'
