@@ -371,6 +371,28 @@ findings judge_leaves(const std::vector<postgres::leaf_inspection>& leaves,
   return out;
 }
 
+findings judge_pooled_reading(const std::vector<postgres::leaf_inspection>& leaves,
+                              const postgres::role_inspection& role) {
+  findings out;
+  const auto us = quote_identifier(role.name);
+  for (const auto& leaf : leaves) {
+    if (out.size() == shown_of_a_kind)
+      break;
+    if (leaf.row_security)
+      out.push_back({verdict::wrong,
+                     "pooled role",
+                     leaf.root + " has policies that apply to role " + us + ": it is not read",
+                     {"ALTER ROLE " + us + " BYPASSRLS;"}});
+    else if (!leaf.readable)
+      out.push_back({verdict::wrong,
+                     "pooled role",
+                     "role " + us + " may not read " + leaf.root,
+                     {"GRANT USAGE ON SCHEMA " + schema_of(leaf.root) + " TO " + us +
+                      "; GRANT SELECT ON " + leaf.root + " TO " + us + ";"}});
+  }
+  return out;
+}
+
 findings judge_storage(const std::string& directory, const storage::directory_inspection& storage,
                        const std::optional<postgres::system_inspection>& server,
                        const std::optional<postgres::slot_inspection>& slot,

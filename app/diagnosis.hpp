@@ -34,6 +34,9 @@ findings judge_publication(const std::optional<postgres::publication_inspection>
 /// fault, at most ten of a kind.
 findings judge_leaves(const std::vector<postgres::leaf_inspection>& leaves,
                       const postgres::role_inspection& role, const our_names& names);
+/// Of the role that reads rows, if that is another: SELECT and row security, at most ten faults.
+findings judge_pooled_reading(const std::vector<postgres::leaf_inspection>& leaves,
+                              const postgres::role_inspection& role);
 
 /// `server` and `slot` are nullopt if they could not be asked.
 findings judge_storage(const std::string& directory, const storage::directory_inspection& storage,

@@ -84,7 +84,8 @@ void examine_replication(examination& exam, const connection_url& url) {
   exam.add(std::move(refused));
 }
 
-void examine_pooled(examination& exam, const settings& config, connection& direct) {
+void examine_pooled(examination& exam, const settings& config, connection& direct,
+                    const our_names& names) {
   if (config.snapshot_database_url == config.database_url)
     return;
   const auto url = connection_url::parse(config.snapshot_database_url);
@@ -95,16 +96,25 @@ void examine_pooled(examination& exam, const settings& config, connection& direc
   if (!pooled)
     return exam.add(judge_refusal("pooled connection", url->display(), pooled.error()));
   const auto same = postgres::is_same_database(direct, *pooled, in(answer_max));
-  if (const auto* is = exam.answer("pooled connection", same); is != nullptr && *is)
-    exam.add({verdict::ok,
-              "pooled connection",
-              url->display() + tls(*pooled) + ", leads to the same database",
-              {}});
-  else if (is != nullptr)
-    exam.add({verdict::wrong,
-              "pooled connection",
-              url->display() + " leads to another database than DATABASE_URL, or to a standby",
-              {"BUSBAR_POOLED_DATABASE_URL=<the same database on the same primary, or unset>"}});
+  const auto* is = exam.answer("pooled connection", same);
+  if (is == nullptr)
+    return;
+  if (!*is)
+    return exam.add(
+        {verdict::wrong,
+         "pooled connection",
+         url->display() + " leads to another database than DATABASE_URL, or to a standby",
+         {"BUSBAR_POOLED_DATABASE_URL=<the same database on the same primary, or unset>"}});
+  exam.add({verdict::ok,
+            "pooled connection",
+            url->display() + tls(*pooled) + ", leads to the same database",
+            {}});
+  const auto role = postgres::inspect_role(*pooled, in(answer_max));
+  const auto leaves = postgres::inspect_leaves(*pooled, names.publication, in(answer_max));
+  const auto* known_role = exam.answer("pooled role", role);
+  const auto* known_leaves = exam.answer("pooled role", leaves);
+  if (known_role != nullptr && known_leaves != nullptr)
+    exam.add(judge_pooled_reading(*known_leaves, *known_role));
 }
 
 void examine_database(examination& exam, const settings& config) {
@@ -129,7 +139,7 @@ void examine_database(examination& exam, const settings& config) {
     return;
   examine_replication(exam, *url);
   if (exam.system) // else the session may be a pooler's, which would keep the lock of the question
-    examine_pooled(exam, config, session);
+    examine_pooled(exam, config, session, names);
 
   const auto slot = postgres::inspect_slot(session, names.slot, in(answer_max));
   const auto* known_slot = exam.answer("slot", slot);

@@ -195,6 +195,26 @@ scenario('doctor: wal_level, the last slot, endless WAL and a lost slot', async 
   assert.equal((await doctor(environment)).code, 0)
 })
 
+scenario('doctor: the pooled role is asked what it may read, too', async () => {
+  const database = await postgres.createDatabase()
+  const environment = settings(database)
+  environment.BUSBAR_POOLED_DATABASE_URL = postgres.url(database, { user: 'half_blind' })
+  await postgres.query(
+    database,
+    `CREATE ROLE half_blind LOGIN; CREATE TABLE shut (id int4 PRIMARY KEY); CREATE TABLE ruled (id int4 PRIMARY KEY);
+     ALTER TABLE shut REPLICA IDENTITY FULL; ALTER TABLE ruled ENABLE ROW LEVEL SECURITY, REPLICA IDENTITY FULL;
+     GRANT SELECT ON ruled TO half_blind;
+     CREATE PUBLICATION busbar_publication_${environment.BUSBAR_REPLICATION_STREAM_ID} FOR TABLE shut, ruled`,
+  )
+  const found = await doctor(environment)
+  assert.equal(found.code, 2, found.text)
+  assert.deepEqual(faults(found), ['pooled role'], found.text)
+  assert.match(found.text, /role .*half_blind.* may not read .*shut/)
+  assert.match(found.text, /policies that apply to role .*half_blind/)
+  await postgres.query(database, 'ALTER ROLE half_blind BYPASSRLS; GRANT SELECT ON shut TO half_blind')
+  assert.equal((await doctor(environment)).code, 0)
+})
+
 scenario('doctor: a pooled URL that leads elsewhere, storage that is no store, a misspelt setting', async () => {
   const database = await postgres.createDatabase()
   const elsewhere = await postgres.createDatabase()
