@@ -179,7 +179,7 @@ export function metricNames() {
   const files = ['monitoring/metrics.cpp', 'monitoring/cluster_metrics.cpp', 'monitoring/process.cpp', 'app/node_collectors.cpp', 'gate/gatekeeper.cpp']
   const plain = [...files.map((file) => read(file)).join('\n').matchAll(/"((?:busbar|process)_[a-z_]+)"/g)].map(([, name]) => name)
   return new Set(
-    plain.flatMap((name) => (name.endsWith('_seconds') ? ['_bucket', '_count', '_sum'].map((s) => name + s) : [name])),
+    plain.flatMap((name) => (/(?<!_timestamp)_seconds$/.test(name) ? ['_bucket', '_count', '_sum'].map((s) => name + s) : [name])),
   )
 }
 
