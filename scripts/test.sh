@@ -116,6 +116,8 @@ node_tests chart tests/chart
 node_tests webkit examples/webkit
 single package 600 scripts/package.sh --check
 single quickstart 1200 scripts/quickstart.sh --check
+single webkit-types 300 npm --prefix examples/webkit run check
+single webkit-start 1200 examples/webkit/start.sh --check
 
 ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"
 ((skipped == 0)) || echo "$skipped skipped"

@@ -51,12 +51,15 @@ export function configuration() {
 Made from what \`busbar serve --help\` says by \`npm --prefix tests/chart run configuration\`; change
 \`app/setting_table.cpp\`, not this.
 
-Every setting is a variable of the environment and a flag of \`busbar serve\`, \`busbar doctor\` and \`busbar cleanup\`; the
-flag wins. Names that begin with \`ELECTRIC_\` are Electric's for the same thing. A name that nobody knows, a value out of
-range, or two that contradict each other stop the start with one line that says what to do. The log begins with the
-configuration in force, and the [status page](status-page.md) shows it, both with secrets masked.
+Every setting is a variable of the environment and a flag of \`busbar serve\`, \`busbar doctor\`, \`busbar cleanup\` and
+\`busbar policy check\`; the flag wins. Names that begin with \`ELECTRIC_\` are Electric's for the same thing. A name that
+nobody knows, a value out of range, or two that contradict each other stop the start with one line that says what to
+do. The log begins with the configuration in force, and the [status page](status-page.md) shows it, both with secrets
+masked.
 
-Required: \`DATABASE_URL\`, and either \`BUSBAR_SECRET\` or \`BUSBAR_INSECURE=true\`.
+Required: \`DATABASE_URL\`, and what requests must carry: \`BUSBAR_SECRET\`, \`BUSBAR_SECRETS\`, or keys of tokens or grants
+(\`BUSBAR_JWT_KEY_FILE\` or \`BUSBAR_JWT_KEY_URL\`, each with \`BUSBAR_POLICY_FILE\`; \`BUSBAR_GRANT_KEY_FILE\`). Without any
+of these: \`BUSBAR_INSECURE=true\`.
 
 ${parts.join('\n')}`
 }

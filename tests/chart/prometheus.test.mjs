@@ -1,6 +1,6 @@
 // prometheus.test.mjs: a real Prometheus scrapes a real node, which follows a real PostgreSQL; it then answers
-// every query of the dashboard and has no trouble with any rule. The node is a cluster's only member and has a gate, so
-// that it has their series, too.
+// every query of the dashboard and has no trouble with any rule. The node is a cluster's only member, has a gate and
+// tells tenants apart, so that it has their series, too.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -24,6 +24,7 @@ const server = await stageBusbar(postgres, {
   env: {
     BUSBAR_JWT_KEY_FILE: fileOf('keys', issuer.keyFile),
     BUSBAR_POLICY_FILE: fileOf('policy.yaml', 'tenant: who\ntables: {items: {where: "true"}}\nlimits: {requests_per_second: 100}\n'),
+    BUSBAR_TENANT_COLUMN: 'note',
     BUSBAR_CLUSTER_PEERS: cluster,
     BUSBAR_CLUSTER_ADDRESS: cluster,
     BUSBAR_CLUSTER_SECRET: 'sixteen-or-more-of-them',
@@ -92,7 +93,14 @@ scenario('the dashboard’s queries have answers, and the alerts are quiet', asy
 const check = (metrics) => execFileSync('promtool', ['check', 'metrics'], { input: metrics, stdio: 'pipe' })
 
 scenario('promtool has nothing against the series, but for names that are Electric’s', async () => {
-  const metrics = await server.metrics()
+  const ofTenant = { table: 'items', secret, where: `note = 'a/b'`, offset: '-1' }
+  assert.equal((await get(server, ofTenant)).status, 200)
+  const tenants = ['requests_total', 'sent_bytes_total', 'log_bytes_total', 'shapes'].map((name) => `busbar_tenant_${name}{tenant="a/b"`)
+  const hasTenants = async () => {
+    const metrics = await server.metrics()
+    return tenants.every((series) => metrics.includes(`\n${series}`)) && metrics
+  }
+  const metrics = await until(hasTenants, 'the series of a tenant')
   assert.match(metrics, /^busbar_slot_retained_bytes \d/m)
   check(metrics.split('\n').filter((line) => !/^(# \w+ )?electric_/.test(line)).join('\n'))
 })
@@ -117,7 +125,9 @@ scenario('Electric’s eight series have values, and Prometheus reads them', asy
 scenario('a scrape is small and quick, however many shapes there are', async () => {
   const before = (await server.metrics()).length
   await Promise.all(Array.from({ length: 200 }, (_, i) => get(server, { table: 'items', secret, where: `id > ${i}`, offset: '-1' })))
-  const metrics = await server.metrics()
-  assert.match(metrics, /^busbar_shapes_by_state\{state="following"\} 2\d\d$/m)
+  const metrics = await until(async () => {
+    const all = await server.metrics()
+    return /^busbar_shapes_by_state\{state="following"\} 2\d\d$/m.test(all) && all
+  }, 'the shapes to be made')
   assert.ok(metrics.length < before * 1.5 && metrics.length < 200_000, `${metrics.length} bytes, ${before} before`)
 })

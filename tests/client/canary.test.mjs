@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Busbar, runToExit } from './harness/busbar.mjs'
+import { Issuer, fileOf } from './harness/gate.mjs'
 import { Postgres } from './harness/postgres.mjs'
 import { freePort, scratchDirectory, until } from './harness/processes.mjs'
 import { request } from './harness/raw.mjs'
@@ -51,7 +52,21 @@ const canaries = {
   'next password': `Canary-n3?next`,
   secret: `Canary-s4+secret`,
   'wrong secret': `Canary-w5-guess`,
+  'second secret': `Canary-m6+second&secret`,
+  'cluster secret': `Canary-c7/cluster=secret`,
+  'short cluster secret': `Canary-x8/short`,
+  'key of tokens': `Canary-k9: the key/of+tokens, long enough`,
+  'wrong token': `Canary-w10/token`,
 }
+const issuer = Object.assign(new Issuer('HS256'), { secret: canaries['key of tokens'] })
+const grants = new Issuer('EdDSA', 'grants')
+const tokens = {
+  token: issuer.token({ agency: 'a' }),
+  'expired token': issuer.token({ agency: 'a' }, { exp: 1 }),
+  'grant token': grants.token({ shape: { table: 'items', where: 'id > 1' } }),
+}
+// A token is worth nothing without its signature, so that is what is searched for: it is in a whole token, too.
+for (const [what, token] of Object.entries(tokens)) canaries[`signature of the ${what}`] = token.split('.')[2]
 const literal = (text) => `'${text.replaceAll("'", "''")}'`
 
 scenario('F63: no password and no secret is in anything that comes out', async ({ cleanup }) => {
@@ -65,7 +80,16 @@ scenario('F63: no password and no secret is in anything that comes out', async (
   )
   const urlWith = (password) => postgres.url(database, { user: 'guarded', password })
   const outputs = new Outputs()
+  const clusterAddress = `127.0.0.1:${await freePort()}`
   const environment = {
+    BUSBAR_SECRETS: canaries['second secret'],
+    BUSBAR_JWT_KEY_FILE: fileOf('keys', issuer.keyFile),
+    BUSBAR_GRANT_KEY_FILE: fileOf('grants', grants.keyFile),
+    BUSBAR_POLICY_FILE: fileOf('policy.yaml', 'version: 1\ntenant: agency\ntables: {items: {where: "id < 100"}}\n'),
+    // A cluster's only member.
+    BUSBAR_CLUSTER_PEERS: clusterAddress,
+    BUSBAR_CLUSTER_ADDRESS: clusterAddress,
+    BUSBAR_CLUSTER_SECRET: canaries['cluster secret'],
     BUSBAR_LOG_LEVEL: 'trace',
     BUSBAR_LOG_FORMAT: 'json',
     BUSBAR_SLOW_QUERY: '1ms',
@@ -75,7 +99,7 @@ scenario('F63: no password and no secret is in anything that comes out', async (
     BUSBAR_POOLED_DATABASE_URL: postgres.url(database, { user: 'postgres', password: canaries['pooled password'] }),
   }
 
-  // A start that is refused, by the password, by a setting, by the command line.
+  // A start that is refused, by the password, by a setting, by a file, by the command line.
   const bare = {
     ...environment,
     BUSBAR_SECRET: canaries.secret,
@@ -90,6 +114,35 @@ scenario('F63: no password and no secret is in anything that comes out', async (
     'secret as an unknown flag': [['serve', `--secert=${canaries.secret}`], { ...bare, DATABASE_URL: urlWith(canaries.password) }],
     'insecure and secret': [['serve'], { ...bare, BUSBAR_INSECURE: 'true', DATABASE_URL: urlWith(canaries.password) }],
     'unknown setting': [['serve'], { ...bare, BUSBAR_SECERT: canaries.secret, DATABASE_URL: urlWith(canaries.password) }],
+    'secrets as an unknown flag': [['serve', `--secerts=${canaries['second secret']}`], { ...bare, DATABASE_URL: urlWith(canaries.password) }],
+    'insecure and secrets': [
+      ['serve'],
+      { ...bare, BUSBAR_SECRET: undefined, BUSBAR_INSECURE: 'true', DATABASE_URL: urlWith(canaries.password) },
+    ],
+    'unknown setting of the cluster': [
+      ['serve'],
+      { ...bare, BUSBAR_CLUSTER_SECERT: canaries['cluster secret'], DATABASE_URL: urlWith(canaries.password) },
+    ],
+    'short cluster secret': [
+      ['serve'],
+      { ...bare, BUSBAR_CLUSTER_SECRET: canaries['short cluster secret'], DATABASE_URL: urlWith(canaries.password) },
+    ],
+    'broken key file': [
+      ['serve'],
+      {
+        ...bare,
+        BUSBAR_JWT_KEY_FILE: fileOf('keys', `{"keys": [{"kty": "oct", "k": "${canaries['key of tokens']}" nonsense`),
+        DATABASE_URL: urlWith(canaries.password),
+      },
+    ],
+    'broken key': [
+      ['serve'],
+      {
+        ...bare,
+        BUSBAR_JWT_KEY_FILE: fileOf('keys', `{"keys": [{"kty": "oct", "alg": "HS256", "k": "${canaries['key of tokens']}"}]}`),
+        DATABASE_URL: urlWith(canaries.password),
+      },
+    ],
     help: [['serve', '--help'], { ...bare, DATABASE_URL: urlWith(canaries.password) }],
   }
   const run = async (what, args, env) => {
@@ -111,6 +164,10 @@ scenario('F63: no password and no secret is in anything that comes out', async (
   server.linesKept = Infinity
   cleanup(() => server.discard())
   const ask = async (where, params, options) => outputs.answer(where, await get(server, params, options))
+  const as = async (where, token, params) => {
+    const headers = { authorization: `Bearer ${token}` }
+    return outputs.answer(where, await request(server, target(params), { headers }))
+  }
   const items = { table: 'items' }
 
   const first = await ask('a shape', { ...items, offset: '-1' })
@@ -124,6 +181,31 @@ scenario('F63: no password and no secret is in anything that comes out', async (
   outputs.answer('a stream', { headers: events.head.headers, text: await events.next() })
   events.connection.destroy()
   assert.equal((await ask('a subset', { ...items, offset: '-1', subset__where: 'id > 1' })).status, 200)
+
+  // Every other secret and every token as its holder sends it, and what opens nothing, or less than was asked for.
+  const all = { ...items, offset: '-1' }
+  const second = canaries['second secret']
+  for (const [where, response] of [
+    ['the second secret', await request(server, target({ ...all, secret: second }))],
+    ['the second secret in the header', await as('the second secret in the header', second, all)],
+    ['a token', await as('a token', tokens.token, all)],
+    ['a grant', await as('a grant', tokens['grant token'], all)],
+  ])
+    assert.equal(outputs.answer(where, response).status, 200, where)
+  for (const [where, expected, token, params] of [
+    ['an expired token', 401, tokens['expired token'], all],
+    ['a wrong token', 401, canaries['wrong token'], all],
+    ['the key as a token', 401, canaries['key of tokens'], all],
+    ['the secret of the cluster as a token', 401, canaries['cluster secret'], all],
+    ['half a token', 401, `${tokens.token}.`, all],
+    ['a token for another table', 403, tokens.token, { ...all, table: 'missing' }],
+    ['a grant for another shape', 403, tokens['grant token'], { ...all, where: 'true' }],
+    ['a bad clause with a token', 400, tokens.token, { ...all, where: 'id ===' }],
+  ])
+    assert.equal((await as(where, token, params)).status, expected, where)
+  for (const [what, token] of Object.entries(tokens))
+    outputs.answer(`${what} as a parameter`, await request(server, target({ ...all, token, secret: token })))
+  outputs.answer('the cluster', await request(server, `/v1/cluster?secret=${encodeURIComponent(secret)}`))
 
   // Every class of refusal, with the right secret and with a wrong one.
   const wrong = await request(server, target({ ...items, offset: '-1', secret: canaries['wrong secret'] }))
@@ -158,9 +240,13 @@ scenario('F63: no password and no secret is in anything that comes out', async (
   // A client that sends a secret where names belong has it in its own answer only.
   const tagged = { 'x-request-id': `${canaries.secret}-${canaries.secret}`, traceparent: canaries.secret }
   await request(server, target({ ...items, offset: '-1', secret }), { headers: tagged })
+  for (const text of [second, canaries['cluster secret']])
+    await request(server, target({ ...all, secret }), { headers: { 'x-request-id': text, traceparent: text } })
   outputs.add('sessions', JSON.stringify(await postgres.query(database, 'SELECT * FROM pg_stat_activity')))
   const mine = { ...server.environment, BUSBAR_LOG_LEVEL: 'trace' }
-  for (const args of [['doctor'], ['doctor', '--json'], ['cleanup'], ['cleanup', '--dry-run']]) await run(args.join(' '), args, mine)
+  for (const args of [['doctor'], ['doctor', '--json'], ['cleanup'], ['cleanup', '--dry-run'], ['cluster', 'status'], ['cluster', 'status', '--json']])
+    await run(args.join(' '), args, mine)
+  for (const [what, token] of Object.entries(tokens)) await run(`policy check of the ${what}`, ['policy', 'check', '--token', token], mine)
 
   // A password that is changed at run time, then changed back.
   const reconnect = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guarded'`

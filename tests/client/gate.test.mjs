@@ -231,12 +231,18 @@ scenario('a grant opens its shape and no other', async () => {
 })
 
 scenario('a token that expires ends streams and long polls', async () => {
-  const first = await server.as(a, all)
+  const gate = await stageGate(postgres, { sql, issuer, policy, env: { BUSBAR_LONG_POLL_TIMEOUT: '60s' } })
+  const first = await gate.as(a, all)
   const at = { table: 'notes', offset: first.header('electric-offset'), handle: first.header('electric-handle'), live: 'true' }
-  const brief = issuer.token({ agency: 'a' }, { exp: now() + 4 })
-  const stream = await RawConnection.open(server.port)
+  const end = now() + 4
+  const brief = issuer.token({ agency: 'a' }, { exp: end })
+  const poll = gate.as(brief, at, { timeoutMs: 20_000 })
+  const stream = await RawConnection.open(gate.port)
   stream.request('GET', target({ ...at, live_sse: 'true' }), { authorization: `Bearer ${brief}` })
   assert.equal((await stream.readHead()).status, 200)
+  await metric(gate, 'busbar_waiting_readers 2')
+  expectUnauthorized(await poll)
+  assert.ok(Date.now() >= end * 1000, 'not before the token ends')
   for (let chunk = ''; chunk !== undefined; ) chunk = await stream.readChunk(15_000)
   stream.request('GET', target({ ...at, live_sse: 'true' }), { authorization: `Bearer ${brief}` })
   expectUnauthorized(await stream.readResponse())
