@@ -262,7 +262,6 @@ TEST_F(SnapshotTest, RowsThatNobodyWantsAnyMoreAreNotWaitedFor) {
   wait_until("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid, "0");
 }
 
-// F25
 TEST_F(SnapshotTest, RowsThatAPolicyWouldLeaveOutAreRefusedAndNotMissing) {
   const auto role = "reader_" + database_;
   sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); ALTER TABLE t ENABLE ROW LEVEL "
@@ -284,6 +283,7 @@ TEST_F(SnapshotTest, RowsThatAPolicyWouldLeaveOutAreRefusedAndNotMissing) {
   sql("DROP OWNED BY " + role + "; DROP ROLE " + role);
 }
 
+// F25
 TEST_F(SnapshotTest, ADroppedColumnKeepsItsSqlstate) {
   sql("CREATE TABLE t (a int, b int)");
   const auto found = table("t");
